@@ -1,0 +1,1 @@
+"""Usage-based billing that is provably right."""
