@@ -17,3 +17,17 @@ def test_files_and_functions_stay_short(path: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno <= 70, node.name
+
+
+@pytest.mark.parametrize(
+    "path", sorted((SOURCE / "audit").rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE))
+)
+def test_the_auditor_stands_alone(path: Path) -> None:
+    """The auditor imports nothing of tallystick but `errors` and itself."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module or ""]
+        for name in names:
+            if name.startswith("tallystick"):
+                assert name.startswith(("tallystick.audit", "tallystick.errors")), name

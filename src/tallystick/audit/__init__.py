@@ -1,0 +1,1 @@
+"""The static auditor: does this codebase bill what was used?"""
