@@ -40,7 +40,7 @@ class Severity(StrEnum):
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
-    """A spot in the audited tree; lines and columns count from 1, the path is relative with forward slashes."""
+    """A spot in the audited tree: relative path with forward slashes; lines and columns from 1."""
 
     path: str
     line: int
