@@ -3,8 +3,18 @@
 Catch at the height you need::
 
     TallystickError
-    ├── ConfigError            the configuration or a declaration is wrong
-    └── …
+    ├── ConfigError                 the configuration or a declaration is wrong; nothing was started
+    │   ├── DeclarationError        a decorator, a meter or a route is declared wrongly
+    │   ├── UndeclaredRoutesError   routes that are neither metered nor exempt
+    │   └── UnsafeStoreError        a database setting would lose acknowledged entries
+    ├── QuantityError               a quantity is not exact, finite, non-negative or in bounds
+    ├── UnknownMeterError           no meter of that name is declared
+    ├── TransactionError            `on=` is not an open transaction of the ledger's own database
+    ├── LedgerError                 the ledger could not write; the entry is not recorded
+    │   ├── LedgerBusyError         the queue is full, or a lock was held longer than the budget
+    │   └── SchemaError             the tables are missing, older or newer than this code
+    ├── ActionError                 an action was used wrongly: twice resolved, never awaited
+    └── ProviderError               the provider could not be asked or answered nonsense
 """
 
 
@@ -18,3 +28,47 @@ class TallystickWarning(UserWarning):
 
 class ConfigError(TallystickError):
     """The configuration or a declaration is wrong; nothing was started."""
+
+
+class DeclarationError(ConfigError):
+    """A decorator, a meter or a route is declared wrongly."""
+
+
+class UndeclaredRoutesError(ConfigError):
+    """Routes that are neither metered nor exempt."""
+
+
+class UnsafeStoreError(ConfigError):
+    """A database setting would lose acknowledged entries."""
+
+
+class QuantityError(TallystickError, ValueError):
+    """A quantity is not exact, finite, non-negative or in bounds."""
+
+
+class UnknownMeterError(TallystickError, LookupError):
+    """No meter of that name is declared."""
+
+
+class TransactionError(TallystickError):
+    """`on=` is not an open transaction of the ledger's own database."""
+
+
+class LedgerError(TallystickError):
+    """The ledger could not write; the entry is not recorded."""
+
+
+class LedgerBusyError(LedgerError):
+    """The queue is full, or a lock was held longer than the budget."""
+
+
+class SchemaError(LedgerError):
+    """The tables are missing, older or newer than this code."""
+
+
+class ActionError(TallystickError):
+    """An action was used wrongly: resolved twice, or never awaited."""
+
+
+class ProviderError(TallystickError):
+    """The provider could not be asked, or answered nonsense."""

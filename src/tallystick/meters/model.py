@@ -1,0 +1,93 @@
+"""A meter and the catalogue of all meters of one application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from tallystick.errors import ConfigError, QuantityError, UnknownMeterError
+from tallystick.values.quantity import MAX_DECIMALS, to_steps
+
+
+class Formula(StrEnum):
+    """How the entries of a meter add up over a period."""
+
+    SUM = "sum"
+    COUNT = "count"
+    LAST = "last"
+    MAX = "max"
+    UNIQUE = "unique"
+
+
+class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is counted: name, unit, decimals (fixed for ever), how it adds up, limits."""
+
+    name: str
+    unit: str = "unit"
+    decimals: int = 0
+    formula: Formula = Formula.SUM
+    hold: bool = True
+    event_name: str = ""
+    limit: int | None = None  # the largest single quantity, in units
+    attributes: tuple[str, ...] = ()  # the attributes usage can be grouped by
+
+    @property
+    def provider_name(self) -> str:
+        """The meter's event name at the provider; the meter's own name unless declared otherwise."""
+        return self.event_name or self.name
+
+    def steps(self, value: Any) -> int:
+        """The quantity in steps of 10^-decimals; QuantityError when it is not exact or not in bounds."""
+        steps = to_steps(value, self.decimals, meter=self.name)
+        if self.limit is not None and steps > self.limit * 10**self.decimals:
+            raise QuantityError(f"meter {self.name!r}: quantity {value} exceeds its limit {self.limit}")
+        return steps
+
+
+class Catalogue:
+    """The meters of one application, by name."""
+
+    def __init__(self, meters: Iterable[Meter] = ()) -> None:
+        self._meters: dict[str, Meter] = {}
+        for meter in meters:
+            _validate(meter)
+            if meter.name in self._meters:
+                raise ConfigError(f"meter {meter.name!r} is declared twice; remove one declaration")
+            self._meters[meter.name] = meter
+
+    def __getitem__(self, name: str) -> Meter:
+        try:
+            return self._meters[name]
+        except KeyError:
+            known = ", ".join(sorted(self._meters)) or "none"
+            raise UnknownMeterError(
+                f"no meter {name!r}; declared are: {known}. Add [meters.{name}] to tallystick.toml"
+            ) from None
+
+    def __iter__(self) -> Iterator[Meter]:
+        return iter(self._meters.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._meters
+
+    def __len__(self) -> int:
+        return len(self._meters)
+
+
+def _validate(meter: Meter) -> None:
+    name = meter.name
+    if not name or len(name) > 100 or not all(c.isalnum() or c in "._-" for c in name):
+        raise ConfigError(
+            f"meter name {name!r} is not usable; use up to 100 letters, digits, dots, dashes, underscores"
+        )
+    if not 0 <= meter.decimals <= MAX_DECIMALS:
+        raise ConfigError(f"meter {name!r}: decimals = {meter.decimals}; it must lie in 0 … {MAX_DECIMALS}")
+    if len(meter.provider_name) > 100:
+        raise ConfigError(f"meter {name!r}: event_name is longer than the provider's 100 characters")
+    if meter.limit is not None and meter.limit <= 0:
+        raise ConfigError(f"meter {name!r}: limit = {meter.limit}; it must be positive")
+    if meter.formula is Formula.COUNT and meter.decimals:
+        raise ConfigError(f"meter {name!r}: a count has no decimals; set decimals = 0")
