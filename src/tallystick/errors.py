@@ -62,6 +62,14 @@ class LedgerBusyError(LedgerError):
     """The queue is full, or a lock was held longer than the budget."""
 
 
+class LedgerUnreachableError(LedgerError):
+    """The connection to the ledger broke; whether the commit happened is found out by trying again."""
+
+
+class EntryRefusedError(LedgerError):
+    """The database refuses this entry, and would refuse it again."""
+
+
 class SchemaError(LedgerError):
     """The tables are missing, older or newer than this code."""
 

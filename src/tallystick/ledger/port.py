@@ -24,7 +24,7 @@ class Ledger(Protocol):
         ...
 
     def post_on(self, connection: Any, posting: Posting) -> Any:
-        """Post on the application's open transaction: a Posted, or an awaitable of one if it is async.
+        """Post on the application's open transaction: a Carried, or an awaitable of one if it is async.
 
         Raises TransactionError when the connection is not in a transaction that can carry the entry
         safely, or does not reach the ledger's own database.

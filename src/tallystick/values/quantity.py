@@ -45,9 +45,9 @@ def _decimal_steps(value: Any, decimals: int, meter: str) -> int:
         raise QuantityError(f"meter {meter!r}: quantity {value} is not finite")
     if value.adjusted() > 40:
         raise QuantityError(f"meter {meter!r}: quantity {value} exceeds {from_steps(MAX_STEPS, decimals)}")
-    _, digits, exponent = value.as_tuple()
+    sign, digits, exponent = value.as_tuple()
     shift = int(exponent) + decimals
-    number = int("".join(map(str, digits)) or "0")
+    number: int = int("".join(map(str, digits)) or "0")
     if shift < 0:
         number, rest = divmod(number, 10**-shift)
         if rest:
@@ -57,7 +57,7 @@ def _decimal_steps(value: Any, decimals: int, meter: str) -> int:
             )
     else:
         number *= 10**shift
-    return -number if value.is_signed() else number
+    return -number if sign else number
 
 
 def from_steps(steps: int, decimals: int) -> Decimal:

@@ -1,0 +1,170 @@
+"""Posting: the one flow that writes entries. It only inserts; it keeps no counter, total or chain.
+
+Invariants named in tests: T1 (entry committed with its transaction), T3 (one entry per key, conflicts
+visible), T5 (one resolution per hold). Running the flow again with the same items after a commit of
+unknown outcome changes nothing and gives the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting, Resolution
+from tallystick.storage import Flow, Statement
+
+Key = tuple[int, str, str, str, str, str]
+
+
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """A posting on its way into the ledger; `mark` tells its resolution from a rival's."""
+
+    posting: Posting
+    mark: bytes = b""
+
+
+def is_delivered(entry: Entry) -> bool:
+    """Whether an entry has to reach the provider: usage and corrections that are not nothing."""
+    return entry.kind != Kind.HOLD and entry.quantity != 0
+
+
+def post(
+    pieces: Sequence[Piece], *, now: int, stamp: int | None, delivered: Callable[[Entry], bool] = is_delivered
+) -> Flow[list[Posted]]:
+    """Insert the entries and resolutions of all pieces; what each came to, in order.
+
+    `now` schedules delivery; `stamp` is the recording time, or None for the database's own clock.
+    """
+    rivals = yield from _resolve(pieces)
+    taken = yield from _claim_keys([p for i, p in enumerate(pieces) if i not in rivals])
+    entries: list[Entry] = []
+    results: list[Posted] = []
+    for index, piece in enumerate(pieces):
+        if index in rivals:
+            results.append(Posted((), resolved_before=rivals[index]))
+        elif taken:
+            results.append((yield from _partly(piece.posting.entries, taken, entries)))
+        else:
+            entries.extend(piece.posting.entries)
+            results.append(Posted(piece.posting.entries))
+    if entries:
+        yield from _insert(entries, now, stamp, delivered)
+    return results
+
+
+def _insert(
+    entries: list[Entry], now: int, stamp: int | None, delivered: Callable[[Entry], bool]
+) -> Flow[None]:
+    yield Statement(
+        "insert_entries",
+        rows=[
+            (
+                e.lane,
+                e.entry,
+                e.kind,
+                e.tenant,
+                e.mode,
+                e.account,
+                e.customer,
+                e.meter,
+                e.quantity,
+                e.key,
+                e.refers,
+                e.attributes,
+                e.occurred_at,
+                stamp,
+            )
+            for e in entries
+        ],
+    )
+    yield Statement("insert_unsequenced", rows=[(e.lane, e.entry) for e in entries])
+    owed = [(e.lane, e.entry, now) for e in entries if delivered(e)]
+    if owed:
+        yield Statement("insert_obligations", rows=owed)
+
+
+def _resolve(pieces: Sequence[Piece]) -> Flow[dict[int, Resolution]]:
+    """Insert the resolutions; which pieces lost, and to what."""
+    rows = [
+        (r.lane, r.hold, r.outcome, r.reason, r.by, piece.mark)
+        for piece in pieces
+        if (r := piece.posting.resolution) is not None
+    ]
+    if not rows:
+        return {}
+    inserted = yield Statement("insert_resolutions", rows=rows)
+    if inserted == len(rows):
+        return {}
+    found = yield Statement("find_resolutions", rows=sorted({row[:2] for row in rows}))
+    winners = {(row[0], bytes(row[1])): row for row in found}
+    lost: dict[int, Resolution] = {}
+    for index, piece in enumerate(pieces):
+        if (resolution := piece.posting.resolution) is not None:
+            lane, hold, outcome, reason, by, mark = winners[resolution.lane, resolution.hold]
+            if bytes(mark) != piece.mark:
+                lost[index] = Resolution(lane, bytes(hold), Outcome(outcome), reason, by)
+    return lost
+
+
+def key_of(entry: Entry) -> Key:
+    """The columns that make a key unique."""
+    assert entry.key is not None
+    return (entry.lane, entry.tenant, entry.mode, entry.customer, entry.meter, entry.key)
+
+
+def _claim_keys(pieces: Sequence[Piece]) -> Flow[dict[Key, tuple[bytes, bytes]]]:
+    """Claim the entries' keys; those that belong to an earlier entry, with its id and content."""
+    keyed = [e for piece in pieces for e in piece.posting.entries if e.key is not None]
+    if not keyed:
+        return {}
+    # Sorted, so that two postings of the same keys wait for each other instead of locking each other out.
+    rows: list[tuple[Any, ...]] = sorted((*key_of(e), e.entry, e.content()) for e in keyed)
+    claimed = yield Statement("insert_keys", rows=rows)
+    if claimed == len(rows):
+        return {}
+    found = yield Statement("find_keys", rows=sorted({row[:6] for row in rows}))
+    return {tuple(row[:6]): (bytes(row[6]), bytes(row[7])) for row in found}
+
+
+def _partly(
+    posting: Sequence[Entry], taken: dict[Key, tuple[bytes, bytes]], entries: list[Entry]
+) -> Flow[Posted]:
+    """Post the entries whose key is theirs; for the others read back the entry that has it."""
+    standing: list[Entry] = []
+    repeated, conflicting = [], []
+    for index, entry in enumerate(posting):
+        first, content = taken[key_of(entry)] if entry.key is not None else (entry.entry, b"")
+        if first == entry.entry:
+            entries.append(entry)
+            standing.append(entry)
+            continue
+        repeated.append(index)
+        if content != entry.content():
+            conflicting.append(index)
+        rows = yield Statement("find_entries", rows=[(entry.lane, first)])
+        standing.append(to_entry(rows[0]) if rows else msgspec.structs.replace(entry, entry=first))
+    return Posted(tuple(standing), tuple(repeated), tuple(conflicting))
+
+
+def to_entry(row: Sequence[Any]) -> Entry:
+    """The entry of a database row."""
+    lane, entry, kind, tenant, mode, account, customer, meter, quantity, key, refers, *rest = row
+    attributes, occurred_at, recorded_at = rest
+    return Entry(
+        lane,
+        bytes(entry),
+        Kind(kind),
+        tenant,
+        mode,
+        account,
+        customer,
+        meter,
+        quantity,
+        key,
+        None if refers is None else bytes(refers),
+        attributes,
+        occurred_at,
+        recorded_at,
+    )

@@ -1,0 +1,147 @@
+"""Reading the ledger: usage for display, entries of a customer, open holds, the chain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from tallystick.ledger.chain import START, extend
+from tallystick.ledger.model import Entry
+from tallystick.ledger.posting import to_entry
+from tallystick.ledger.sequencer import LIMB
+from tallystick.meters import Meter
+from tallystick.storage import Flow, Statement
+from tallystick.values.identifiers import lane_of
+from tallystick.values.instant import DAY, HOUR
+from tallystick.values.quantity import from_steps
+
+_BUCKETS = {"hour": HOUR, "day": DAY}
+FOREVER = 2**62
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """The usage of one bucket: [start, end) in microseconds since 1970 UTC, exact quantity, entries.
+
+    `group` is the value of the attribute asked for with `group_by` (None where an entry has none).
+    """
+
+    start: int
+    end: int
+    quantity: Decimal
+    entries: int
+    group: str | None = None
+
+
+class Partition(msgspec.Struct, frozen=True):
+    """Whose rows: tenant and mode are part of every key."""
+
+    tenant: str
+    mode: str
+
+    def of(self, customer: str) -> dict[str, Any]:
+        """The parameters that select one customer."""
+        lane = lane_of(self.tenant, self.mode, customer)
+        return {"lane": lane, "tenant": self.tenant, "mode": self.mode, "customer": customer}
+
+
+def usage(
+    where: Partition,
+    customer: str,
+    meter: Meter,
+    since: int,
+    until: int,
+    *,
+    by: str | None = None,
+    group_by: str | None = None,
+) -> Flow[list[Usage]]:
+    """Usage of [since, until), entries recorded a moment ago included, in one statement.
+
+    Whole hours come from totals and the unsequenced tail, the broken hours at both ends from entries:
+    the cost depends on the length of the window, never on the history.
+    """
+    if by is not None and by not in _BUCKETS:
+        raise ValueError(f"by={by!r} is not known; use 'hour' or 'day'")
+    if group_by is not None and group_by not in meter.attributes:
+        raise ValueError(
+            f"group_by={group_by!r}: meter {meter.name!r} declares attributes {list(meter.attributes)}; add it there"
+        )
+    first, end = -(-since // HOUR), until // HOUR
+    if first >= end:  # within two neighbouring hours: all of it is read from entries
+        first = end = 0
+        edges = {"since_end": until, "until_start": until}
+    else:
+        edges = {"since_end": first * HOUR, "until_start": end * HOUR}
+    bounds = {"since": since, "until": until, "first_hour": first, "end_hour": end, **edges}
+    rows = yield Statement("usage", {**where.of(customer), "meter": meter.name, **bounds})
+    return _buckets(rows, meter, since, until, _BUCKETS[by] if by else None, group_by)
+
+
+def _buckets(
+    rows: list[Any], meter: Meter, since: int, until: int, width: int | None, group_by: str | None
+) -> list[Usage]:
+    cells: dict[tuple[int, str | None], list[int]] = {}
+    for hour, attributes, entries, high, low in rows:
+        start = int(hour) * HOUR // width * width if width else since
+        group = None
+        if group_by is not None and attributes:
+            value = json.loads(attributes).get(group_by)
+            group = None if value is None else str(value)
+        cell = cells.setdefault((start, group), [0, 0])
+        cell[0] += int(high) * LIMB + int(low)
+        cell[1] += int(entries)
+    if not cells and width is None and group_by is None:
+        cells[since, None] = [0, 0]
+    return [
+        Usage(start, start + width if width else until, from_steps(steps, meter.decimals), count, group)
+        for (start, group), (steps, count) in sorted(cells.items(), key=lambda c: (c[0][0], c[0][1] or ""))
+    ]
+
+
+def entries_of(
+    where: Partition, customer: str, meters: tuple[str, ...], since: int, until: int, limit: int
+) -> Flow[list[Entry]]:
+    """Usage and corrections of one customer in the order of time."""
+    found: list[Entry] = []
+    for meter in meters:
+        params = {**where.of(customer), "meter": meter, "since": since, "until": until, "limit": limit}
+        rows = yield Statement("entries_of_customer", params)
+        found += [to_entry(row) for row in rows]
+    return sorted(found, key=lambda e: (e.recorded_at, e.entry))[:limit]
+
+
+def open_holds(limit: int) -> Flow[list[Entry]]:
+    """Holds without a resolution, oldest first."""
+    rows = yield Statement("open_holds", {"limit": limit})
+    return [to_entry(row) for row in rows]
+
+
+def sums(where: Partition, query: str) -> Flow[dict[tuple[str, str], tuple[int, int]]]:
+    """(entries, steps) per customer and meter, from `all_totals` or recomputed by `sum_entries`."""
+    rows = yield Statement(query, {"tenant": where.tenant, "mode": where.mode})
+    return {(row[0], row[1]): (int(row[2]), int(row[3]) * LIMB + int(row[4])) for row in rows}
+
+
+def broken_links(lane: int) -> Flow[list[str]]:
+    """Walk a lane's chain and say where it does not hold (empty: unbroken)."""
+    hash_, position, problems = START, 0, []
+    while True:
+        rows = yield Statement("chain", {"lane": lane, "after": position, "limit": 2000})
+        for at, stored, *row in rows:
+            if at != position + 1:
+                problems.append(f"lane {lane}: position {position + 1} is missing")
+            position = at
+            hash_ = extend(hash_, position, to_entry(row))
+            if hash_ != bytes(stored):
+                problems.append(f"lane {lane}: the hash at position {position} does not match its entry")
+                hash_ = bytes(stored)
+        if len(rows) < 2000:
+            return problems
+
+
+def lanes() -> Iterator[int]:
+    """All lanes."""
+    return iter(range(256))

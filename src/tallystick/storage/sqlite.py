@@ -1,0 +1,186 @@
+"""SQLite: WAL, `synchronous=FULL` on every connection, BEGIN IMMEDIATE, turns through a file lock."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from tallystick.errors import EntryRefusedError, LedgerBusyError, LedgerError, SchemaError, UnsafeStoreError
+from tallystick.storage import migrations
+from tallystick.storage.durability import check_disk
+from tallystick.storage.port import Statement
+from tallystick.storage.queries import Query, expand, load
+
+_CHUNK = 256  # rows per statement; the text of each power of two below it stays prepared
+_FULL = 2
+
+
+class SqliteTransaction:
+    """Statements on one open SQLite transaction, ours or the application's."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+        self._queries = load("sqlite")
+
+    def run(self, statement: Statement) -> Any:
+        """Run one named query: a list of tuples, or the number of rows touched."""
+        query = self._queries[statement.query]
+        if statement.rows is not None:
+            return self._run_rows(query, statement.rows)
+        cursor = self._execute(query.sql, statement.params)
+        return cursor.fetchall() if query.returns else cursor.rowcount
+
+    def _run_rows(self, query: Query, rows: Any) -> Any:
+        results: list[Any] = []
+        touched = done = 0
+        while done < len(rows):
+            size = min(_CHUNK, 1 << ((len(rows) - done).bit_length() - 1))
+            values = tuple(chain.from_iterable(rows[done : done + size]))
+            cursor = self._execute(expand(query, size, "sqlite"), values)
+            if query.returns:
+                results += cursor.fetchall()
+            else:
+                touched += cursor.rowcount
+            done += size
+        return results if query.returns else touched
+
+
+class SqliteStore:
+    """The ledger's SQLite file.
+
+    `wait_seconds` bounds how long a write waits for other writers; `relaxed` (tests only) gives up
+    durability for speed.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, path: str | Path, *, wait_seconds: float = 5.0, relaxed: bool = False) -> None:
+        self.path = Path(path)
+        self.url = f"sqlite:///{self.path}"
+        self.relaxed = relaxed
+        self._wait = wait_seconds
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._pid = os.getpid()
+        if not relaxed:
+            check_disk(self.path)
+        self._migrate()
+
+    def _migrate(self) -> None:
+        with self._turn():
+            connection = self._connect()
+            try:
+                connection.execute("begin immediate")
+                migrations.migrate(connection.cursor(), "sqlite")
+                connection.execute("commit")
+            except sqlite3.Error as error:
+                raise _explain(error, self.path) from error
+            finally:
+                connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self.path,
+                timeout=self._wait,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+            journal = connection.execute("pragma journal_mode=wal").fetchone()[0]
+            connection.execute(f"pragma synchronous={'off' if self.relaxed else 'full'}")
+        except sqlite3.Error as error:
+            raise _explain(error, self.path) from error
+        if journal != "wal":
+            raise UnsafeStoreError(
+                f"{self.path}: journal_mode is {journal!r} and cannot be set to WAL; "
+                "move the database to a local disk that supports shared memory"
+            )
+        return connection
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._pid != os.getpid():
+            # After a fork the parent's connections must not be used, nor closed, here.
+            self._pid, self._local, self._open = os.getpid(), threading.local(), []
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+            self._open.append(connection)
+        return connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for this process's turn: writers queue up fairly instead of spinning on SQLite's lock."""
+        handle = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def write(self, *, patience_seconds: float | None = None) -> Iterator[SqliteTransaction]:
+        """A transaction that commits, durably, at the end of the block (one writer: patience is fixed)."""
+        connection = self._connection()
+        with self._turn():
+            try:
+                self._begin(connection)
+                yield SqliteTransaction(connection)
+                connection.execute("commit")
+            except sqlite3.Error as error:
+                raise _explain(error, self.path) from error
+            finally:
+                if connection.in_transaction:
+                    connection.execute("rollback")
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        level = connection.execute("pragma synchronous").fetchone()[0]
+        if level < _FULL and not self.relaxed:
+            raise UnsafeStoreError(f"{self.path}: synchronous is {level}, not FULL; something changed it")
+        connection.execute("begin immediate")
+
+    @contextmanager
+    def read(self) -> Iterator[SqliteTransaction]:
+        """A consistent read."""
+        connection = self._connection()
+        connection.execute("begin")
+        try:
+            yield SqliteTransaction(connection)
+        finally:
+            connection.execute("rollback")
+
+    def close(self) -> None:
+        """Close this process's connections."""
+        if self._pid == os.getpid():
+            for connection in self._open:
+                connection.close()
+        self._open, self._local = [], threading.local()
+
+
+def _explain(error: sqlite3.Error, path: Path) -> Exception:
+    """The error in our words, with the fix."""
+    text = str(error)
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError):
+        return EntryRefusedError(f"{path}: {text}")
+    if "locked" in text or "busy" in text:
+        return LedgerBusyError(
+            f"{path}: another connection held the write lock longer than the budget ({text})"
+        )
+    if "readonly" in text:
+        return LedgerError(f"{path} is read-only; give the process write access to the file and its folder")
+    if "full" in text:
+        return LedgerError(f"{path}: the disk is full; nothing of this commit was recorded")
+    if "unable to open" in text:
+        return LedgerError(
+            f"{path} cannot be opened; does its folder exist, and may this process write there?"
+        )
+    if "no such table" in text or "no such column" in text:
+        return SchemaError(f"{path}: {text}; run: tallystick migrate")
+    return LedgerError(f"{path}: {text}")
