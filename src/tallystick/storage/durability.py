@@ -95,5 +95,5 @@ REQUIRED_KEYS = {
     "resolutions": ("lane", "hold"),
     "positions": ("lane", "position"),
     "obligations": ("lane", "entry"),
-    "dispatches": ("lane", "dispatch"),
+    "dispatches": ("lane", "dispatch", "part"),
 }

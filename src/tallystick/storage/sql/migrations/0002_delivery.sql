@@ -35,10 +35,11 @@ create table tallystick.slots (
     primary key (lane, tenant, mode, provider_customer, provider_meter)
 ) $clustered;
 
--- The frozen instruction to the provider. Everything but state and attempt is written once.
+-- The frozen instruction to the provider; more digits than it takes are spread over parts.
 create table tallystick.dispatches (
     lane smallint not null,
     dispatch $bytes not null,
+    part smallint not null,
     tenant text not null,
     mode text not null,
     customer text not null,
@@ -60,7 +61,7 @@ create table tallystick.dispatches (
     due_at bigint not null,
     settled_at bigint,
     reason text not null,
-    primary key (lane, dispatch)
+    primary key (lane, dispatch, part)
 ) $clustered;
 create index $prefixdispatches_due on tallystick.dispatches (due_at) where state in ('ready','sending','unknown');
 create index $prefixdispatches_parked on tallystick.dispatches (state) where state in ('refused','parked');

@@ -1,0 +1,1 @@
+"""Entries become dispatches and reach the provider: inline attempt, relay, slots, backoff."""

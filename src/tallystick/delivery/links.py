@@ -1,0 +1,71 @@
+"""Which provider customer an application's customer is: linked, or found by the application's resolver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from tallystick.ledger.ledger import Ledger
+from tallystick.storage import Flow, Statement
+from tallystick.values.identifiers import lane_of
+
+Resolver = Callable[[Sequence[str]], Mapping[str, str]]
+
+
+class Links:
+    """Customer links of one tenant and mode, remembered once found.
+
+    `resolver` is asked for customers that are not linked: it takes application ids and gives those
+    it knows, for instance from the application's own `stripe_customer_id` column.
+    """
+
+    def __init__(self, ledger: Ledger, provider: str, *, resolver: Resolver | None = None) -> None:
+        self._ledger = ledger
+        self._provider = provider
+        self._resolver = resolver
+        self._known: dict[str, str] = {}
+
+    def known(self, customer: str) -> str | None:
+        """The provider's id if this process has seen it; no look-up."""
+        return self._known.get(customer)
+
+    def find(self, customers: Iterable[str]) -> dict[str, str]:
+        """The provider's ids of those customers that have one."""
+        asked = set(customers)
+        missing = sorted(asked - self._known.keys())
+        if missing:
+            self._known.update(self._ledger.read(self._stored(missing)))
+            missing = [customer for customer in missing if customer not in self._known]
+        if missing and self._resolver is not None:
+            found = {c: p for c, p in self._resolver(missing).items() if p}
+            if found:
+                self.link(found)
+        return {customer: self._known[customer] for customer in asked if customer in self._known}
+
+    def link(self, links: Mapping[str, str]) -> None:
+        """Link application ids to provider ids, durably; what was waiting for a link is sent soon."""
+        self._ledger.commit.run(errand=lambda: self._store(links))
+        self._known.update(links)
+
+    def all(self) -> dict[str, str]:
+        """All stored links."""
+        return self._ledger.read(self._all())
+
+    def _stored(self, customers: Sequence[str]) -> Flow[dict[str, str]]:
+        rows = yield Statement("find_links", rows=[self._place(customer) for customer in customers])
+        return dict(rows)
+
+    def _all(self) -> Flow[dict[str, str]]:
+        where = self._ledger.where
+        rows = yield Statement("all_links", {"tenant": where.tenant, "mode": where.mode})
+        return dict(rows)
+
+    def _store(self, links: Mapping[str, str]) -> Flow[None]:
+        now = self._ledger.clock.now()
+        rows = sorted((*self._place(c), self._provider, provider_id, now) for c, provider_id in links.items())
+        yield Statement("insert_links", rows=rows)
+        for customer in links:
+            yield Statement("hasten_obligations", {**self._ledger.where.of(customer), "now": now})
+
+    def _place(self, customer: str) -> tuple[int, str, str, str]:
+        where = self._ledger.where
+        return (lane_of(where.tenant, where.mode, customer), where.tenant, where.mode, customer)

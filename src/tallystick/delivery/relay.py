@@ -1,0 +1,176 @@
+"""The relay: sends what the request did not, tries again what failed, and runs the sequencer.
+
+One process at a time scans (a lease), slots decide who sends; a process that is killed holds nothing
+longer than its lease.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from operator import attrgetter
+
+import msgspec
+
+from tallystick.delivery import flows
+from tallystick.delivery.flows import Attempt
+from tallystick.delivery.model import Owed, SlotKey
+from tallystick.delivery.sender import Sender
+from tallystick.errors import LedgerError
+from tallystick.providers import Answer
+from tallystick.values.instant import MINUTE, SECOND
+
+LEASE = 10 * SECOND
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What one step did."""
+
+    sequenced: int = 0
+    entries: int = 0
+    dispatches: int = 0
+    unlinked: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether there was nothing to do."""
+        return not (self.sequenced or self.entries or self.dispatches)
+
+
+class Relay:
+    """The worker of one process.
+
+    `batch` bounds the entries of a step, `threads` the calls in flight, `idle_seconds` the pause when
+    there is nothing to do.
+    """
+
+    def __init__(
+        self, sender: Sender, *, batch: int = 4000, threads: int = 8, idle_seconds: float = 0.5
+    ) -> None:
+        self._sender = sender
+        self._ledger = sender.ledger
+        self._batch = batch
+        self._threads = threads
+        self._idle_seconds = idle_seconds
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._pid = os.getpid()
+
+    def start(self) -> None:
+        """Run in the background of this process; calling it again does nothing."""
+        if self._pid != os.getpid():
+            self._pid, self._thread, self._pool, self._stop = os.getpid(), None, None, threading.Event()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self.run, name="tallystick-relay", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the step under way and stop."""
+        self._stop.set()
+        if self._thread is not None and self._pid == os.getpid():
+            self._thread.join()
+            self._thread = None
+        self._stop.clear()
+
+    def ask_to_stop(self) -> None:
+        """Have `run` return after the step under way (for signal handlers)."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Step until asked to stop; a ledger that cannot be reached is tried again."""
+        while not self._stop.is_set():
+            try:
+                idle = not self._hold_lease() or self.step().idle
+            except LedgerError:
+                idle = True
+            if idle:
+                self._stop.wait(self._idle_seconds)
+        self._let_go()
+
+    def drain(self, *, wait_seconds: float = 0) -> Progress:
+        """Work until nothing is due (for cron and serverless); what was done altogether."""
+        done = Progress()
+        until = self._ledger.clock.elapsed() + int(wait_seconds * SECOND)
+        while not self._stop.is_set():
+            step = self.step() if self._hold_lease() else Progress()
+            done = Progress(*(a + b for a, b in zip(_fields(done), _fields(step), strict=True)))
+            if step.idle:
+                if self._ledger.clock.elapsed() >= until:
+                    break
+                self._stop.wait(min(self._idle_seconds, 0.2))
+        self._let_go()
+        return done
+
+    def step(self) -> Progress:
+        """One bounded round: sequence, retry what is due, send what is owed."""
+        sequenced = self._ledger.sequencer.step()
+        if self._sender.breaker.is_open:
+            return Progress(sequenced)
+        now = self._ledger.clock.now()
+        retried = self._retry(now)
+        owed = self._ledger.read(flows.due_obligations(now, self._batch))
+        unlinked, by_slot = self._by_slot(owed)
+        if unlinked:
+            self._ledger.commit.run(errand=lambda: flows.postpone(unlinked, now + MINUTE))
+        attempts = self._sender.claim(by_slot) if by_slot else []
+        self._send(attempts)
+        entries = sum(a.dispatch.entries for a in attempts if a.dispatch.part == 0)
+        return Progress(sequenced, entries, len(attempts) + retried, len(unlinked))
+
+    def _retry(self, now: int) -> int:
+        due = self._ledger.read(flows.due_dispatches(now, self._batch // 4))
+        if not due:
+            return 0
+        attempts = self._ledger.commit.run(errand=lambda: flows.retake(due, self._sender.terms))
+        self._send(attempts)
+        return len(attempts)
+
+    def _by_slot(self, owed: Sequence[Owed]) -> tuple[list[Owed], dict[SlotKey, list[tuple[int, bytes]]]]:
+        links = self._sender.links.find({e.customer for e in owed})
+        unlinked: list[Owed] = []
+        by_slot: dict[SlotKey, list[tuple[int, bytes]]] = {}
+        for e in owed:
+            link = links.get(e.customer)
+            if link is None:
+                unlinked.append(e)
+                continue
+            key = self._sender.slot_key(e.lane, e.tenant, e.mode, link, e.meter)
+            by_slot.setdefault(key, []).append((e.lane, e.entry))
+        return unlinked, by_slot
+
+    def _send(self, attempts: Sequence[Attempt]) -> None:
+        """Send slot by slot, several slots at once; answers are written down as they come."""
+        if not attempts:
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="tallystick-relay-send")
+        in_order = sorted(attempts, key=lambda a: (a.slot.key, a.dispatch.happened_at, a.dispatch.dispatch))
+        turns = [list(group) for _, group in groupby(in_order, attrgetter("slot"))]
+        for chunk in range(0, len(turns), 8 * self._threads):
+            answered: list[tuple[Attempt, Answer]] = []
+            for part in self._pool.map(self._sender.send_in_turn, turns[chunk : chunk + 8 * self._threads]):
+                answered += part
+            self._sender.write(answered)
+
+    def _hold_lease(self) -> bool:
+        now = self._ledger.clock.now()
+        held: bool = self._ledger.commit.run(
+            errand=lambda: flows.take_lease("relay", self._sender.owner, now, now + LEASE)
+        )
+        return held
+
+    def _let_go(self) -> None:
+        owner = self._sender.owner
+        self._ledger.commit.run(errand=lambda: flows.release_lease("relay", owner))
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+
+def _fields(progress: Progress) -> tuple[int, ...]:
+    fields: tuple[int, ...] = msgspec.structs.astuple(progress)
+    return fields

@@ -1,0 +1,147 @@
+"""Pure decisions of delivery: what shares a dispatch, what follows an answer, when to try again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from tallystick.delivery.model import Dispatch, Owed, Slot
+from tallystick.meters import Meter
+from tallystick.providers import Answer, Outcome, Profile
+from tallystick.values.instant import HOUR, SECOND
+from tallystick.values.quantity import to_text
+
+FIRST_RETRY = SECOND // 2
+LONGEST_RETRY = 300 * SECOND
+PAUSE = 30 * SECOND
+MARGIN = 4 * HOUR  # distance kept from the end of the provider's duplicate window
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What an answer makes of a dispatch; `blocked_until` keeps the slot closed for a retry."""
+
+    state: str
+    reason: str
+    first_sent_at: int | None
+    due_at: int
+    idempotency_key: str
+    settled_at: int | None
+    blocked_until: int
+
+
+def buckets(owed: Iterable[Owed]) -> dict[int, list[Owed]]:
+    """Entries that may share a dispatch: those of the same second."""
+    found: dict[int, list[Owed]] = {}
+    for entry in sorted(owed, key=lambda e: (e.recorded_at, e.entry)):
+        found.setdefault(entry.recorded_at // SECOND, []).append(entry)
+    return found
+
+
+def values(steps: int, meter: Meter, profile: Profile) -> list[int]:
+    """The quantity in parts that each have no more digits than the provider takes."""
+    most: int = 10**profile.significant_digits - 1
+    sign, rest = (-1, -steps) if steps < 0 else (1, steps)
+    parts = []
+    while rest > most:
+        parts.append(sign * most)
+        rest -= most
+    return [*parts, sign * rest]
+
+
+def dispatches(
+    entries: Sequence[Owed],
+    identity: bytes,
+    prefix: str,
+    slot: Slot,
+    meter: Meter,
+    profile: Profile,
+    now: int,
+) -> list[Dispatch]:
+    """The dispatch of entries that share one, in as many parts as their sum has digits for."""
+    first = entries[0]
+    lane, tenant, mode, provider_customer, provider_meter = slot.key
+    parts = values(sum(e.quantity for e in entries), meter, profile)
+    made = []
+    for part, steps in enumerate(parts):
+        identifier = f"{prefix}-{lane:02x}{identity.hex()}" + (f"-{part}" if part else "")
+        value = to_text(steps, meter.decimals)
+        happened_at = first.recorded_at // SECOND
+        payload = "\0".join((identifier, provider_customer, provider_meter, value, str(happened_at)))
+        made.append(
+            Dispatch(
+                lane=lane,
+                dispatch=identity,
+                part=part,
+                tenant=tenant,
+                mode=mode,
+                customer=first.customer,
+                meter=first.meter,
+                provider_customer=provider_customer,
+                provider_meter=provider_meter,
+                identifier=identifier,
+                quantity=steps,
+                value=value,
+                happened_at=happened_at,
+                entries=len(entries),
+                payload_hash=hashlib.sha256(payload.encode()).digest(),
+                created_at=now,
+                state="sending",
+                attempt=1,
+                idempotency_key=identifier,
+                fence=slot.fence,
+                first_sent_at=now,
+                due_at=slot.expires_at,
+            )
+        )
+    return made
+
+
+def wait_before(attempt: int, seed: bytes, wish_seconds: float | None = None) -> int:
+    """Microseconds to wait after a failed attempt: doubling, at most five minutes, half of it jittered.
+
+    The jitter comes from the dispatch's id, so that a simulation repeats it. The provider's own wish
+    (Retry-After) is a lower bound.
+    """
+    full = min(FIRST_RETRY << min(attempt - 1, 20), LONGEST_RETRY)
+    spread = int.from_bytes(hashlib.sha256(seed + attempt.to_bytes(4, "big")).digest()[:4], "big")
+    wait = full // 2 + full // 2 * spread // 2**32
+    return max(wait, int((wish_seconds or 0) * SECOND))
+
+
+def settle(dispatch: Dispatch, answer: Answer, sent_before: int | None, now: int) -> Settled:
+    """What an answer makes of a dispatch.
+
+    `sent_before` is `first_sent_at` as it stood before this attempt. The idempotency key is kept after a
+    lost answer and renewed after a stored error (Stripe: Idempotent requests).
+    """
+    key = dispatch.idempotency_key
+    if answer.outcome is Outcome.ACCEPTED:
+        return Settled("accepted", answer.reason, dispatch.first_sent_at, now, key, now, 0)
+    if answer.outcome is Outcome.REFUSED:
+        return Settled("parked", answer.reason, sent_before, now, key, now, 0)
+    again = now + wait_before(dispatch.attempt, dispatch.dispatch, answer.retry_after_seconds)
+    if answer.answered:
+        key = f"{dispatch.identifier}.{dispatch.attempt}"
+    if answer.outcome is Outcome.UNKNOWN:
+        return Settled("unknown", answer.reason, dispatch.first_sent_at, again, key, None, again)
+    if answer.outcome is Outcome.PAUSED:
+        again = max(again, now + PAUSE)
+    state = "ready" if sent_before is None else "unknown"
+    return Settled(state, answer.reason, sent_before, again, key, None, again)
+
+
+def reason_to_park(dispatch: Dispatch, profile: Profile, now: int) -> str:
+    """Why a dispatch must not be sent again by itself ('' when it may be).
+
+    Past the duplicate window a repeat could be counted twice (Stripe: identifiers are unique for at
+    least 24 hours); past the provider's greatest age it would be refused.
+    """
+    sent = dispatch.first_sent_at
+    if sent is not None and now - sent > profile.duplicate_window_seconds * SECOND - MARGIN:
+        return "the outcome is unknown and the provider's duplicate window is over; compare with its summaries first"
+    if now // SECOND - dispatch.happened_at > profile.max_age_seconds:
+        days = profile.max_age_seconds // 86400
+        return f"older than {days} days, which the provider no longer takes; bill it as an invoice item"
+    return ""

@@ -1,0 +1,74 @@
+"""One attempt at a time: what couriers and the relay share about sending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tallystick.delivery import flows
+from tallystick.delivery.breaker import Breaker
+from tallystick.delivery.flows import Attempt, Terms
+from tallystick.delivery.links import Links
+from tallystick.delivery.model import SlotKey
+from tallystick.ledger.ledger import Ledger
+from tallystick.meters import Catalogue
+from tallystick.providers import Answer, Outcome, Provider
+from tallystick.values.instant import SECOND
+
+LEASE_SECONDS = 30
+
+
+class Sender:
+    """Claims, sends and writes down, for one process; `owner` names it in slots and leases."""
+
+    def __init__(self, ledger: Ledger, catalogue: Catalogue, provider: Provider, links: Links) -> None:
+        self.ledger = ledger
+        self.links = links
+        self.provider = provider
+        self.breaker = Breaker(ledger.clock)
+        self.owner = ledger.ids.next().hex()
+        self._catalogue = catalogue
+        self.terms = Terms(
+            owner=self.owner,
+            prefix=f"ts{ledger.identity[-8:]}",
+            profile=provider.profile,
+            meter=catalogue.__getitem__,
+            new_id=ledger.ids.next,
+            now=ledger.clock.now,
+            lease=LEASE_SECONDS * SECOND,
+        )
+
+    def slot_key(self, lane: int, tenant: str, mode: str, provider_customer: str, meter: str) -> SlotKey:
+        """The slot under which usage of a meter is sent for a provider customer."""
+        return (lane, tenant, mode, provider_customer, self._catalogue[meter].provider_name)
+
+    def claim(self, owed: dict[SlotKey, list[tuple[int, bytes]]]) -> list[Attempt]:
+        """Freeze what these slots owe into dispatches; those whose slot is taken are left alone."""
+        attempts: list[Attempt] = self.ledger.commit.run(errand=lambda: flows.claim(owed, self.terms))
+        return attempts
+
+    def attempt(self, attempt: Attempt) -> Answer:
+        """Send one dispatch, unless our right to has run out meanwhile; note the outcome."""
+        answer = self.provider.send(attempt.dispatch.instruction, still_ours=self._still_ours(attempt))
+        self.breaker.note(answer.outcome)
+        return answer
+
+    def write(self, answered: Sequence[tuple[Attempt, Answer]]) -> None:
+        """Write down what the attempts came to."""
+        now = self.ledger.clock.now()
+        self.ledger.commit.run(errand=lambda: flows.write_answers(answered, now))
+
+    def send_in_turn(self, attempts: Sequence[Attempt]) -> list[tuple[Attempt, Answer]]:
+        """Send the dispatches of one slot, one after the other; after a failure the rest stays unsent."""
+        answered: list[tuple[Attempt, Answer]] = []
+        for attempt in attempts:
+            if answered and answered[-1][1].outcome not in (Outcome.ACCEPTED, Outcome.REFUSED):
+                unsent = Answer(Outcome.NOT_SENT, "waits for the one before it", answered=False)
+                answered.append((attempt, unsent))
+            else:
+                answered.append((attempt, self.attempt(attempt)))
+        return answered
+
+    def _still_ours(self, attempt: Attempt) -> Callable[[], bool]:
+        margin = int(self.provider.profile.timeout_seconds * SECOND)
+        last = attempt.slot.expires_at - margin
+        return lambda: self.ledger.clock.now() < last

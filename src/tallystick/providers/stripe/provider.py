@@ -1,0 +1,145 @@
+"""Billing meter events v1 through the official client.
+
+Sources: Stripe's API reference (Meter Event, Meter Event Summary, Errors, Idempotent requests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import stripe
+
+from tallystick.errors import ConfigError, ProviderError
+from tallystick.providers.port import Answer, Instruction, Outcome, Profile
+from tallystick.providers.stripe.transport import KeptAliveClient, NotSent
+
+API = "https://api.stripe.com"
+_ALREADY = "already exists with identifier"
+_TRANSIENT = frozenset({409, 429})
+
+PROFILE = Profile(
+    name="stripe",
+    duplicate_window_seconds=24 * 3600,
+    max_age_seconds=35 * 24 * 3600,
+    significant_digits=15,
+    timeout_seconds=10.0,
+)
+
+
+def mode_of(key: str) -> str:
+    """'live' or 'test' by the key's prefix; ConfigError for anything else."""
+    for mode in ("live", "test"):
+        if key.startswith((f"sk_{mode}_", f"rk_{mode}_")):
+            return mode
+    raise ConfigError(
+        "the Stripe key is not a secret key; it must start with sk_test_, sk_live_, rk_test_ or rk_live_"
+    )
+
+
+class StripeProvider:
+    """Sends meter events and reads their sums back; safe to use from several threads."""
+
+    def __init__(
+        self, key: str, *, base: str = API, timeout_seconds: float = PROFILE.timeout_seconds
+    ) -> None:
+        self.mode = mode_of(key)
+        self.base = base
+        self.profile = msgspec.structs.replace(PROFILE, timeout_seconds=timeout_seconds)
+        self._transport = KeptAliveClient(timeout_seconds)
+        # No retries of the client's own: delivery decides, with the outcome of each attempt on record.
+        self.client = stripe.StripeClient(
+            key,
+            base_addresses={"api": base, "meter_events": base},
+            http_client=self._transport,
+            max_network_retries=0,
+        )
+        self._meter_ids: dict[str, str] = {}
+
+    def send(self, instruction: Instruction, *, still_ours: Callable[[], bool]) -> Answer:
+        """Make one attempt; never raises."""
+        self._transport.allow(still_ours)
+        try:
+            self.client.v1.billing.meter_events.create(
+                {
+                    "event_name": instruction.meter,
+                    "identifier": instruction.identifier,
+                    "timestamp": instruction.happened_at,
+                    "payload": {"stripe_customer_id": instruction.customer, "value": instruction.value},
+                },
+                {"idempotency_key": instruction.idempotency_key},
+            )
+        except NotSent as error:
+            return Answer(Outcome.NOT_SENT, str(error), answered=False)
+        except stripe.StripeError as error:
+            return classify(error)
+        except (OSError, ValueError, EOFError) as error:
+            return Answer(Outcome.UNKNOWN, f"no answer: {error or type(error).__name__}", answered=False)
+        except Exception as error:
+            return Answer(
+                Outcome.UNKNOWN, f"no usable answer: {type(error).__name__}: {error}", answered=False
+            )
+        finally:
+            self._transport.allow(None)
+        return Answer(Outcome.ACCEPTED)
+
+    def total(self, customer: str, meter: str, since: int, until: int) -> Decimal:
+        """The sum of the event summaries of whole minutes [since, until); ProviderError when unreadable."""
+        params: dict[str, Any] = {"customer": customer, "start_time": since, "end_time": until, "limit": 100}
+        try:
+            path = f"/v1/billing/meters/{self._meter_id(meter)}/event_summaries"
+            response = self.client.raw_request("get", path, **params)
+        except NotSent as error:
+            raise ProviderError(f"Stripe cannot be reached: {error}") from error
+        except (stripe.StripeError, OSError) as error:
+            raise ProviderError(
+                f"Stripe's summaries for {customer}, {meter} cannot be read: {error}"
+            ) from error
+        # The raw text, because the client turns the sum into a float.
+        page = msgspec.json.decode(response.body, type=_Page)
+        return sum((Decimal(str(summary.aggregated_value)) for summary in page.data), Decimal(0))
+
+    def _meter_id(self, event_name: str) -> str:
+        if event_name not in self._meter_ids:
+            for meter in self.client.v1.billing.meters.list({"limit": 100}).auto_paging_iter():
+                self._meter_ids[meter.event_name] = meter.id
+        try:
+            return self._meter_ids[event_name]
+        except KeyError:
+            raise ProviderError(
+                f"Stripe has no meter with event_name {event_name!r}; run: tallystick stripe apply"
+            ) from None
+
+
+class _Summary(msgspec.Struct):
+    aggregated_value: Decimal
+
+
+class _Page(msgspec.Struct):
+    data: list[_Summary]
+
+
+def classify(error: stripe.StripeError) -> Answer:
+    """The outcome of an answered or failed call, by status and message.
+
+    A repeated identifier is an error at Stripe, not a silent skip; only its text tells (it carries no code).
+    """
+    status, text = error.http_status, str(error.user_message or error)
+    if status is None:
+        return Answer(Outcome.UNKNOWN, text, answered=False)
+    if status == 400 and _ALREADY in text:
+        return Answer(Outcome.ACCEPTED, "the provider had it already")
+    if status in (401, 403):
+        return Answer(Outcome.PAUSED, text)
+    if status in _TRANSIENT:
+        after = (error.headers or {}).get("retry-after")
+        return Answer(Outcome.NOT_SENT, text, retry_after_seconds=_seconds(after))
+    if status >= 500:
+        return Answer(Outcome.UNKNOWN, f"{status}: {text}")
+    return Answer(Outcome.REFUSED, f"{status}: {text}")
+
+
+def _seconds(text: str | None) -> float | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None

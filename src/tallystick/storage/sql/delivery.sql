@@ -1,0 +1,175 @@
+-- Delivery: links, obligations, slots, dispatches, leases.
+
+-- name: find_links
+-- rows: smallint, text, text, text
+select customer, provider_customer from tallystick.customer_links
+where (lane, tenant, mode, customer) in (:rows)
+
+-- name: all_links
+select customer, provider_customer from tallystick.customer_links
+where tenant = :tenant and mode = :mode
+order by customer
+
+-- name: insert_links
+-- rows: smallint, text, text, text, text, text, bigint
+insert into tallystick.customer_links (lane, tenant, mode, customer, provider, provider_customer, linked_at)
+:rows
+on conflict (lane, tenant, mode, customer)
+do update set provider = excluded.provider, provider_customer = excluded.provider_customer,
+              linked_at = excluded.linked_at
+
+-- name: owed_entries
+-- rows: smallint, bytea
+select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
+from tallystick.obligations o
+join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+where o.dispatch is null and (o.lane, o.entry) in (:rows)
+
+-- name: due_obligations
+select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
+from (select lane, entry from tallystick.obligations
+      where dispatch is null and due_at <= :now
+      order by due_at limit :limit) o
+join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+
+-- name: postpone_obligations
+-- rows: smallint, bytea, bigint
+with r (l, e, at) as (:rows)
+update tallystick.obligations as o set due_at = r.at
+from r where o.lane = r.l and o.entry = r.e and o.dispatch is null
+
+-- name: hasten_obligations
+update tallystick.obligations set due_at = :now
+where dispatch is null and due_at > :now
+  and (lane, entry) in (
+    select o.lane, o.entry from tallystick.obligations o
+    join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+    where o.lane = :lane and o.dispatch is null and e.customer = :customer
+      and e.tenant = :tenant and e.mode = :mode)
+
+-- name: insert_slots
+-- rows: smallint, text, text, text, text
+with r (l, t, m, c, p) as (:rows)
+insert into tallystick.slots (lane, tenant, mode, provider_customer, provider_meter, owner, fence, expires_at)
+select l, t, m, c, p, '', 0, 0 from r where true
+on conflict do nothing
+
+-- name: find_slots
+-- rows: smallint, text, text, text, text
+select lane, tenant, mode, provider_customer, provider_meter, fence, expires_at
+from tallystick.slots
+where (lane, tenant, mode, provider_customer, provider_meter) in (:rows)
+
+-- name: take_slots
+-- rows: smallint, text, text, text, text, bigint, text, bigint
+with r (l, t, m, c, p, was, new_owner, until) as (:rows)
+update tallystick.slots as s set owner = r.new_owner, fence = s.fence + 1, expires_at = r.until
+from r
+where s.lane = r.l and s.tenant = r.t and s.mode = r.m and s.provider_customer = r.c
+  and s.provider_meter = r.p and s.fence = r.was
+returning lane, tenant, mode, provider_customer, provider_meter, fence
+
+-- name: release_slots
+-- rows: smallint, text, text, text, text, bigint, bigint
+with r (l, t, m, c, p, held, until) as (:rows)
+update tallystick.slots as s set expires_at = r.until
+from r
+where s.lane = r.l and s.tenant = r.t and s.mode = r.m and s.provider_customer = r.c
+  and s.provider_meter = r.p and s.fence = r.held
+
+-- name: claim_obligations
+-- rows: smallint, bytea, bytea
+with r (l, e, d) as (:rows)
+update tallystick.obligations as o set dispatch = r.d
+from r
+where o.lane = r.l and o.entry = r.e and o.dispatch is null
+returning lane, entry
+
+-- name: insert_dispatches
+-- rows: smallint, bytea, smallint, text, text, text, text, text, text, text, bigint, text, bigint, bigint, bytea, bigint, text, integer, text, bigint, bigint, bigint, text
+insert into tallystick.dispatches (
+    lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+    quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+    fence, first_sent_at, due_at, reason)
+:rows
+
+-- name: due_dispatches
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from tallystick.dispatches
+where state in ('ready', 'sending', 'unknown') and due_at <= :now
+order by due_at
+limit :limit
+
+-- name: retake_dispatches
+-- rows: smallint, bytea, smallint, integer, bigint, bigint, bigint
+with r (l, d, n, was, new_fence, sent, until) as (:rows)
+update tallystick.dispatches as d
+set state = 'sending', attempt = d.attempt + 1, fence = r.new_fence, first_sent_at = r.sent, due_at = r.until
+from r
+where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.attempt = r.was
+  and d.state in ('ready', 'sending', 'unknown')
+returning lane, dispatch, part
+
+-- name: settle_dispatches
+-- rows: smallint, bytea, smallint, integer, text, text, bigint, bigint, text, bigint
+with r (l, d, n, tried, new_state, why, sent, at, new_key, done_at) as (:rows)
+update tallystick.dispatches as d
+set state = r.new_state, reason = r.why, first_sent_at = r.sent, due_at = r.at,
+    idempotency_key = r.new_key, settled_at = r.done_at
+from r
+where d.lane = r.l and d.dispatch = r.d and d.part = r.n
+  and d.state not in ('accepted', 'confirmed')
+  and (d.attempt = r.tried or r.new_state = 'accepted')
+
+-- name: redrive
+update tallystick.dispatches
+set state = 'ready', due_at = :now, reason = '', idempotency_key = identifier || '.' || attempt
+where state in ('parked', 'refused') and tenant = :tenant and mode = :mode
+  and (identifier = :identifier or :identifier = '')
+
+-- name: parked
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from tallystick.dispatches
+where state in ('parked', 'refused') and tenant = :tenant and mode = :mode
+order by created_at
+limit :limit
+
+-- name: undelivered
+select count(*), min(e.recorded_at)
+from tallystick.obligations o
+join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+where o.dispatch is null and e.tenant = :tenant and e.mode = :mode
+
+-- name: open_dispatches
+select state, count(*), sum(entries), min(happened_at)
+from tallystick.dispatches
+where state in ('ready', 'sending', 'unknown') and tenant = :tenant and mode = :mode
+group by state
+
+-- name: delivered_totals
+select customer, meter, provider_customer, provider_meter, sum(case when part = 0 then entries else 0 end),
+       sum(quantity / 1000000000), sum(quantity % 1000000000), min(happened_at), max(happened_at), count(*)
+from tallystick.dispatches
+where state in ('accepted', 'confirmed') and tenant = :tenant and mode = :mode
+group by customer, meter, provider_customer, provider_meter
+
+-- name: dispatch_entries
+select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter, e.quantity, e.key,
+       e.refers, e.attributes, e.occurred_at, e.recorded_at
+from tallystick.obligations o
+join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+where o.lane = :lane and o.dispatch = :dispatch
+
+-- name: insert_lease
+insert into tallystick.leases (name, owner, expires_at) values (:name, '', 0) on conflict do nothing
+
+-- name: take_lease
+update tallystick.leases set owner = :owner, expires_at = :until
+where name = :name and (expires_at <= :now or owner = :owner)
+
+-- name: release_lease
+update tallystick.leases set expires_at = 0 where name = :name and owner = :owner
