@@ -27,7 +27,9 @@ from tallystick.ledger.reading import FOREVER, Usage
 from tallystick.meters import Catalogue
 from tallystick.meters.config import FILE, DeliverySettings, Settings, load
 from tallystick.providers import Provider
-from tallystick.reconciliation.model import Finding
+from tallystick.reconciliation import operations
+from tallystick.reconciliation.model import Balance, Finding
+from tallystick.reconciliation.operations import Status
 from tallystick.storage import Store, open_store
 from tallystick.values.identifiers import Ids
 from tallystick.values.instant import Clock, from_datetime
@@ -258,6 +260,14 @@ class Tally:
     def link_customer(self, customer: str, provider_customer: str) -> None:
         """Say which customer of the provider an application's customer is."""
         self.links.link({customer: provider_customer})
+
+    def status(self) -> Status:
+        """What is undelivered, on its way, parked or open."""
+        return operations.status(self.ledger)
+
+    def tie_out(self) -> list[Balance]:
+        """Recorded, delivered and the provider's total of every customer and meter; ProviderError."""
+        return operations.tie_out(self.ledger, self.meters, self.provider)
 
     # Living
 

@@ -64,6 +64,7 @@ class Api:
         self.worlds = {"test": World("test", clock), "live": World("live", clock)}
         self._stored: dict[tuple[str, str], tuple[bytes, int, Reply]] = {}
         self._requests = 0
+        self.meter_events = 0  # calls of that route, accepted or not
 
     def handle(
         self, method: str, target: str, headers: dict[str, str], body: bytes, *, fail: bool = False
@@ -115,6 +116,7 @@ class Api:
             error = Refusal("An unknown error occurred.", status=500, kind="api_error")
             return Reply(500, encode(error.body))
         if path == "/v1/billing/meter_events" and method == "POST":  # the one hot route
+            self.meter_events += 1
             return Reply(200, encode(meters.record(world, parse_form(body.decode()))))
         for verb, pattern, handler in ROUTES:
             match = pattern.fullmatch(path)

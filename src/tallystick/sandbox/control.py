@@ -32,7 +32,7 @@ class Control:
             "totals": lambda world, body: meters.totals(world),
             "events": self._events,
             "invoices": self._invoices,
-            "statistics": lambda world, body: {"requests": self._server.requests},
+            "statistics": self._statistics,
         }
 
     def respond(
@@ -106,6 +106,9 @@ class Control:
                 )
             customers[name] = customer
         return {"customers": customers, "prices": prices}
+
+    def _statistics(self, world: World, body: Object) -> Object:
+        return {"requests": self._server.requests, "meter_events": self._server.api.meter_events}
 
     def _events(self, world: World, body: Object) -> list[Object]:
         return [
