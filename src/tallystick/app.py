@@ -269,6 +269,10 @@ class Tally:
         """Recorded, delivered and the provider's total of every customer and meter; ProviderError."""
         return operations.tie_out(self.ledger, self.meters, self.provider)
 
+    def redrive(self, identifier: str = "") -> int:
+        """Try a parked dispatch again, or all of them (''); how many."""
+        return operations.redrive(self.ledger, identifier)
+
     # Living
 
     def start(self) -> None:

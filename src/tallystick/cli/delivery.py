@@ -12,7 +12,6 @@ from tallystick.app import Tally
 from tallystick.cli.output import Config, Json, as_json, configured, table
 from tallystick.delivery.relay import Relay
 from tallystick.errors import ConfigError
-from tallystick.storage import Statement
 
 
 def relay(
@@ -93,10 +92,7 @@ def redrive(
             "say which: tallystick redrive IDENTIFIER, or --all; `tallystick status` lists them"
         )
     with configured(config) as tally:
-        where = {"tenant": tally.ledger.where.tenant, "mode": tally.ledger.where.mode}
-        params = {**where, "identifier": identifier, "now": tally.ledger.clock.now()}
-        with tally.ledger.store.write() as transaction:
-            count = transaction.run(Statement("redrive", params))
+        count = tally.redrive(identifier)
     typer.echo(f"{count} dispatch(es) will be tried again")
     raise typer.Exit(0 if count else 1)
 
