@@ -31,6 +31,7 @@ from tallystick.reconciliation import operations
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
 from tallystick.storage import Store, open_store
+from tallystick.storage.opening import check_throw_away
 from tallystick.values.identifiers import Ids
 from tallystick.values.instant import Clock, from_datetime
 
@@ -97,8 +98,10 @@ class Tally:
         """
         environ = os.environ if environ is None else environ
         settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))
+        url = store_url(settings, environ)
+        check_throw_away(url, mode=settings.mode, accepted=settings.store.accept_throw_away_disk)
         return cls(
-            open_store(store_url(settings, environ)),
+            open_store(url),
             settings.meters,
             provider=configured_provider(settings, environ),
             tenant=settings.tenant,

@@ -209,3 +209,23 @@ def test_another_database_is_refused(ledger: Ledger, entry: Make, sqlite_url: st
     with pytest.raises(TransactionError, match="builtins"):
         ledger.post_on(object(), Posting((entry("org", 5),)))
     other.close()
+
+
+def test_a_separate_record_beside_an_open_transaction_is_refused(
+    ledger: Ledger, entry: Make, store_url: str
+) -> None:
+    """On SQLite it would lock itself out; the error points to on=. On PostgreSQL it is fine."""
+    if store_url.startswith("postgres"):
+        with psycopg.connect(store_url) as server:
+            ledger.post_on(server, Posting((entry("org", 1),)))
+            ledger.post(Posting((entry("org", 2),)))
+        assert _quantities(ledger) == [1, 2]
+        return
+    with _sqlite(store_url, isolation_level=None) as connection:
+        connection.execute("begin immediate")
+        ledger.post_on(connection, Posting((entry("org", 1),)))
+        with pytest.raises(TransactionError, match="on="):
+            ledger.post(Posting((entry("org", 2),)))
+        connection.execute("commit")
+    ledger.post(Posting((entry("org", 2),)))
+    assert _quantities(ledger) == [1, 2]
