@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from tallystick.app import Tally
+from tallystick.ledger.model import Outcome
+from tallystick.meters import Catalogue, Formula, Meter
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +62,42 @@ def store_url(request: pytest.FixtureRequest) -> str:
     """URL of an empty store, once per dialect."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture
+def tally_meters() -> Catalogue:
+    """Meters of every kind that actions tell apart: counted and summed, with holds and without."""
+    return Catalogue(
+        [
+            Meter("calls", formula=Formula.COUNT),
+            Meter("tokens", unit="token"),
+            Meter("pings", formula=Formula.COUNT, hold=False),
+            Meter("gigabytes", decimals=3, hold=False, limit=1000),
+        ]
+    )
+
+
+Resolutions = Callable[[], list[tuple[str, str]]]
+
+
+@pytest.fixture
+def resolutions(tally: Tally) -> Resolutions:
+    """Outcome and reason of every hold that was resolved, read from the SQLite file itself."""
+
+    def read() -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(tally.ledger.store.url.removeprefix("sqlite:///"))) as connection:
+            rows = connection.execute(
+                "select outcome, reason from tallystick_resolutions order by hold"
+            ).fetchall()
+        return [(Outcome(outcome).name.lower(), reason) for outcome, reason in rows]
+
+    return read
+
+
+Counted = Callable[[str], list[tuple[str, int]]]
+
+
+@pytest.fixture
+def counted(tally: Tally) -> Counted:
+    """Meter and steps of every usage entry of a customer, in the order of time."""
+    return lambda customer: [(entry.meter, entry.quantity) for entry in tally.entries(customer=customer)]

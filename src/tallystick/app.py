@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,13 +14,13 @@ from typing import Any
 from tallystick.actions.action import Action
 from tallystick.actions.declaration import mark
 from tallystick.actions.metered import Handler, Metering, wrap
-from tallystick.actions.recorder import Recorder, Step
+from tallystick.actions.recorder import Recorder, Step, canonical, name_of
 from tallystick.actions.recording import Recording
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
 from tallystick.delivery.sender import Sender
-from tallystick.errors import ActionError, ConfigError
+from tallystick.errors import ConfigError
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posted, Posting
 from tallystick.ledger.reading import FOREVER, Usage
@@ -70,10 +70,12 @@ class Tally:
         if provider is not None:
             self._assemble_delivery(provider)
         self._recorder = Recorder(
-            self.ledger, meters, _AfterCommit(self), tenant=tenant, mode=mode, account=account
+            self.ledger, meters, _AfterCommit(self), self.find, tenant=tenant, mode=mode, account=account
         )
         self.declarations: list[Metering] = []
         self.findings: deque[Finding] = deque(maxlen=1000)
+        self.finding_counts: Counter[str] = Counter()
+        self.lenient_gate = False  # only for tests that roll back: responses need not wait for `on=`
         self.aio = Awaitable(self)
 
     def _assemble_delivery(self, provider: Provider) -> None:
@@ -192,17 +194,12 @@ class Tally:
         posting = self.posting(meter, quantity, customer=customer, key=key, at=at, attributes=attributes)
         if on is not None:
             carried = self._recorder.carry(on, posting)
-            return Recording(carried, meter) if hasattr(carried, "__await__") else carried
-        if _on_event_loop():
-            raise ActionError(
-                f"tally.record({meter!r}, …) would block the event loop until the disk has it; "
-                "use `await tally.aio.record(...)`"
-            )
+            return Recording(carried, meter, self.find) if hasattr(carried, "__await__") else carried
         return self._recorder.drive(_once(posting))
 
     def record_many(self, rows: Sequence[Mapping[str, Any]]) -> list[Posted]:
-        """Record many at once, each row the arguments of `record`; they share commits."""
-        return self.ledger.post_many([self.posting(**row) for row in rows])
+        """Record many at once, each row the arguments of `record` but `on`; they share commits."""
+        return self._recorder.post_many([self.posting(**row) for row in rows])
 
     def posting(
         self,
@@ -220,10 +217,10 @@ class Tally:
         entry = self._recorder.entry(
             Kind.USAGE,
             about,
-            customer,
+            name_of("customer", customer),
             about.steps(quantity),
-            key=key,
-            attributes=attributes,
+            key=None if key is None else name_of("key", key),
+            attributes=canonical(attributes),
             occurred_at=occurred_at,
         )
         return Posting((entry,))
@@ -253,12 +250,13 @@ class Tally:
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int = 1000,
+        on: Any = None,
     ) -> list[Entry]:
-        """Usage and corrections of one customer in the order of time."""
+        """Usage and corrections of one customer in the order of time; `on` reads within a transaction."""
         names = [meter] if meter else [m.name for m in self.meters]
         start = 0 if since is None else from_datetime(since)
         end = FOREVER if until is None else from_datetime(until)
-        return self.ledger.entries(customer, names, since=start, until=end, limit=limit)
+        return self.ledger.entries(customer, names, since=start, until=end, limit=limit, on=on)
 
     def link_customer(self, customer: str, provider_customer: str) -> None:
         """Say which customer of the provider an application's customer is."""
@@ -298,7 +296,8 @@ class Tally:
         self.close()
 
     def find(self, code: str, subject: str, message: str) -> None:
-        """Keep a finding (the newest thousand) and log it."""
+        """Keep a finding (the newest thousand), count it by its code, and log it."""
+        self.finding_counts[code] += 1
         self.findings.append(Finding(code, subject, message))
         logging.getLogger("tallystick").warning("%s: %s", code, message)
 
@@ -306,7 +305,7 @@ class Tally:
         """Declarations that rest on the client's word, with the reason given."""
         for metering in self.declarations:
             for what in metering.untrusted:
-                yield f"{metering.handler.__qualname__}: {what} ({metering.reason})"
+                yield f"{metering.name}: {what} ({metering.reason})"
 
 
 class Awaitable:
@@ -320,14 +319,18 @@ class Awaitable:
         posting = self._tally.posting(meter, quantity, **rest)
         recorder = self._tally._recorder
         if on is None:
-            return Recording(recorder.drive_async(_once(posting)), meter)
+            return Recording(recorder.drive_async(_once(posting)), meter, recorder.find)
         carried = recorder.carry(on, posting)
-        return Recording(carried if hasattr(carried, "__await__") else _given(carried), meter)
+        return Recording(carried if hasattr(carried, "__await__") else _given(carried), meter, recorder.find)
+
+    async def record_many(self, rows: Sequence[Mapping[str, Any]]) -> list[Posted]:
+        """`Tally.record_many` without blocking the loop."""
+        return await self._tally._recorder.post_many_async([self._tally.posting(**row) for row in rows])
 
     async def open(self, meter: str, *, customer: Any, **rest: Any) -> Action:
         """An action whose hold is durable; end it with `await action.close()`."""
         action = self._tally.action(meter, customer=customer, **rest)
-        return await self._tally._recorder.drive_async(action.open())
+        return await self._tally._recorder.drive_async(action.opening())
 
     async def usage(self, customer: str, meter: str, **rest: Any) -> list[Usage]:
         """`Tally.usage` without blocking the loop."""
@@ -387,11 +390,3 @@ def _once(posting: Posting) -> Step[Posted]:
 
 async def _given(posted: Posted) -> Posted:
     return posted
-
-
-def _on_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

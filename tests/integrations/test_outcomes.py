@@ -176,7 +176,7 @@ def test_streams_are_pointed_to_stream(tally: Tally) -> None:
     def generator() -> Any:
         yield 1
 
-    def handler() -> StreamingResponse:
+    def handler() -> Any:
         return StreamingResponse(iter([b"x"]))
 
     with pytest.raises(DeclarationError, match=r"action\.stream"):

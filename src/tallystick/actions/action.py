@@ -2,20 +2,30 @@
 
 What was added before an exception is recorded, because that work was done; an action that adds
 nothing is voided. A key names the logical operation: a second delivery of the same job counts once.
+A quantity that was measured but cannot be recorded leaves the hold open, with a finding.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from enum import Enum
 from types import TracebackType
 from typing import Any
 
 from tallystick.actions import scope as scopes
-from tallystick.actions.recorder import Recorder, Step
-from tallystick.errors import ActionError
+from tallystick.actions.recorder import Recorder, Step, canonical, name_of
+from tallystick.errors import (
+    ActionError,
+    LedgerError,
+    QuantityError,
+    TallystickError,
+    TallystickWarning,
+    UnknownMeterError,
+)
 from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting, Resolution
-from tallystick.meters import Formula, Meter
+from tallystick.meters import Formula
+from tallystick.values.quantity import MAX_STEPS
 
 
 class State(Enum):
@@ -29,45 +39,71 @@ class State(Enum):
 class Action:
     """A piece of server-side work that a meter counts; use it as `with` or `async with`."""
 
+    _state = State.CLOSED
+
     def __init__(
         self,
         recorder: Recorder,
         meter: str,
         customer: Any,
         *,
-        key: str | None = None,
+        key: Any = None,
         attributes: Mapping[str, Any] | None = None,
         hold: bool | None = None,
     ) -> None:
         self._recorder = recorder
         self._meter = recorder.catalogue[meter]
-        self._customer = customer
-        self._key = key
-        self._attributes = attributes
+        self._customer = name_of("customer", customer)
+        self._key = None if key is None else name_of("key", key)
+        self._attributes = canonical(attributes)
         self._held = self._meter.hold if hold is None else hold
         self._hold: Entry | None = None
         self._steps: dict[str, int] = {}
+        self._unmeasured: dict[str, str] = {}
+        self._voided = ""
         self._state = State.NEW
         self.posted: Posted | None = None
 
+    # Counting
+
     def add(self, quantity: Any, meter: str | None = None) -> None:
         """Count more of this action's meter, or of another one; QuantityError when it is not exact."""
-        self._require(State.OPEN)
-        counted = self._of(meter)
-        self._steps[counted.name] = self._steps.get(counted.name, 0) + counted.steps(quantity)
+        name, steps = self._measure(quantity, meter, self._steps)
+        self._steps[name] = steps
 
     def set(self, quantity: Any, meter: str | None = None) -> None:
         """Replace what was counted so far."""
+        name, steps = self._measure(quantity, meter, {})
+        self._unmeasured.pop(name, None)
+        self._steps[name] = steps
+
+    def void(self, reason: str) -> None:
+        """Say that this action does not count, and why; what was counted so far is forgotten."""
         self._require(State.OPEN)
-        counted = self._of(meter)
-        self._steps[counted.name] = counted.steps(quantity)
+        self._steps.clear()
+        self._voided = reason
 
     def describe(self, attributes: Mapping[str, Any] | None) -> None:
         """Set the attributes of what will be recorded."""
-        self._attributes = attributes
+        self._attributes = canonical(attributes)
 
-    def _of(self, meter: str | None) -> Meter:
-        return self._meter if meter is None else self._recorder.catalogue[meter]
+    def distrust(self, why: str) -> None:
+        """Say that what the action used is not known: its hold stays open, with a finding."""
+        self._unmeasured.setdefault(self._meter.name, why)
+
+    def _measure(self, quantity: Any, meter: str | None, before: Mapping[str, int]) -> tuple[str, int]:
+        self._require(State.OPEN)
+        try:
+            counted = self._meter if meter is None else self._recorder.catalogue[meter]
+            total = before.get(counted.name, 0) + counted.steps(quantity)
+            if total > MAX_STEPS:
+                raise QuantityError(
+                    f"meter {counted.name!r}: adding {quantity} exceeds what one entry can hold"
+                )
+        except (QuantityError, UnknownMeterError) as error:
+            self._unmeasured[self._meter.name if meter is None else meter] = str(error)
+            raise
+        return counted.name, total
 
     @property
     def repeated(self) -> bool:
@@ -79,46 +115,59 @@ class Action:
         """Whether the key had been recorded before with another quantity or attributes."""
         return self.posted is not None and bool(self.posted.conflicting)
 
-    def open(self) -> Step[Action]:
+    # The flows: generators of postings, driven by the recorder
+
+    def opening(self) -> Step[Action]:
         """The flow that writes the hold, if the meter has holds."""
         self._require(State.NEW)
-        self._state = State.OPEN
-        if self._held:
-            self._hold = self._recorder.entry(Kind.HOLD, self._meter, self._customer, 0)
-            yield Posting((self._hold,))
-        return self
-
-    def settle(self) -> Step[None]:
-        """The flow that ends the action: what was counted is recorded, nothing counted is voided.
-
-        A count meter counts one action unless `set` or `add` said otherwise.
-        """
-        if self._meter.formula is Formula.COUNT and not self._steps:
-            self._steps[self._meter.name] = 1
-        yield from self._end("nothing was counted")
-
-    def fail(self) -> Step[None]:
-        """The flow after an exception: what was counted before it is recorded."""
-        yield from self._end("the action failed before anything was counted")
-
-    def void(self, reason: str) -> Step[None]:
-        """The flow that ends the action without any usage."""
-        self._steps.clear()
-        yield from self._end(reason)
-
-    def _end(self, reason: str) -> Step[None]:
-        self._require(State.OPEN)
         self._state = State.CLOSED
         scope = scopes.current()
         if scope is not None:
-            scope.resolved = True
-        entries = tuple(self._usage(name, steps) for name, steps in self._steps.items())
+            scope.acted = True
+        if self._held:
+            hold = self._recorder.entry(Kind.HOLD, self._meter, self._customer, 0)
+            try:
+                yield Posting((hold,))
+            except LedgerError:
+                raise
+            except BaseException:
+                # The caller has gone (cancelled) while its hold is on the way to the disk.
+                reason = "cancelled before the action ran"
+                yield Posting((), Resolution(hold.lane, hold.entry, Outcome.VOIDED, reason))
+                raise
+            self._hold = hold
+        self._state = State.OPEN
+        return self
+
+    def settling(self) -> Step[None]:
+        """The flow that ends the action: what was counted is recorded, nothing counted is voided.
+
+        A count meter counts one action unless `set`, `add` or `void` said otherwise.
+        """
+        if self._meter.formula is Formula.COUNT and not (self._steps or self._voided or self._unmeasured):
+            self._steps[self._meter.name] = 1
+        return self._ending(self._voided or "nothing was counted")
+
+    def failing(self) -> Step[None]:
+        """The flow after an exception: what was counted before it is recorded."""
+        return self._ending(self._voided or "the action failed before anything was counted")
+
+    def _ending(self, reason: str) -> Step[None]:
+        self._require(State.OPEN)
+        self._state = State.CLOSED
+        entries = tuple([self._usage(name, steps) for name, steps in self._steps.items()])
         resolution = None
-        if self._hold is not None:
+        if self._unmeasured:
+            self._report_unmeasured()
+        elif self._hold is not None:
             outcome = Outcome.SETTLED if entries else Outcome.VOIDED
             resolution = Resolution(self._hold.lane, self._hold.entry, outcome, "" if entries else reason)
-        if entries or resolution:
-            self.posted = yield Posting(entries, resolution)
+        if entries or resolution is not None:
+            try:
+                self.posted = yield Posting(entries, resolution)
+            except TallystickError as error:
+                self._report_lost(entries, error)
+                raise
 
     def _usage(self, name: str, steps: int) -> Entry:
         return self._recorder.entry(
@@ -131,6 +180,28 @@ class Action:
             attributes=self._attributes,
         )
 
+    # Telling
+
+    def _report_unmeasured(self) -> None:
+        rest = (
+            f"its hold {self._hold.id} stays open" if self._hold else "it had no hold, nothing of it is kept"
+        )
+        for meter, why in self._unmeasured.items():
+            self._recorder.find(
+                "unmeasured_action",
+                self._customer,
+                f"an action of customer {self._customer!r} used an unknown quantity of {meter!r} ({why}); {rest}",
+            )
+
+    def _report_lost(self, entries: tuple[Entry, ...], error: TallystickError) -> None:
+        for entry in entries:
+            self._recorder.find(
+                "unwritten_usage",
+                self._customer,
+                f"{entry.quantity} steps of {entry.meter!r} for customer {self._customer!r} were used "
+                f"and could not be recorded: {error}",
+            )
+
     def _require(self, state: State) -> None:
         if self._state is not state:
             raise ActionError(
@@ -138,20 +209,39 @@ class Action:
                 "use it once, inside `with tally.action(...) as action:`"
             )
 
+    def __del__(self) -> None:
+        if self._state is State.CLOSED:
+            return
+        problem = (
+            f"an action on meter {self._meter.name!r} was never entered, so nothing was recorded; "
+            "write `with tally.action(...) as action:`"
+            if self._state is State.NEW
+            else f"an action on meter {self._meter.name!r} of customer {self._customer!r} was never ended, so what "
+            "it counted is not recorded; write `await action.close()`"
+        )
+        self._recorder.find("unended_action", self._customer, problem)
+        warnings.warn(problem, TallystickWarning, stacklevel=2)
+
+    # Using
+
     def __enter__(self) -> Action:
-        return self._recorder.drive(self.open())
+        try:
+            return self._recorder.drive(self.opening())
+        except ActionError:
+            self._state = State.CLOSED
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._recorder.drive(self.settle() if kind is None else self.fail())
+        self._recorder.drive(self.settling() if kind is None else self.failing())
 
     async def __aenter__(self) -> Action:
-        return await self._recorder.drive_async(self.open())
+        return await self._recorder.drive_async(self.opening())
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._recorder.drive_async(self.settle() if kind is None else self.fail())
+        await self._recorder.drive_async(self.settling() if kind is None else self.failing())
 
     async def close(self) -> None:
         """Settle an action that was opened with `await tally.aio.open(...)`."""
-        await self._recorder.drive_async(self.settle())
+        await self._recorder.drive_async(self.settling())

@@ -19,6 +19,8 @@ HIDDEN = "tallystick_customer"
 _INJECTED = frozenset(
     {"Request", "WebSocket", "HTTPConnection", "BackgroundTasks", "Response", "SecurityScopes", "HttpRequest"}
 )
+_FRAMEWORKS = frozenset({"fastapi", "starlette", "django", "flask", "werkzeug", "litestar", "quart"})
+_STREAMS = frozenset({"StreamingResponse", "EventSourceResponse"})
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -79,8 +81,30 @@ def is_trusted(parameter: inspect.Parameter) -> bool:
         if any(is_dependency(extra) for extra in get_args(annotation)[1:]):
             return True
         annotation = get_args(annotation)[0]
-    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return name.rsplit(".", 1)[-1] in _INJECTED
+    return bool(_framework_classes(annotation) & _INJECTED)
+
+
+def _framework_classes(annotation: Any) -> set[str]:
+    """The names of the framework classes an annotation inherits from (a model called Request is none)."""
+    if isinstance(annotation, str):  # could not be evaluated: the name is all there is
+        return {annotation.rsplit(".", 1)[-1]}
+    return {
+        base.__name__
+        for base in getattr(annotation, "__mro__", ())
+        if base.__module__.partition(".")[0] in _FRAMEWORKS
+    }
+
+
+def streams(annotation: Any) -> bool:
+    """Whether a return annotation says that the response is a stream."""
+    return bool(_framework_classes(annotation) & _STREAMS)
+
+
+def is_coroutine(handler: Any) -> bool:
+    """Whether calling the handler gives a coroutine; callable objects and partials too."""
+    while hasattr(handler, "func"):
+        handler = handler.func
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(handler.__call__)
 
 
 class Getter:
@@ -123,16 +147,16 @@ def refuse_untrusted(
 def response_parameter(signature: inspect.Signature) -> str | None:
     """The name of an injected `Response` parameter, whose status the handler may set."""
     for name, parameter in signature.parameters.items():
-        if getattr(parameter.annotation, "__name__", "") == "Response":
+        if "Response" in _framework_classes(parameter.annotation):
             return name
     return None
 
 
-def refuse_generators(handler: Callable[..., Any]) -> None:
+def refuse_generators(handler: Any) -> None:
     """A generator's work is done after it returned: it has to be counted while it streams."""
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
         raise DeclarationError(
-            f"{handler.__qualname__} is a generator: @metered would settle before it has run; "
+            f"{getattr(handler, '__qualname__', handler)} is a generator: @metered would settle before it has run; "
             "open an action in the handler and return action.stream(...)"
         )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from tallystick.actions import scope as scopes
 from tallystick.actions.scope import Carried
-from tallystick.errors import ActionError
+from tallystick.errors import ActionError, TransactionError
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posted, Posting
 from tallystick.meters import Catalogue, Meter
@@ -30,14 +31,26 @@ class Delivery(Protocol):
         ...
 
 
+class Findings(Protocol):
+    """Where what a person should know is kept."""
+
+    def __call__(self, code: str, subject: str, message: str) -> None:
+        """Keep one finding."""
+        ...
+
+
 class Recorder:
-    """Makes entries and posts them; flows are generators of postings, driven sync or async."""
+    """Makes entries and posts them; flows are generators of postings, driven sync or async.
+
+    An error of a posting is thrown into its flow, which may post once more before it lets it through.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
         catalogue: Catalogue,
         delivery: Delivery,
+        find: Findings,
         *,
         tenant: str,
         mode: str,
@@ -45,6 +58,7 @@ class Recorder:
     ) -> None:
         self.ledger = ledger
         self.catalogue = catalogue
+        self.find = find
         self._delivery = delivery
         self._tenant = tenant
         self._mode = mode
@@ -54,93 +68,165 @@ class Recorder:
         self,
         kind: Kind,
         meter: Meter,
-        customer: Any,
+        customer: str,
         steps: int,
         *,
         key: str | None = None,
         refers: bytes | None = None,
-        attributes: Mapping[str, Any] | None = None,
+        attributes: str = "",
         occurred_at: int | None = None,
     ) -> Entry:
-        """A new entry with an id of its own; ActionError when customer or key cannot be billed."""
-        name = _name("customer", customer)
+        """A new entry with an id of its own; texts have passed `name_of` and `canonical`."""
         return Entry(
-            lane_of(self._tenant, self._mode, name),
+            lane_of(self._tenant, self._mode, customer),
             self.ledger.ids.next(),
             kind,
             self._tenant,
             self._mode,
             self._account,
-            name,
+            customer,
             meter.name,
             steps,
-            None if key is None else _name("key", key),
+            key,
             refers,
-            _canonical(attributes),
+            attributes,
             occurred_at,
         )
 
     def drive(self, flow: Step[T]) -> T:
-        """Run a flow, blocking."""
+        """Run a flow, blocking; ActionError on an event loop, which must not wait for a disk."""
+        _refuse_event_loop()
         try:
             posting = next(flow)
             while True:
-                posted = self.ledger.post(posting)
-                self._after(posted.entries)
+                self._refuse_own_lock()
+                try:
+                    posted = self.ledger.post(posting)
+                except BaseException as error:
+                    posting = flow.throw(error)
+                    continue
+                owed = self._keep(posting, posted)
+                if owed:
+                    self._delivery.deliver(owed)
                 posting = flow.send(posted)
         except StopIteration as stop:
             result: T = stop.value
             return result
 
     async def drive_async(self, flow: Step[T]) -> T:
-        """Run a flow without blocking the event loop."""
+        """Run a flow without blocking the event loop.
+
+        A posting is queued before the first wait, so that cancelling the task stops the waiting, not the
+        posting.
+        """
         try:
             posting = next(flow)
             while True:
-                posted = await self.ledger.post_async(posting)
-                await self._after_async(posted.entries)
+                self._refuse_own_lock()
+                try:
+                    posted = await self.ledger.post_async(posting)
+                except BaseException as error:
+                    posting = flow.throw(error)
+                    continue
+                owed = self._keep(posting, posted)
+                if owed:
+                    await self._delivery.deliver_async(owed)
                 posting = flow.send(posted)
         except StopIteration as stop:
             result: T = stop.value
             return result
 
+    def post_many(self, postings: Sequence[Posting]) -> list[Posted]:
+        """Post many pieces that share commits, blocking."""
+        _refuse_event_loop()
+        results, owed = self._post_many(postings)
+        if owed:
+            self._delivery.deliver(owed)
+        return results
+
+    async def post_many_async(self, postings: Sequence[Posting]) -> list[Posted]:
+        """The awaitable `post_many`."""
+        results, owed = await asyncio.to_thread(self._post_many, postings)
+        if owed:
+            await self._delivery.deliver_async(owed)
+        return results
+
+    def _post_many(self, postings: Sequence[Posting]) -> tuple[list[Posted], list[Entry]]:
+        self._refuse_own_lock()
+        results = self.ledger.post_many(postings)
+        pairs = zip(postings, results, strict=True)
+        return results, [entry for pair in pairs for entry in self._keep(*pair)]
+
     def carry(self, connection: Any, posting: Posting) -> Any:
         """Post on the application's transaction; the commit gate sees to it that it ends in time."""
         carried = self.ledger.post_on(connection, posting)
         if hasattr(carried, "__await__"):
-            return self._carry_async(carried, connection)
-        return self._note(carried, connection)
+            return self._carry_async(carried, connection, posting)
+        return self._note(carried, connection, posting)
 
-    async def _carry_async(self, pending: Any, connection: Any) -> Posted:
-        return self._note(await pending, connection)
+    async def _carry_async(self, pending: Any, connection: Any, posting: Posting) -> Posted:
+        return self._note(await pending, connection, posting)
 
-    def _note(self, carried: Any, connection: Any) -> Posted:
+    def _note(self, carried: Any, connection: Any, posting: Posting) -> Posted:
         scope = scopes.current()
         if scope is not None:
             source = f"{type(connection).__module__.split('.')[0]}.{type(connection).__name__}"
             scope.carried.append(Carried(carried.posted.entries, carried.ended, source))
         posted: Posted = carried.posted
+        self._notice(posting, posted)
         return posted
 
-    def _after(self, entries: Sequence[Entry]) -> None:
-        delivered = [e for e in entries if e.kind is not Kind.HOLD and e.quantity]
+    def _keep(self, posting: Posting, posted: Posted) -> list[Entry]:
+        """Give the entries to the request's commit gate; those to deliver here where there is none."""
+        if posted.conflicting or posted.resolved_before is not None:
+            self._notice(posting, posted)
+        usage = [entry for entry in posted.entries if entry.kind is not Kind.HOLD]
         scope = scopes.current()
-        if scope is not None:
-            scope.committed.extend(e for e in entries if e.kind is not Kind.HOLD)
-        elif delivered:
-            self._delivery.deliver(delivered)
+        if scope is None or scope.started:
+            return [entry for entry in usage if entry.quantity]
+        scope.committed.extend(usage)
+        return []
 
-    async def _after_async(self, entries: Sequence[Entry]) -> None:
+    def _notice(self, posting: Posting, posted: Posted) -> None:
+        for index in posted.conflicting:
+            first, ours = posted.entries[index], posting.entries[index]
+            self.find(
+                "key_conflict",
+                first.id,
+                f"key {first.key!r} of customer {first.customer!r} stands for {first.quantity} steps of "
+                f"{first.meter!r}; a repeat said {ours.quantity} steps or other attributes and was not counted",
+            )
+        if (before := posted.resolved_before) is not None and posting.entries:
+            lost = ", ".join(f"{entry.quantity} steps of {entry.meter!r}" for entry in posting.entries)
+            self.find(
+                "late_settle",
+                posting.entries[0].customer,
+                f"a hold was {before.outcome.name.lower()} before its action ended; not recorded: {lost}",
+            )
+
+    def _refuse_own_lock(self) -> None:
+        """On SQLite a separate posting would wait for a transaction that waits for this request."""
         scope = scopes.current()
-        if scope is not None:
-            scope.committed.extend(e for e in entries if e.kind is not Kind.HOLD)
+        if scope is None or not scope.carried or self.ledger.store.dialect != "sqlite":
             return
-        delivered = [e for e in entries if e.kind is not Kind.HOLD and e.quantity]
-        if delivered:
-            await self._delivery.deliver_async(delivered)
+        source = scope.open_transaction()
+        if source:
+            raise TransactionError(
+                f"this request still has a transaction open on the ledger's own SQLite file ({source}), so an "
+                "entry beside it would wait for itself; record it on the same transaction (on=), or commit first"
+            )
 
 
-def _name(what: str, value: Any) -> str:
+def _refuse_event_loop() -> None:
+    if asyncio._get_running_loop() is not None:
+        raise ActionError(
+            "this would block the event loop until the disk has the entry; use `async with tally.action(...)`, "
+            "`await tally.aio.record(...)`, or `await tally.aio.record_many(...)`"
+        )
+
+
+def name_of(what: str, value: Any) -> str:
+    """The text of a customer or key; ActionError for what cannot be one, such as None or ''."""
     text = value if isinstance(value, str) else str(value) if type(value) is int else _text(value)
     if not text or len(text) > 255 or "\0" in text:
         raise ActionError(f"{what} {value!r} cannot be recorded; give 1 to 255 characters of text")
@@ -149,11 +235,12 @@ def _name(what: str, value: Any) -> str:
 
 def _text(value: Any) -> str:
     """The text of ids that are not str or int (UUIDs and the like); '' for what cannot be an id."""
-    known = type(value).__name__ in ("UUID", "ULID", "ObjectId") or isinstance(value, str | int)
+    known = type(value).__name__ in ("UUID", "ULID", "ObjectId") or isinstance(value, int)
     return str(value) if known and not isinstance(value, bool) else ""
 
 
-def _canonical(attributes: Mapping[str, Any] | None) -> str:
+def canonical(attributes: Mapping[str, Any] | None) -> str:
+    """The one text of attributes ('' for none); ActionError for values that have no exact one."""
     if not attributes:
         return ""
     for name, value in attributes.items():

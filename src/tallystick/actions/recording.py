@@ -7,33 +7,42 @@ from collections.abc import Coroutine, Generator
 from typing import Any
 
 from tallystick.actions import scope as scopes
+from tallystick.actions.recorder import Findings
 from tallystick.errors import TallystickWarning
 from tallystick.ledger.model import Posted
 
 
 class Recording:
-    """An awaitable Posted."""
+    """An awaitable Posted.
 
-    def __init__(self, pending: Coroutine[Any, Any, Posted], meter: str) -> None:
+    Within a request the response is refused until it was awaited to its end; outside of one, dropping
+    it is a warning and a finding.
+    """
+
+    __slots__ = ("_awaited", "_find", "_meter", "_pending", "_scope", "_token")
+
+    def __init__(self, pending: Coroutine[Any, Any, Posted], meter: str, find: Findings) -> None:
         self._pending = pending
         self._meter = meter
+        self._find = find
         self._token = object()
         self._scope = scopes.current()
         self._awaited = False
         if self._scope is not None:
-            self._scope.unawaited.add(self._token)
+            self._scope.pending.add(self._token)
 
     def __await__(self) -> Generator[Any, Any, Posted]:
         self._awaited = True
-        if self._scope is not None:
-            self._scope.unawaited.discard(self._token)
-        return self._pending.__await__()
+        try:
+            return (yield from self._pending.__await__())
+        finally:
+            if self._scope is not None:
+                self._scope.pending.discard(self._token)
 
     def __del__(self) -> None:
-        if not self._awaited:
-            self._pending.close()
-            warnings.warn(
-                f"a record on meter {self._meter!r} was never awaited: nothing was recorded; write `await`",
-                TallystickWarning,
-                stacklevel=2,
-            )
+        if self._awaited:
+            return
+        self._pending.close()
+        problem = f"a record on meter {self._meter!r} was never awaited: nothing was recorded; write `await`"
+        self._find("never_awaited", self._meter, problem)
+        warnings.warn(problem, TallystickWarning, stacklevel=2)

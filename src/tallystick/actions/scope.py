@@ -22,18 +22,23 @@ class Carried:
 class Scope:
     """What one request recorded, kept until its response may start."""
 
-    __slots__ = ("carried", "committed", "resolved", "unawaited")
+    __slots__ = ("acted", "carried", "committed", "pending", "started")
 
     def __init__(self) -> None:
         self.committed: list[Entry] = []
         self.carried: list[Carried] = []
-        self.unawaited: set[object] = set()
-        self.resolved = False  # an action ended, even one that did not count
+        self.pending: set[object] = set()  # records that were not awaited to their end
+        self.acted = False  # an action was opened, whatever became of it
+        self.started = False  # the response has started: nobody waits for deliveries any more
 
     @property
     def recorded(self) -> bool:
-        """Whether the request recorded anything."""
-        return bool(self.committed or self.carried)
+        """Whether the request recorded anything, or ran an action that did not count."""
+        return self.acted or bool(self.committed or self.carried)
+
+    def open_transaction(self) -> str:
+        """The transaction with an entry of this request that is still open ('' for none)."""
+        return next((one.source for one in self.carried if not one.ended()), "")
 
 
 _current: ContextVar[Scope | None] = ContextVar("tallystick_scope", default=None)

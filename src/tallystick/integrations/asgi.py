@@ -6,7 +6,6 @@ have ended; then what was committed is sent to the provider within the inline bu
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -30,27 +29,31 @@ log = logging.getLogger("tallystick")
 class CommitGate:
     """ASGI middleware; put it around the application, or let `install` do it.
 
-    `on_first_request` runs once, before the first request, where no lifespan ran before it.
+    `on_first_request` runs before the first request where no lifespan ran before it, again while it
+    fails; by default it starts the relay.
     """
 
     def __init__(self, app: App, tally: Tally, on_first_request: Callable[[], None] | None = None) -> None:
         self.app = app
         self._tally = tally
-        self._on_first_request = on_first_request
+        self._on_first_request: Callable[[], None] | None = on_first_request or tally.start
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         if self._on_first_request is not None:
-            first, self._on_first_request = self._on_first_request, None
-            first()
+            self._on_first_request()
+            self._on_first_request = None
         request = Scope()
+        gated = _GatedSend(self._tally, scope, request, send)
         token = scopes.enter(request)
         try:
-            await self.app(scope, receive, _GatedSend(self._tally, scope, request, send))
+            await self.app(scope, receive, gated)
         finally:
             scopes.leave(token)
+            if not request.started:  # an error that is answered further out
+                gated.hurry(request.committed)
 
 
 class _GatedSend:
@@ -66,51 +69,61 @@ class _GatedSend:
         self._refused = False
 
     async def __call__(self, message: Message) -> None:
-        if self._refused:
-            return
         if message["type"] == "http.response.start":
             refusal = await self._pass(message["status"])
+            self._request.started = True
             if refusal:
                 self._refused = True
                 await self._refuse(refusal)
-                return
-        await self._send(message)
+        if not self._refused:
+            await self._send(message)
 
     async def _pass(self, status: int) -> str:
         """Wait for commits and the inline attempt; why the response must not go out ('' when it may)."""
         request = self._request
-        if request.unawaited:
-            return "a record was never awaited, so nothing was recorded; write `await tally.aio.record(...)`"
+        if request.pending:
+            return "a record was not awaited before the response starts; write `await tally.aio.record(...)`"
         entries = request.committed
         if request.carried:
             found = await self._carried_entries(request.carried)
             if isinstance(found, str):
                 return found
             entries = entries + found
-        if status < 400 and not request.recorded and not request.resolved:
+        if status < 400 and not request.recorded:
             self._note_unrecorded()
-        await self._deliver(entries)
+        if entries:
+            await self._deliver(entries)
         return ""
 
     async def _carried_entries(self, carried: list[Carried]) -> list[Entry] | str:
-        entries = [entry for one in carried for entry in one.entries]
-        asked = [(entry.lane, entry.entry) for entry in entries]
-        committed = await asyncio.to_thread(self._tally.ledger.committed, asked)
-        for one in carried:
-            if not one.ended() and any(entry.entry not in committed for entry in one.entries):
+        """The entries that the application's transactions have committed, or why the response must wait.
+
+        An entry whose transaction was rolled back is gone with the application's rows.
+        """
+        open_before = [] if self._tally.lenient_gate else [one for one in carried if not one.ended()]
+        asked = [(entry.lane, entry.entry) for one in carried for entry in one.entries]
+        committed = await self._tally.ledger.committed_async(asked)
+        for one in open_before:
+            if any(entry.entry not in committed for entry in one.entries):
                 return (
                     f"usage was recorded on a transaction ({one.source}) that is still open when the response "
-                    "starts, so the answer would go out before the usage is durable; commit before returning: use "
+                    "starts, so the answer would go out before the usage is durable; commit before returning, or use "
                     'Depends(..., scope="function") for the dependency that yields it'
                 )
-        return [entry for entry in entries if entry.entry in committed]
+        return [entry for one in carried for entry in one.entries if entry.entry in committed]
 
     async def _deliver(self, entries: list[Entry]) -> None:
         courier = self._tally.courier
-        owed = [e for e in entries if e.kind is not Kind.HOLD and e.quantity] if courier else []
+        owed = _owed(entries) if courier is not None else []
         if courier is not None and owed:
             budget = self._tally.settings.budget_ms / 1000
             await courier.expedite(owed, budget_seconds=budget).wait_async(budget)
+
+    def hurry(self, entries: list[Entry]) -> None:
+        """Send without waiting."""
+        courier, owed = self._tally.courier, _owed(entries)
+        if courier is not None and owed:
+            courier.expedite(owed, budget_seconds=self._tally.settings.budget_ms / 1000)
 
     def _note_unrecorded(self) -> None:
         endpoint = self._scope.get("endpoint")
@@ -129,3 +142,7 @@ class _GatedSend:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self._send({"type": "http.response.start", "status": 500, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _owed(entries: list[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.kind is not Kind.HOLD and entry.quantity]

@@ -20,37 +20,44 @@ def install(
     declared with `@tally.records`, or exempt by a pattern such as "/admin/*", else UndeclaredRoutesError;
     `mode="report"` makes findings of them instead. Shutting down closes the Tally.
     """
-    start = _once(lambda: _start(app, tally, exempt, mode))
+    checked = _once(lambda: _check(app, tally, exempt, mode))
+
+    def start() -> None:
+        checked()
+        tally.start()
+
     app.add_middleware(CommitGate, tally=tally, on_first_request=start)
     inner = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(scope_app: Any) -> AsyncIterator[Any]:
         start()
-        async with inner(scope_app) as state:
-            yield state
-        tally.close()
+        try:
+            async with inner(scope_app) as state:
+                yield state
+        finally:
+            tally.close()
 
     app.router.lifespan_context = lifespan
     app.state.tallystick = (tally, exempt)
 
 
-def _start(app: Any, tally: Tally, exempt: Exempt, mode: str) -> None:
+def _check(app: Any, tally: Tally, exempt: Exempt, mode: str) -> None:
     if mode == "enforce":
         require_declared(app, tally, exempt)
-    else:
-        for route in routes(app, tally, exempt):
-            if route.undeclared:
-                tally.find("undeclared_route", f"{route.methods} {route.path}", route.problem)
-    tally.start()
+        return
+    for route in routes(app, tally, exempt):
+        if route.undeclared:
+            tally.find("undeclared_route", f"{route.methods} {route.path}", route.problem)
 
 
 def _once(function: Callable[[], None]) -> Callable[[], None]:
-    """The function, run by the first call only."""
+    """The function, run until it has succeeded once."""
     left = [function]
 
     def run() -> None:
-        if left:
-            left.pop()()
+        for waiting in left:
+            waiting()
+        left.clear()
 
     return run

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from tallystick.actions.declaration import declared
+from tallystick.actions.declaration import Declared, declared
 from tallystick.app import Tally
 from tallystick.errors import UndeclaredRoutesError
 
+_VERBS = ("get", "post", "put", "patch", "delete")
 Exempt = Mapping[str, str] | Iterable[str]
 
 
@@ -59,7 +60,7 @@ def _walk(app: Any, prefix: str) -> Iterator[_Found]:
         if endpoint is None and inner is not None:
             yield from _walk_mount(route, inner, prefix + path)
             continue
-        methods = ",".join(sorted((getattr(route, "methods", None) or {"WS"}) - {"HEAD"}))
+        methods = ",".join(sorted((getattr(route, "methods", None) or _methods(endpoint)) - {"HEAD"}))
         name = getattr(endpoint, "__qualname__", type(endpoint).__name__)
         yield _Found(prefix + path, methods, name, endpoint, path in documentation)
 
@@ -80,11 +81,26 @@ def _iterate(found: Iterable[Any]) -> Iterable[Any]:
     except ImportError:
         return found
     contexts: Iterable[Any] = iter_route_contexts(list(found))
-    return [c if getattr(c, "endpoint", None) is not None else c.original_route for c in contexts]
+    return contexts
+
+
+def _methods(endpoint: Any) -> set[str]:
+    """What a route without methods answers: a class of handlers its own, else it is a websocket."""
+    return {name.upper() for name in _VERBS if hasattr(endpoint, name)} or {"WS"}
+
+
+def _declared(endpoint: Any) -> Declared | None:
+    """The declaration of an endpoint; of a class of handlers, if all of them have one."""
+    if not isinstance(endpoint, type):
+        return declared(endpoint)
+    marks = [declared(getattr(endpoint, name)) for name in _VERBS if hasattr(endpoint, name)]
+    if not marks or None in marks:
+        return None
+    return Declared(tuple(dict.fromkeys(meter for mark in marks if mark for meter in mark.meters)))
 
 
 def _judge(found: _Found, reasons: Mapping[str, str], above: set[Any]) -> Route:
-    mark = declared(found.endpoint)
+    mark = _declared(found.endpoint)
     if mark is not None:
         return Route(found.methods, found.path, found.name, meters=mark.meters)
     if found.docs:

@@ -78,11 +78,19 @@ class GroupCommit:
         return ticket.wait()
 
     async def run_async(self, pieces: Sequence[Piece] = (), errand: Errand | None = None) -> Any:
-        """Commit and wait for it without blocking the event loop."""
-        if self._queued >= self._max_queue:
-            await asyncio.get_running_loop().run_in_executor(None, self._make_room)
+        """Commit and wait for it without blocking the event loop.
+
+        Cancelling the caller stops its waiting, never the commit: what it measured has happened.
+        """
         ticket = TaskTicket()
-        self._submit(Item(ticket, pieces, errand))
+        item = Item(ticket, pieces, errand)
+        if self._queued >= self._max_queue:
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, self._make_room)
+            except asyncio.CancelledError:
+                self._submit(item)
+                raise
+        self._submit(item)
         return await ticket.future
 
     def close(self) -> None:

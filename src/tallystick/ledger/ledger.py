@@ -156,10 +156,21 @@ class Ledger:
         return self.read(reading.usage(self.where, customer, meter, since, until, by=by, group_by=group_by))
 
     def entries(
-        self, customer: str, meters: Sequence[str], *, since: int = 0, until: int = FOREVER, limit: int = 1000
+        self,
+        customer: str,
+        meters: Sequence[str],
+        *,
+        since: int = 0,
+        until: int = FOREVER,
+        limit: int = 1000,
+        on: Any = None,
     ) -> list[Entry]:
-        """Usage and corrections of one customer in the order of time."""
-        return self.read(reading.entries_of(self.where, customer, tuple(meters), since, until, limit))
+        """Usage and corrections of one customer in the order of time, also those uncommitted on `on`."""
+        flow = reading.entries_of(self.where, customer, tuple(meters), since, until, limit)
+        if on is None:
+            return self.read(flow)
+        found: list[Entry] = post_on(on, self.store.dialect, lambda: flow)[0]
+        return found
 
     def open_holds(self, limit: int = 1000) -> list[Entry]:
         """Holds without a resolution, oldest first."""
