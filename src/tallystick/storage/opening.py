@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tallystick.errors import ConfigError
+import warnings
+from pathlib import Path
+
+from tallystick.errors import ConfigError, TallystickWarning, UnsafeStoreError
+from tallystick.storage.durability import throw_away
 from tallystick.storage.port import Store
 from tallystick.storage.postgres import PostgresStore
 from tallystick.storage.sqlite import SqliteStore
@@ -22,3 +26,12 @@ def open_store(url: str, *, relaxed: bool = False, auto_migrate: bool = False) -
     if url.startswith(("postgresql://", "postgres://")):
         return PostgresStore(url, auto_migrate=auto_migrate)
     raise ConfigError(f"store {url!r} is not known; use sqlite:///file.db or postgresql://user@host/database")
+
+
+def check_throw_away(url: str, *, mode: str, accepted: bool) -> None:
+    """Warn of a SQLite file that goes with its container; in live mode refuse it unless accepted by name."""
+    why = throw_away(Path(url.removeprefix("sqlite:///"))) if url.startswith("sqlite:///") else ""
+    if why and mode == "live" and not accepted:
+        raise UnsafeStoreError(f"{why}; mount a volume, or say [store] accept_throw_away_disk = true")
+    if why and not accepted:
+        warnings.warn(f"{why}; mount a volume before you go live", TallystickWarning, stacklevel=2)

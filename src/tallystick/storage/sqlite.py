@@ -14,7 +14,7 @@ from typing import Any
 
 from tallystick.errors import EntryRefusedError, LedgerBusyError, LedgerError, SchemaError, UnsafeStoreError
 from tallystick.storage import migrations
-from tallystick.storage.durability import check_disk
+from tallystick.storage.durability import REQUIRED_KEYS, check_disk, check_keys
 from tallystick.storage.port import Statement
 from tallystick.storage.queries import Query, expand, load
 
@@ -80,6 +80,7 @@ class SqliteStore:
                 connection.execute("begin immediate")
                 migrations.migrate(connection.cursor(), "sqlite")
                 connection.execute("commit")
+                check_keys({table: _primary_key(connection, table) for table in REQUIRED_KEYS})
             except sqlite3.Error as error:
                 raise _explain(error, self.path) from error
             finally:
@@ -162,6 +163,11 @@ class SqliteStore:
             for connection in self._open:
                 connection.close()
         self._open, self._local = [], threading.local()
+
+
+def _primary_key(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
+    rows = connection.execute(f"pragma table_info(tallystick_{table})").fetchall()
+    return tuple(name for place, name in sorted((row[5], row[1]) for row in rows) if place)
 
 
 def _explain(error: sqlite3.Error, path: Path) -> Exception:

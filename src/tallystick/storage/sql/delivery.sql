@@ -157,13 +157,6 @@ from tallystick.dispatches
 where state in ('accepted', 'confirmed') and tenant = :tenant and mode = :mode
 group by customer, meter, provider_customer, provider_meter
 
--- name: dispatch_entries
-select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter, e.quantity, e.key,
-       e.refers, e.attributes, e.occurred_at, e.recorded_at
-from tallystick.obligations o
-join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-where o.lane = :lane and o.dispatch = :dispatch
-
 -- name: insert_lease
 insert into tallystick.leases (name, owner, expires_at) values (:name, '', 0) on conflict do nothing
 
@@ -173,3 +166,10 @@ where name = :name and (expires_at <= :now or owner = :owner)
 
 -- name: release_lease
 update tallystick.leases set expires_at = 0 where name = :name and owner = :owner
+
+-- name: next_due
+select min(due_at) from (
+    select min(due_at) as due_at from tallystick.obligations where dispatch is null
+    union all
+    select min(due_at) from tallystick.dispatches where state in ('ready', 'sending', 'unknown')
+) as due

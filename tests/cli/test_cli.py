@@ -1,0 +1,193 @@
+"""The command line as a newcomer uses it: real processes, a real sandbox, documented exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tallystick.sandbox import Sandbox
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+APP = """
+from fastapi import Depends, FastAPI, Header
+from tallystick import Tally
+from tallystick.integrations.fastapi import install
+
+tally = Tally.from_config()
+app = FastAPI()
+install(app, tally, exempt={"/health": "probe"})
+
+@app.get("/health")
+def health(): ...
+
+@app.post("/chat")
+@tally.metered("ai_tokens", customer=Depends(lambda: "org_1"), quantity=7)
+def chat(): ...
+
+@app.post("/leak")
+def leak(): ...
+"""
+
+
+RECORD = """
+from tallystick import Tally
+
+with Tally.from_config() as tally:
+    tally.record("ai_tokens", 42, customer="org_1")
+"""
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox.start() as made:
+        yield made
+
+
+@pytest.fixture
+def run(tmp_path: Path, sandbox: Sandbox) -> Run:
+    """Run `tallystick …` in a folder with a configuration, against the sandbox."""
+    environ = {
+        **os.environ,
+        "TALLYSTICK_STORE": f"sqlite:///{tmp_path / 'usage.db'}",
+        "STRIPE_API_KEY": "sk_test_command_line",
+        "STRIPE_API_BASE": sandbox.url,
+        "COLUMNS": "200",
+    }
+
+    def call(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tallystick", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env={**environ, **changes}, capture_output=True, text=True, timeout=120
+        )
+
+    assert call("init").returncode == 0
+    return call
+
+
+def test_from_nothing_to_a_tie_out(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    """init, stripe apply, link, record, relay, status, usage, tieout, verify: each with its exit code."""
+    assert run("doctor").returncode == 1
+    assert "ai_tokens" in run("stripe", "plan", "--price", "ai_tokens=0.0015").stdout
+    assert run("stripe", "apply", "--price", "ai_tokens=0.0015", "--price", "api_calls=1").returncode == 0
+    assert run("doctor").returncode == 0
+    customer = sandbox.provision(customers=["Acme"])["customers"]["Acme"]
+    with (tmp_path / "links.csv").open("w", newline="") as rows:
+        csv.writer(rows).writerow(["org_1", customer])
+    assert json.loads(run("link", "--csv", "links.csv", "--json").stdout) == {"org_1": customer}
+    script = tmp_path / "record.py"
+    script.write_text(RECORD)
+    environ = {**os.environ, "TALLYSTICK_STORE": f"sqlite:///{tmp_path / 'usage.db'}"}
+    subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=environ, check=True)
+    assert json.loads(run("status", "--json").stdout)["undelivered"] == 1
+    assert run("tieout").returncode == 1
+    assert json.loads(run("relay", "--once").stdout)["dispatches"] == 1
+    assert json.loads(run("tieout", "--json").stdout)[0]["difference"] == "0"
+    assert run("tieout").returncode == 0
+    assert json.loads(run("usage", "org_1", "ai_tokens", "--json").stdout)[0]["quantity"] == "42"
+    assert run("verify").returncode == 0
+    assert run("holds").returncode == 0
+    assert run("redrive", "--all").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("init",), "exists"),
+        (("usage", "org_1", "nope"), "no meter 'nope'"),
+        (("routes", "--app", "nowhere:app"), "--app nowhere:app"),
+        (("migrate", "--sql", "oracle"), "'oracle'"),
+        (("stripe", "plan", "--price", "ai_tokens"), "'ai_tokens' is not meter=cents"),
+        (("redrive",), "tallystick redrive IDENTIFIER"),
+        (("link", "org_1"), "tallystick link org_1 cus_"),
+    ],
+)
+def test_bad_input_gets_one_line(run: Run, arguments: tuple[str, ...], words: str) -> None:
+    """What was wrong, which value, what to do; never a traceback."""
+    answer = run(*arguments)
+    assert answer.returncode in (1, 2)
+    assert words in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"TALLYSTICK_STORE": ""}, "set TALLYSTICK_STORE"),
+        ({"TALLYSTICK_STORE": "mysql://x"}, "'mysql://x' is not known"),
+        ({"TALLYSTICK_STORE": "sqlite:////dev/shm/usage.db"}, "tmpfs"),
+        ({"STRIPE_API_KEY": "sk_live_command_line"}, "live and test never mix"),
+        ({"STRIPE_API_KEY": "pk_test_x"}, "not a secret key"),
+        ({"TALLYSTICK_CONFIG": "none.toml"}, "none.toml does not exist"),
+    ],
+)
+def test_unsafe_or_wrong_settings_are_refused(run: Run, changes: dict[str, str], words: str) -> None:
+    """Nothing starts on settings that lose data, or that mix live and test."""
+    answer = run("status", **changes)
+    assert answer.returncode == 2
+    assert words in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+def test_an_unknown_key_of_the_configuration_is_refused(run: Run, tmp_path: Path) -> None:
+    """A typing error in the file does not pass in silence."""
+    (tmp_path / "tallystick.toml").write_text("[meters.x]\nformular = 'sum'\n")
+    answer = run("status")
+    assert answer.returncode == 2
+    assert "formular" in answer.stderr
+
+
+def test_routes_lists_what_the_guard_sees(run: Run, tmp_path: Path) -> None:
+    """Exit code 1 while a route is undeclared."""
+    (tmp_path / "main.py").write_text(APP)
+    answer = run("routes", "--app", "main:app", "--json")
+    found = {route["path"]: route for route in json.loads(answer.stdout)}
+    assert answer.returncode == 1
+    assert found["/chat"]["meters"] == ["ai_tokens"]
+    assert found["/health"]["exempt"] == "probe"
+    assert found["/leak"]["problem"] == "neither metered nor exempt"
+
+
+def test_the_relay_process_stops_gracefully(run: Run, tmp_path: Path, sandbox: Sandbox) -> None:
+    """SIGTERM ends `tallystick relay` with exit code 0."""
+    environ = {
+        **os.environ,
+        "TALLYSTICK_STORE": f"sqlite:///{tmp_path / 'usage.db'}",
+        "STRIPE_API_KEY": "sk_test_command_line",
+        "STRIPE_API_BASE": sandbox.url,
+    }
+    command = [sys.executable, "-m", "tallystick", "relay"]
+    relay = subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True)
+    assert relay.stderr is not None
+    assert "relay running" in relay.stderr.readline()
+    relay.send_signal(signal.SIGTERM)
+    assert relay.wait(30) == 0
+    relay.stderr.close()
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_the_printed_schema_is_the_schema(run: Run, dialect: str, postgres_url: str, tmp_path: Path) -> None:
+    """`migrate --sql` for Alembic and Django: after running it nothing is left to migrate."""
+    import sqlite3
+
+    import psycopg
+
+    from tallystick.storage import migrations
+
+    text = run("migrate", "--sql", dialect).stdout
+    if dialect == "sqlite":
+        with sqlite3.connect(tmp_path / "other.db") as file:
+            file.executescript(text)
+            assert migrations.migrate(file.cursor(), dialect) == []
+    else:
+        with psycopg.connect(postgres_url) as server:
+            server.execute(text.encode())
+            assert migrations.migrate(server.cursor(), dialect) == []

@@ -1,0 +1,27 @@
+"""The main job, small: every difference is zero on both stores, through an outage and a SIGKILL."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_the_demo_balances(store_url: str, tmp_path: Path) -> None:
+    """Exit code 0, all differences zero, every call accounted for."""
+    store = [] if store_url.startswith("sqlite") else ["--store", store_url]
+    command = [sys.executable, "-m", "tallystick", "demo", "--calls", "1500", "--seed", "3", "--json", *store]
+    answer = subprocess.run(
+        command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=300
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    report = json.loads(answer.stdout)
+    assert report["balanced"]
+    assert report["wrong_calls"] == []
+    [tokens, calls] = report["lines"]
+    unanswered = report["unanswered_recorded"] + report["unanswered_lost"]
+    assert calls["calls_answered"] + unanswered + sum(report["other_answers"].values()) == 1500
+    assert tokens["recorded"] == tokens["delivered"] == tokens["provider"] != "0"
+    assert list(tmp_path.iterdir()) == [] or store_url.startswith("sqlite")
