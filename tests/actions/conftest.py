@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-METERS = """
-[meters.calls]
-formula = "count"
-[meters.tokens]
-unit = "token"
-[meters.pings]
-formula = "count"
-hold = false
-[meters.gigabytes]
-decimals = 3
-hold = false
-limit = 1000
-"""
+from tallystick import Catalogue, Formula, Meter
 
 
 @pytest.fixture
-def tally_config(tmp_path: Path) -> Path:
-    """The configuration that the `tally` fixture reads."""
-    path = tmp_path / "tallystick.toml"
-    path.write_text(METERS)
-    return path
+def tally_meters() -> Catalogue:
+    """The meters of the `tally` fixture."""
+    return Catalogue(
+        [
+            Meter("calls", formula=Formula.COUNT),
+            Meter("tokens", unit="token"),
+            Meter("pings", formula=Formula.COUNT, hold=False),
+            Meter("gigabytes", decimals=3, hold=False, limit=1000),
+        ]
+    )

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from tallystick import Tally
+from tallystick import Catalogue, Meter, Tally
 from tallystick.values.instant import FrozenClock, to_datetime
-
-CONFIG = '[meters.tokens]\nattributes = ["model"]\n'
 
 
 @pytest.fixture
-def tally_config(tmp_path: Path) -> Path:
-    path = tmp_path / "tallystick.toml"
-    path.write_text(CONFIG)
-    return path
+def tally_meters() -> Catalogue:
+    return Catalogue([Meter("tokens", attributes=("model",))])
 
 
 def test_records_on_a_ledger_of_its_own(tally: Tally) -> None:
@@ -29,7 +24,7 @@ def test_records_on_a_ledger_of_its_own(tally: Tally) -> None:
     assert tally.provider is None
 
 
-def test_the_clock_stands_still(tally: Tally, frozen_clock: FrozenClock) -> None:
+def test_the_clock_stands_still(frozen_clock: FrozenClock, tally: Tally) -> None:
     """Billing time is the frozen clock's."""
     for _ in range(2):
         tally.record("tokens", 1, customer="org")
@@ -38,9 +33,9 @@ def test_the_clock_stands_still(tally: Tally, frozen_clock: FrozenClock) -> None
     assert [to_datetime(day.start).day for day in days] == [1, 2]
 
 
-def test_rollback_per_test(tally: Tally, tally_store: str) -> None:
+def test_rollback_per_test(tally: Tally, tally_store_url: str) -> None:
     """A test that runs inside a transaction and rolls it back leaves no entry."""
-    engine = sa.create_engine(tally_store)
+    engine = sa.create_engine(tally_store_url)
     sa.event.listen(engine, "connect", lambda raw, _: raw.execute("pragma synchronous=full"))
     with engine.connect() as connection:
         transaction = connection.begin()

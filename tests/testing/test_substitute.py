@@ -57,9 +57,9 @@ def test_the_applications_own_tally_writes_elsewhere(
 
 
 @pytest.fixture
-def connection(tally: Tally, tally_store: str) -> Iterator[sa.Connection]:
+def connection(tally: Tally, tally_store_url: str) -> Iterator[sa.Connection]:
     """One transaction a test, rolled back at its end."""
-    engine = sa.create_engine(tally_store, connect_args={"check_same_thread": False})
+    engine = sa.create_engine(tally_store_url, connect_args={"check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
     def _(raw: Any, _: Any) -> None:

@@ -82,7 +82,7 @@ def check_postgres(cursor: Any) -> None:
 def check_keys(present: dict[str, tuple[str, ...]]) -> None:
     """Raise UnsafeStoreError when a unique key that keeps entries single is missing."""
     for table, columns in REQUIRED_KEYS.items():
-        if present.get(table) != columns:
+        if sorted(present.get(table, ())) != sorted(columns):
             raise UnsafeStoreError(
                 f"table {table} has lost its primary key ({', '.join(columns)}); entries could count twice. "
                 "Restore the key before starting"

@@ -21,12 +21,14 @@ _WORDS = {
         "clustered": "without rowid",
         "total": "high integer not null,\n    low integer not null",
         "prefix": "tallystick_",
+        "by_lane": "entry, lane",
     },
     "postgres": {
         "bytes": "bytea",
         "clustered": "",
         "total": "total numeric not null",
         "prefix": "",
+        "by_lane": "lane, entry",
     },
 }
 _INTEGER = {"sqlite": r"typeof(\1) = 'integer'", "postgres": "true"}

@@ -54,13 +54,6 @@ where (lane, entry) in (:rows)
 -- rows: smallint, bytea
 select entry from tallystick.entries where (lane, entry) in (:rows)
 
--- name: unsequenced
-select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter, e.quantity, e.key,
-       e.refers, e.attributes, e.occurred_at, e.recorded_at
-from (select lane, entry from tallystick.unsequenced order by lane, entry limit :limit) u
-join tallystick.entries e on e.lane = u.lane and e.entry = u.entry
-order by e.lane, e.entry
-
 -- name: find_positions
 -- rows: smallint, bytea
 select lane, entry from tallystick.positions where (lane, entry) in (:rows)

@@ -55,3 +55,10 @@ from (
            or (e.recorded_at >= :until_start and e.recorded_at < :until))
 ) as parts
 group by hour, attributes
+
+-- name: unsequenced
+select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter, e.quantity, e.key,
+       e.refers, e.attributes, e.occurred_at, e.recorded_at
+from (select lane, entry from tallystick.unsequenced order by lane, entry limit :limit) u
+join tallystick.entries e on e.lane = u.lane and e.entry = u.entry
+order by e.lane, e.entry

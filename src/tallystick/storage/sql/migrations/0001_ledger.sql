@@ -1,5 +1,6 @@
 -- The ledger: append-only entries, and the marks and totals around them.
--- $bytes, $clustered, $total stand for what the dialects name differently.
+-- $bytes, $clustered, $total stand for what the dialects name differently. $by_lane is (lane, entry), and on
+-- SQLite (entry, lane): there a table is ordered by its key, and new entries belong on few pages of a commit.
 
 create table tallystick.identity (
     only_one smallint primary key check (only_one = 1),
@@ -22,7 +23,7 @@ create table tallystick.entries (
     attributes text not null,
     occurred_at bigint,
     recorded_at bigint not null,
-    primary key (lane, entry)
+    primary key ($by_lane)
 ) $clustered;
 
 -- One customer's usage in the order of time: boundary hours, listings, disputes.
@@ -55,7 +56,7 @@ create table tallystick.resolutions (
 create table tallystick.unsequenced (
     lane smallint not null,
     entry $bytes not null,
-    primary key (lane, entry)
+    primary key ($by_lane)
 ) $clustered;
 
 -- Gapless positions per lane, with the hash chain.

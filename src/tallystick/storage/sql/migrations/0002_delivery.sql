@@ -17,10 +17,9 @@ create table tallystick.obligations (
     entry $bytes not null,
     dispatch $bytes,
     due_at bigint not null,
-    primary key (lane, entry)
+    primary key ($by_lane)
 ) $clustered;
 create index $prefixobligations_due on tallystick.obligations (due_at) where dispatch is null;
-create index $prefixobligations_of_dispatch on tallystick.obligations (lane, dispatch) where dispatch is not null;
 
 -- Who may send for a provider customer and meter: owner, fence, expiry.
 create table tallystick.slots (
@@ -65,7 +64,6 @@ create table tallystick.dispatches (
 ) $clustered;
 create index $prefixdispatches_due on tallystick.dispatches (due_at) where state in ('ready','sending','unknown');
 create index $prefixdispatches_parked on tallystick.dispatches (state) where state in ('refused','parked');
-create index $prefixdispatches_of_customer on tallystick.dispatches (lane, customer, meter, happened_at);
 
 -- Work that one process at a time does: scanning, sequencing.
 create table tallystick.leases (
