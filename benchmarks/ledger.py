@@ -76,8 +76,8 @@ def raw_sqlite(path: str, rows: dict[str, list[tuple[Any, ...]]]) -> float:
 
 def raw_postgres(url: str, rows: dict[str, list[tuple[Any, ...]]]) -> float:
     into = {
-        "insert_entries": "tallystick.entries (lane, entry, kind, tenant, mode, account, customer, meter, quantity, key, "
-        "refers, attributes, occurred_at, recorded_at)",
+        "insert_entries": "tallystick.entries (lane, entry, kind, tenant, mode, account, customer, meter, quantity, "
+        "key, refers, attributes, occurred_at, recorded_at)",
         "insert_unsequenced": "tallystick.unsequenced",
         "insert_obligations": "tallystick.obligations (lane, entry, due_at)",
     }
