@@ -1,6 +1,7 @@
 # Everything a newcomer needs is Python 3.11+ and make; each target sets up .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench format lock clean
@@ -14,11 +15,18 @@ help:  ## list the targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+.venv-oldest/.ready: requirements-oldest.lock pyproject.toml
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-oldest.lock
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
 demo: .venv/.ready  ## the main job on one hour of real traffic: must balance
 	$(BIN)/tallystick demo
 
-test: .venv/.ready  ## the whole test suite, PostgreSQL included
+test: .venv/.ready .venv-oldest/.ready  ## the whole test suite, PostgreSQL included
 	$(BIN)/python -m pytest -n 2
+	.venv-oldest/bin/python -m pytest tests/integrations
 
 check: .venv/.ready  ## format, lint, types, import contracts, house rules
 	$(BIN)/ruff format --check .
@@ -32,7 +40,8 @@ format: .venv/.ready  ## rewrite the sources in the house format
 	$(BIN)/ruff format .
 
 lock:  ## resolve the dependencies again (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra postgres --extra stripe --extra sandbox --extra audit --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --extra postgres --extra stripe --extra sandbox --extra audit --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --group oldest pyproject.toml -o requirements-oldest.lock
 
 clean:  ## remove what make made
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache

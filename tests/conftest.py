@@ -16,7 +16,6 @@ import pytest
 
 from tallystick.app import Tally
 from tallystick.ledger.model import Outcome
-from tallystick.meters import Catalogue, Formula, Meter
 
 
 @pytest.fixture(scope="session")
@@ -62,19 +61,6 @@ def store_url(request: pytest.FixtureRequest) -> str:
     """URL of an empty store, once per dialect."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
-
-
-@pytest.fixture
-def tally_meters() -> Catalogue:
-    """Meters of every kind that actions tell apart: counted and summed, with holds and without."""
-    return Catalogue(
-        [
-            Meter("calls", formula=Formula.COUNT),
-            Meter("tokens", unit="token"),
-            Meter("pings", formula=Formula.COUNT, hold=False),
-            Meter("gigabytes", decimals=3, hold=False, limit=1000),
-        ]
-    )
 
 
 Resolutions = Callable[[], list[tuple[str, str]]]

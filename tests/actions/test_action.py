@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from tallystick.app import Tally
-from tallystick.errors import ActionError, QuantityError, TallystickWarning, UnknownMeterError
+from tallystick.errors import ActionError, LedgerError, QuantityError, TallystickWarning, UnknownMeterError
 from tallystick.ledger.model import Kind, Outcome, Posting, Resolution
 
 Work = Callable[[Any], None]
@@ -104,6 +104,30 @@ def test_an_exception_before_anything_voids(run: Any, counted: Any, resolutions:
         run(boom, meter)
     assert counted("ada") == []
     assert resolutions() == [("voided", "the action failed before anything was counted")]
+
+
+@pytest.mark.parametrize(("added", "error"), [(None, RuntimeError), (5, LedgerError)])
+def test_an_exception_while_the_ledger_is_away(
+    run: Any, tally: Tally, resolutions: Any, added: int | None, error: Any
+) -> None:
+    """Usage that is lost comes first; where there is none, the application's own exception stays."""
+    store = tally.ledger.store
+    write = store.write
+
+    def away(**_: Any) -> Any:
+        raise LedgerError("the disk is full")
+
+    def work(action: Any) -> None:
+        if added:
+            action.add(added)
+        store.write = away  # type: ignore[method-assign]
+        boom(action)
+
+    with pytest.raises(error):
+        run(work, "tokens")
+    store.write = write  # type: ignore[method-assign]
+    assert resolutions() == []
+    assert [finding.code for finding in tally.findings] == (["unwritten_usage"] if added else [])
 
 
 @pytest.mark.parametrize(

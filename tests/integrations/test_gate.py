@@ -100,7 +100,7 @@ def test_a_commit_after_the_response_is_refused(app: FastAPI) -> None:
 def test_a_record_that_is_never_awaited_fails_the_request(app: FastAPI) -> None:
     """Forgetting `await` is loud: a 500, and a warning."""
     with TestClient(app) as client:
-        assert "was not awaited" in client.post("/forgotten").json()["detail"]
+        assert "never awaited" in client.post("/forgotten").json()["detail"]
     with pytest.warns(TallystickWarning, match="never awaited"):
         del app.state.kept
 

@@ -149,8 +149,15 @@ class Action:
         return self._ending(self._voided or "nothing was counted")
 
     def failing(self) -> Step[None]:
-        """The flow after an exception: what was counted before it is recorded."""
-        return self._ending(self._voided or "the action failed before anything was counted")
+        """The flow after an exception: what was counted before it is recorded.
+
+        A void that cannot be written does not hide that exception: the hold stays open and is listed.
+        """
+        try:
+            yield from self._ending(self._voided or "the action failed before anything was counted")
+        except LedgerError:
+            if self._steps:
+                raise
 
     def _ending(self, reason: str) -> Step[None]:
         self._require(State.OPEN)

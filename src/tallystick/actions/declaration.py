@@ -114,7 +114,10 @@ class Getter:
         self, function: Callable[..., Any], signature: inspect.Signature, what: str, skip: int
     ) -> None:
         self._function = function
-        names = list(inspect.signature(function).parameters)
+        try:
+            names = list(inspect.signature(function).parameters)
+        except ValueError:  # a builtin such as int: it takes the result and nothing else
+            names = []
         self.names = tuple(names[skip:])
         for name in self.names:
             if name not in signature.parameters:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from tallystick.actions import scope as scopes
 from tallystick.actions.scope import Carried
-from tallystick.errors import ActionError, TransactionError
+from tallystick.errors import ActionError
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posted, Posting
 from tallystick.meters import Catalogue, Meter
@@ -99,7 +99,6 @@ class Recorder:
         try:
             posting = next(flow)
             while True:
-                self._refuse_own_lock()
                 try:
                     posted = self.ledger.post(posting)
                 except BaseException as error:
@@ -122,7 +121,6 @@ class Recorder:
         try:
             posting = next(flow)
             while True:
-                self._refuse_own_lock()
                 try:
                     posted = await self.ledger.post_async(posting)
                 except BaseException as error:
@@ -152,7 +150,6 @@ class Recorder:
         return results
 
     def _post_many(self, postings: Sequence[Posting]) -> tuple[list[Posted], list[Entry]]:
-        self._refuse_own_lock()
         results = self.ledger.post_many(postings)
         pairs = zip(postings, results, strict=True)
         return results, [entry for pair in pairs for entry in self._keep(*pair)]
@@ -202,18 +199,6 @@ class Recorder:
                 "late_settle",
                 posting.entries[0].customer,
                 f"a hold was {before.outcome.name.lower()} before its action ended; not recorded: {lost}",
-            )
-
-    def _refuse_own_lock(self) -> None:
-        """On SQLite a separate posting would wait for a transaction that waits for this request."""
-        scope = scopes.current()
-        if scope is None or not scope.carried or self.ledger.store.dialect != "sqlite":
-            return
-        source = scope.open_transaction()
-        if source:
-            raise TransactionError(
-                f"this request still has a transaction open on the ledger's own SQLite file ({source}), so an "
-                "entry beside it would wait for itself; record it on the same transaction (on=), or commit first"
             )
 
 

@@ -36,10 +36,6 @@ class Scope:
         """Whether the request recorded anything, or ran an action that did not count."""
         return self.acted or bool(self.committed or self.carried)
 
-    def open_transaction(self) -> str:
-        """The transaction with an entry of this request that is still open ('' for none)."""
-        return next((one.source for one in self.carried if not one.ended()), "")
-
 
 _current: ContextVar[Scope | None] = ContextVar("tallystick_scope", default=None)
 

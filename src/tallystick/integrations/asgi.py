@@ -82,7 +82,10 @@ class _GatedSend:
         """Wait for commits and the inline attempt; why the response must not go out ('' when it may)."""
         request = self._request
         if request.pending:
-            return "a record was not awaited before the response starts; write `await tally.aio.record(...)`"
+            return (
+                "a record was never awaited, or not to its end, so the answer would go out without its usage; "
+                "write `await tally.aio.record(...)`"
+            )
         entries = request.committed
         if request.carried:
             found = await self._carried_entries(request.carried)

@@ -31,6 +31,14 @@ class Route(msgspec.Struct, frozen=True):
         """Whether the guard refuses it."""
         return not self.meters and not self.exempt
 
+    @property
+    def fix(self) -> str:
+        """The line to add for a route that the guard refuses."""
+        exempt = f'exempt={{"{self.path}": "why"}}'
+        if self.path.endswith("/*"):
+            return exempt
+        return f'add @tally.metered("…", customer=Depends(…)) right above `def {self.name.rpartition(".")[2]}`, or {exempt}'
+
 
 def routes(app: Any, tally: Tally, exempt: Exempt = ()) -> list[Route]:
     """The routes of an application, mounts and included routers too, in their order."""
@@ -119,8 +127,10 @@ def require_declared(app: Any, tally: Tally, exempt: Exempt) -> None:
     """Raise UndeclaredRoutesError naming every route that is neither metered nor exempt, with the fix."""
     bad = [route for route in routes(app, tally, exempt) if route.undeclared]
     if bad:
-        lines = [f"  {route.methods} {route.path} ({route.name}): {route.problem}" for route in bad]
+        lines = [
+            f"  {route.methods} {route.path} ({route.name}): {route.problem}; {route.fix}" for route in bad
+        ]
         raise UndeclaredRoutesError(
-            f"{len(bad)} route(s) are not declared; put @tally.metered or @tally.records under the route decorator, "
-            'or exempt them: install(app, tally, exempt={"' + bad[0].path + '": "why"})\n' + "\n".join(lines)
+            f"{len(bad)} route(s) are not declared; decorate them, or exempt them in install(...):\n"
+            + "\n".join(lines)
         )

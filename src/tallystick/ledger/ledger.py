@@ -88,6 +88,7 @@ class Ledger:
 
     def post_many(self, postings: Sequence[Posting]) -> list[Posted]:
         """Post many pieces, sharing commits; results in the given order."""
+        self._refuse_lock_out()
         results: list[Posted] = []
         size = self._max_batch * 4
         for start in range(0, len(postings), size):
