@@ -5,26 +5,118 @@ from __future__ import annotations
 from functools import cache
 
 SOURCE = frozenset(
-    ["astro", "cjs", "cts", "go", "java", "js", "jsx", "kt", "mjs", "mts", "php", "py", "rake", "rb", "ru", "svelte", "ts", "tsx", "vue"],
+    [
+        "astro",
+        "cjs",
+        "cts",
+        "go",
+        "java",
+        "js",
+        "jsx",
+        "kt",
+        "mjs",
+        "mts",
+        "php",
+        "py",
+        "rake",
+        "rb",
+        "ru",
+        "svelte",
+        "ts",
+        "tsx",
+        "vue",
+    ],
 )
 SUPPORT = frozenset(
-    ["cron", "crontab", "gemspec", "graphql", "gradle", "json", "jsonc", "json5", "kts", "mod", "prisma", "service", "sql", "tf", "timer", "toml", "xml", "yaml", "yml"],
+    [
+        "cron",
+        "crontab",
+        "gemspec",
+        "graphql",
+        "gradle",
+        "json",
+        "jsonc",
+        "json5",
+        "kts",
+        "mod",
+        "prisma",
+        "service",
+        "sql",
+        "tf",
+        "timer",
+        "toml",
+        "xml",
+        "yaml",
+        "yml",
+    ],
 )
 LOCKS = frozenset(
-    ["bun.lock", "composer.lock", "Gemfile.lock", "go.sum", "npm-shrinkwrap.json", "package-lock.json", "Pipfile.lock", "pnpm-lock.yaml", "poetry.lock", "uv.lock", "yarn.lock"],
+    [
+        "bun.lock",
+        "composer.lock",
+        "Gemfile.lock",
+        "go.sum",
+        "npm-shrinkwrap.json",
+        "package-lock.json",
+        "Pipfile.lock",
+        "pnpm-lock.yaml",
+        "poetry.lock",
+        "uv.lock",
+        "yarn.lock",
+    ],
 )
 NAMES = frozenset(
-    ["Dockerfile", "Gemfile", "Pipfile", "Procfile", "Rakefile", "artisan", "constraints.txt", "crontab", "go.mod", "requirements.txt"],
+    [
+        "Dockerfile",
+        "Gemfile",
+        "Pipfile",
+        "Procfile",
+        "Rakefile",
+        "artisan",
+        "constraints.txt",
+        "crontab",
+        "go.mod",
+        "requirements.txt",
+    ],
 )
 VENDORED = frozenset(
-    [".git", ".hg", ".svn", ".next", ".nuxt", ".output", ".svelte-kit", ".turbo", ".vercel", ".cache", ".venv", ".tox", ".nox", "__pycache__", "node_modules", "bower_components", "jspm_packages", "site-packages", ".yarn", ".pnpm-store", ".terraform", ".gradle", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".tallystick-audit-cache"],
+    [
+        ".git",
+        ".hg",
+        ".svn",
+        ".next",
+        ".nuxt",
+        ".output",
+        ".svelte-kit",
+        ".turbo",
+        ".vercel",
+        ".cache",
+        ".venv",
+        ".tox",
+        ".nox",
+        "__pycache__",
+        "node_modules",
+        "bower_components",
+        "jspm_packages",
+        "site-packages",
+        ".yarn",
+        ".pnpm-store",
+        ".terraform",
+        ".gradle",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".tallystick-audit-cache",
+    ],
 )
 BUILT = frozenset([".wrangler", ".serverless", "_build", "storybook-static"])
 PERHAPS = {  # names that also make good route or package names: left out only outside a source folder
     "vendored": frozenset(["vendor", "third_party", "venv"]),
     "built": frozenset(["build", "coverage", "dist", "out", "target"]),
 }
-SOURCE_FOLDERS = frozenset(["api", "app", "controllers", "functions", "handlers", "lib", "pages", "routes", "server", "src"])
+SOURCE_FOLDERS = frozenset(
+    ["api", "app", "controllers", "functions", "handlers", "lib", "pages", "routes", "server", "src"]
+)
 GENERATED = frozenset(["__generated__", "_generated", ".prisma"])
 GENERATED_ENDINGS = (
     ".generated.ts",

@@ -14,7 +14,16 @@ from tallystick.audit.inventory.model import Limits
 
 GIT_SECONDS = 30
 IGNORE_BYTES = 1024 * 1024
-HARDENED = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never", "-c", "core.untrackedCache=false"]
+HARDENED = [
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "protocol.allow=never",
+    "-c",
+    "core.untrackedCache=false",
+]
 
 
 class Listing:
