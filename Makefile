@@ -14,6 +14,9 @@ help:  ## list the targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+demo: .venv/.ready  ## the main job on one hour of real traffic: must balance
+	$(BIN)/tallystick demo
+
 test: .venv/.ready  ## the whole test suite, PostgreSQL included
 	$(BIN)/python -m pytest -n 2
 
@@ -29,7 +32,7 @@ format: .venv/.ready  ## rewrite the sources in the house format
 	$(BIN)/ruff format .
 
 lock:  ## resolve the dependencies again (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra postgres --extra stripe --extra server --extra audit --group dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra postgres --extra stripe --extra sandbox --extra audit --group dev pyproject.toml -o requirements.lock
 
 clean:  ## remove what make made
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache

@@ -1,15 +1,5 @@
-"""The command line: `tallystick …`."""
+"""The command line: `tallystick …`. Each command is imported when it is called, so that starting is quick."""
 
-import typer
+from tallystick.cli.entry import main
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def root() -> None:
-    """Usage-based billing that is provably right."""
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
+__all__ = ["main"]

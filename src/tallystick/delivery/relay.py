@@ -91,6 +91,10 @@ class Relay:
                 self._stop.wait(self._idle_seconds)
         self._let_go()
 
+    def pause(self, seconds: float) -> None:
+        """Wait a little, or until asked to stop."""
+        self._stop.wait(seconds)
+
     def drain(self, *, wait_seconds: float = 0) -> Progress:
         """Work until nothing is due (for cron and serverless); what was done altogether."""
         done = Progress()

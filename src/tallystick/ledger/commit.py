@@ -56,6 +56,7 @@ class GroupCommit:
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._patience = patience_seconds
+        self.grace = 0  # microseconds that new obligations are left to the inline attempt
         self._reset()
 
     def _reset(self) -> None:
@@ -171,7 +172,9 @@ class GroupCommit:
         own_clock = self._store.dialect == "postgres" and not self._clock.frozen
         posted: list[Posted] = []
         if pieces:
-            posted = drive(transaction, post(pieces, now=now, stamp=None if own_clock else now))
+            posted = drive(
+                transaction, post(pieces, due_at=now + self.grace, stamp=None if own_clock else now)
+            )
         results: list[Any] = []
         done = 0
         for item in batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -108,7 +109,9 @@ class Ledger:
             )
         now = self.clock.now()
         own_clock = self.store.dialect == "postgres" and not self.clock.frozen
-        posted = yield from post([self._piece(posting)], now=now, stamp=None if own_clock else now)
+        posted = yield from post(
+            [self._piece(posting)], due_at=now + self.commit.grace, stamp=None if own_clock else now
+        )
         return posted[0]
 
     def _piece(self, posting: Posting) -> Piece:
@@ -122,8 +125,7 @@ class Ledger:
 
     async def committed_async(self, entries: Sequence[tuple[int, bytes]]) -> set[bytes]:
         """The awaitable `committed`."""
-        rows = await self.commit.run_async(errand=lambda: _query("find_committed", rows=list(entries)))
-        return {bytes(row[0]) for row in rows}
+        return await asyncio.to_thread(self.committed, entries)
 
     def usage(
         self,

@@ -31,11 +31,16 @@ def is_delivered(entry: Entry) -> bool:
 
 
 def post(
-    pieces: Sequence[Piece], *, now: int, stamp: int | None, delivered: Callable[[Entry], bool] = is_delivered
+    pieces: Sequence[Piece],
+    *,
+    due_at: int,
+    stamp: int | None,
+    delivered: Callable[[Entry], bool] = is_delivered,
 ) -> Flow[list[Posted]]:
     """Insert the entries and resolutions of all pieces; what each came to, in order.
 
-    `now` schedules delivery; `stamp` is the recording time, or None for the database's own clock.
+    `due_at` is when the relay may take what is owed; `stamp` is the recording time, or None for the
+    database's own clock.
     """
     rivals = yield from _resolve(pieces)
     taken = yield from _claim_keys([p for i, p in enumerate(pieces) if i not in rivals])
@@ -50,12 +55,12 @@ def post(
             entries.extend(piece.posting.entries)
             results.append(Posted(piece.posting.entries))
     if entries:
-        yield from _insert(entries, now, stamp, delivered)
+        yield from _insert(entries, due_at, stamp, delivered)
     return results
 
 
 def _insert(
-    entries: list[Entry], now: int, stamp: int | None, delivered: Callable[[Entry], bool]
+    entries: list[Entry], due_at: int, stamp: int | None, delivered: Callable[[Entry], bool]
 ) -> Flow[None]:
     yield Statement(
         "insert_entries",
@@ -80,7 +85,7 @@ def _insert(
         ],
     )
     yield Statement("insert_unsequenced", rows=[(e.lane, e.entry) for e in entries])
-    owed = [(e.lane, e.entry, now) for e in entries if delivered(e)]
+    owed = [(e.lane, e.entry, due_at) for e in entries if delivered(e)]
     if owed:
         yield Statement("insert_obligations", rows=owed)
 

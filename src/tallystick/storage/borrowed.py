@@ -7,6 +7,7 @@ nothing here commits or rolls back.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -106,7 +107,14 @@ def _borrow_sqlite(connection: Any, dialect: str) -> tuple[Transaction, Callable
             "your rows roll back. Execute BEGIN IMMEDIATE first, or leave on= out"
         )
     _require_full(connection.execute("pragma synchronous").fetchone()[0])
-    return SqliteTransaction(connection), lambda: not connection.in_transaction
+    return SqliteTransaction(connection), lambda: _sqlite_ended(connection)
+
+
+def _sqlite_ended(connection: Any) -> bool:
+    try:
+        return not connection.in_transaction
+    except sqlite3.ProgrammingError:  # closed: whatever was open is over
+        return True
 
 
 def _require_full(level: int) -> None:

@@ -53,7 +53,7 @@ class KeptAliveClient(stripe.HTTPClient):
         if still_ours is not None and not still_ours():
             raise NotSent("the right to send expired before the bytes left")
         try:
-            connection.request(method, path, body=post_data, headers=dict(headers or {}))
+            connection.request(method.upper(), path, body=post_data, headers=dict(headers or {}))
             response = connection.getresponse()
             body = response.read().decode("utf-8", "replace")
         except BaseException:

@@ -1,0 +1,1 @@
+"""One metered action as a state machine, and the declarations that put meters on handlers."""

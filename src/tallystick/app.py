@@ -1,0 +1,390 @@
+"""Assembly: one `Tally` per application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tallystick.actions.action import Action
+from tallystick.actions.declaration import mark
+from tallystick.actions.metered import Handler, Metering, wrap
+from tallystick.actions.recorder import Recorder, Step
+from tallystick.actions.recording import Recording
+from tallystick.delivery.courier import Courier
+from tallystick.delivery.links import Links, Resolver
+from tallystick.delivery.relay import Relay
+from tallystick.delivery.sender import Sender
+from tallystick.errors import ActionError, ConfigError
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.model import Entry, Kind, Posted, Posting
+from tallystick.ledger.reading import FOREVER, Usage
+from tallystick.meters import Catalogue
+from tallystick.meters.config import FILE, DeliverySettings, Settings, load
+from tallystick.providers import Provider
+from tallystick.reconciliation import operations
+from tallystick.reconciliation.model import Balance, Finding
+from tallystick.reconciliation.operations import Status
+from tallystick.storage import Store, open_store
+from tallystick.values.identifiers import Ids
+from tallystick.values.instant import Clock, from_datetime
+
+GRACE_SECONDS = 2  # how long the relay leaves an entry to the request that recorded it
+
+
+class Tally:
+    """Records usage, sends it to the provider, shows it.
+
+    Everything is explicit here; `Tally.from_config()` reads `tallystick.toml` and the environment.
+    Without a `provider` usage is recorded and stays undelivered.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        meters: Catalogue,
+        *,
+        provider: Provider | None = None,
+        tenant: str = "default",
+        mode: str = "test",
+        account: str = "",
+        delivery: DeliverySettings | None = None,
+        resolver: Resolver | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> None:
+        self.meters = meters
+        self.settings = delivery or DeliverySettings()
+        self.ledger = Ledger(store, meters, tenant=tenant, mode=mode, clock=clock, ids=ids)
+        self.provider = provider
+        self.links = Links(self.ledger, provider.profile.name if provider else "none", resolver=resolver)
+        self.sender: Sender | None = None
+        self.courier: Courier | None = None
+        self.relay: Relay | None = None
+        if provider is not None:
+            self._assemble_delivery(provider)
+        self._recorder = Recorder(
+            self.ledger, meters, _AfterCommit(self), tenant=tenant, mode=mode, account=account
+        )
+        self.declarations: list[Metering] = []
+        self.findings: deque[Finding] = deque(maxlen=1000)
+        self.aio = Awaitable(self)
+
+    def _assemble_delivery(self, provider: Provider) -> None:
+        self.sender = Sender(self.ledger, self.meters, provider, self.links)
+        self.relay = Relay(self.sender)
+        if self.settings.inline:
+            self.courier = Courier(self.sender)
+            self.ledger.commit.grace = GRACE_SECONDS * 1_000_000
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | Path | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        resolver: Resolver | None = None,
+    ) -> Tally:
+        """The Tally of `tallystick.toml` (or `path`, or TALLYSTICK_CONFIG) and the environment.
+
+        TALLYSTICK_STORE is the ledger's URL, STRIPE_API_KEY the secret key (without it nothing is sent),
+        STRIPE_API_BASE another address than Stripe's own, such as the sandbox's.
+        """
+        environ = os.environ if environ is None else environ
+        settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))
+        return cls(
+            open_configured_store(settings, environ),
+            settings.meters,
+            provider=configured_provider(settings, environ),
+            tenant=settings.tenant,
+            mode=settings.mode,
+            account=settings.account,
+            delivery=settings.delivery,
+            resolver=resolver,
+        )
+
+    # Declaring
+
+    def metered(
+        self,
+        meter: str,
+        *,
+        customer: Any,
+        quantity: Any = None,
+        when: Callable[[Any], bool] | None = None,
+        key: Callable[..., str] | None = None,
+        attributes: Any = None,
+        untrusted_ok: str | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """Put an action around a handler; the route decorator stays on top.
+
+        `customer` is a dependency of the framework or a function over handler arguments by name; `quantity` a
+        function of the result (it may return a mapping of meters), or an int; `when` decides from the result
+        whether it counts. DeclarationError when one of them rests on what the client fills.
+        """
+
+        def decorate(handler: Handler) -> Handler:
+            metering = Metering(
+                self._recorder,
+                handler,
+                meter,
+                customer=customer,
+                quantity=quantity,
+                when=when,
+                key=key,
+                attributes=attributes,
+                untrusted_ok=untrusted_ok,
+            )
+            self.declarations.append(metering)
+            return wrap(metering, self._recorder)
+
+        return decorate
+
+    def records(self, *meters: str) -> Callable[[Handler], Handler]:
+        """Declare that a handler records these meters in its body."""
+        for meter in meters:
+            _ = self.meters[meter]
+
+        def decorate(handler: Handler) -> Handler:
+            mark(handler, meters)
+            return handler
+
+        return decorate
+
+    # Recording
+
+    def action(
+        self,
+        meter: str,
+        *,
+        customer: Any,
+        key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        hold: bool | None = None,
+    ) -> Action:
+        """One metered action, as `with` or `async with`; `key` names the logical operation (a job's id)."""
+        return Action(self._recorder, meter, customer, key=key, attributes=attributes, hold=hold)
+
+    def record(
+        self,
+        meter: str,
+        quantity: Any = 1,
+        *,
+        customer: Any,
+        key: str | None = None,
+        at: datetime | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        on: Any = None,
+    ) -> Any:
+        """Record usage that has happened; a Posted once it is durable.
+
+        `on` is the application's open transaction: the entry commits with its rows, or not at all (an async
+        one gives an awaitable). `at` is when it happened, for information; billing time is the database's.
+        """
+        posting = self.posting(meter, quantity, customer=customer, key=key, at=at, attributes=attributes)
+        if on is not None:
+            carried = self._recorder.carry(on, posting)
+            return Recording(carried, meter) if hasattr(carried, "__await__") else carried
+        if _on_event_loop():
+            raise ActionError(
+                f"tally.record({meter!r}, …) would block the event loop until the disk has it; "
+                "use `await tally.aio.record(...)`"
+            )
+        return self._recorder.drive(_once(posting))
+
+    def record_many(self, rows: Sequence[Mapping[str, Any]]) -> list[Posted]:
+        """Record many at once, each row the arguments of `record`; they share commits."""
+        return self.ledger.post_many([self.posting(**row) for row in rows])
+
+    def posting(
+        self,
+        meter: str,
+        quantity: Any = 1,
+        *,
+        customer: Any,
+        key: str | None = None,
+        at: datetime | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Posting:
+        """The checked posting of one usage; QuantityError, UnknownMeterError or ActionError."""
+        about = self.meters[meter]
+        occurred_at = None if at is None else from_datetime(at)
+        entry = self._recorder.entry(
+            Kind.USAGE,
+            about,
+            customer,
+            about.steps(quantity),
+            key=key,
+            attributes=attributes,
+            occurred_at=occurred_at,
+        )
+        return Posting((entry,))
+
+    # Reading
+
+    def usage(
+        self,
+        customer: str,
+        meter: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        by: str | None = None,
+        group_by: str | None = None,
+    ) -> list[Usage]:
+        """Exact usage of [since, until), `by` "hour" or "day" (UTC), grouped by a declared attribute."""
+        start = 0 if since is None else from_datetime(since)
+        end = FOREVER if until is None else from_datetime(until)
+        return self.ledger.usage(customer, self.meters[meter], start, end, by=by, group_by=group_by)
+
+    def entries(
+        self,
+        *,
+        customer: str,
+        meter: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 1000,
+    ) -> list[Entry]:
+        """Usage and corrections of one customer in the order of time."""
+        names = [meter] if meter else [m.name for m in self.meters]
+        start = 0 if since is None else from_datetime(since)
+        end = FOREVER if until is None else from_datetime(until)
+        return self.ledger.entries(customer, names, since=start, until=end, limit=limit)
+
+    def link_customer(self, customer: str, provider_customer: str) -> None:
+        """Say which customer of the provider an application's customer is."""
+        self.links.link({customer: provider_customer})
+
+    def status(self) -> Status:
+        """What is undelivered, on its way, parked or open."""
+        return operations.status(self.ledger)
+
+    def tie_out(self) -> list[Balance]:
+        """Recorded, delivered and the provider's total of every customer and meter; ProviderError."""
+        return operations.tie_out(self.ledger, self.meters, self.provider)
+
+    # Living
+
+    def start(self) -> None:
+        """Start the in-process relay, if there is one; called by the integrations, harmless twice."""
+        if self.relay is not None and self.settings.relay == "in-process":
+            self.relay.start()
+
+    def close(self) -> None:
+        """Finish what is under way and close the connections."""
+        if self.courier is not None:
+            self.courier.close()
+        if self.relay is not None:
+            self.relay.stop()
+        self.ledger.close()
+
+    def __enter__(self) -> Tally:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def find(self, code: str, subject: str, message: str) -> None:
+        """Keep a finding (the newest thousand) and log it."""
+        self.findings.append(Finding(code, subject, message))
+        logging.getLogger("tallystick").warning("%s: %s", code, message)
+
+    def untrusted(self) -> Iterator[str]:
+        """Declarations that rest on the client's word, with the reason given."""
+        for metering in self.declarations:
+            for what in metering.untrusted:
+                yield f"{metering.handler.__qualname__}: {what} ({metering.reason})"
+
+
+class Awaitable:
+    """The awaitable view of a Tally."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def record(self, meter: str, quantity: Any = 1, *, on: Any = None, **rest: Any) -> Recording:
+        """`Tally.record` without blocking the loop; a Recording that is never awaited fails the request."""
+        posting = self._tally.posting(meter, quantity, **rest)
+        recorder = self._tally._recorder
+        if on is None:
+            return Recording(recorder.drive_async(_once(posting)), meter)
+        carried = recorder.carry(on, posting)
+        return Recording(carried if hasattr(carried, "__await__") else _given(carried), meter)
+
+    async def open(self, meter: str, *, customer: Any, **rest: Any) -> Action:
+        """An action whose hold is durable; end it with `await action.close()`."""
+        action = self._tally.action(meter, customer=customer, **rest)
+        return await self._tally._recorder.drive_async(action.open())
+
+    async def usage(self, customer: str, meter: str, **rest: Any) -> list[Usage]:
+        """`Tally.usage` without blocking the loop."""
+        return await asyncio.to_thread(self._tally.usage, customer, meter, **rest)
+
+
+class _AfterCommit:
+    """Delivery outside of a request: the inline attempt right after the commit."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        courier = self._tally.courier
+        if courier is not None:
+            budget = self._tally.settings.budget_ms / 1000
+            courier.expedite(entries, budget_seconds=budget).wait(budget)
+
+    async def deliver_async(self, entries: Sequence[Entry]) -> None:
+        courier = self._tally.courier
+        if courier is not None:
+            budget = self._tally.settings.budget_ms / 1000
+            await courier.expedite(entries, budget_seconds=budget).wait_async(budget)
+
+
+def open_configured_store(settings: Settings, environ: Mapping[str, str]) -> Store:
+    """The store that the environment or the file names; ConfigError without one."""
+    url = environ.get("TALLYSTICK_STORE") or settings.store.url
+    if not url:
+        raise ConfigError(
+            "no store; set TALLYSTICK_STORE, for instance to sqlite:///usage.db or postgresql://…"
+        )
+    return open_store(url)
+
+
+def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provider | None:
+    """The provider whose key the environment holds; its mode must be the configured one."""
+    key = environ.get("STRIPE_API_KEY")
+    if not key:
+        return None
+    from tallystick.providers.stripe import StripeProvider
+    from tallystick.providers.stripe.provider import API
+
+    provider = StripeProvider(key, base=environ.get("STRIPE_API_BASE") or API)
+    if provider.mode != settings.mode:
+        raise ConfigError(
+            f"STRIPE_API_KEY is a {provider.mode} key, tallystick.toml says mode = {settings.mode!r}; "
+            "live and test never mix: change one of them"
+        )
+    return provider
+
+
+def _once(posting: Posting) -> Step[Posted]:
+    posted = yield posting
+    return posted
+
+
+async def _given(posted: Posted) -> Posted:
+    return posted
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,40 @@
+"""Which command is which module; errors of ours end in one line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+
+from tallystick.errors import ConfigError, TallystickError
+
+COMMANDS = {
+    "demo": "tallystick.cli.demo:demo",
+}
+USAGE, FAILED = 2, 1
+
+
+def main() -> None:
+    """Run the command line; 2 for a usage or configuration error, 1 for anything else that failed."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    wanted = [name] if name in COMMANDS else list(COMMANDS)
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(_root)
+    for command in wanted:
+        app.command(command)(_load(COMMANDS[command]))
+    try:
+        app()
+    except TallystickError as error:
+        print(f"tallystick: {error}", file=sys.stderr)
+        sys.exit(USAGE if isinstance(error, ConfigError) else FAILED)
+
+
+def _root() -> None:
+    """Usage-based billing that is provably right."""
+
+
+def _load(target: str) -> Any:
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)

@@ -1,0 +1,1 @@
+"""The main job, end to end, on one hour of real traffic: `tallystick demo`."""

@@ -1,0 +1,86 @@
+"""The example application: an AI gateway that bills tokens and calls.
+
+Run by the demo with uvicorn, two workers. `/v1/chat` is metered; `/unmetered/chat` does the same work
+without tallystick, to measure what metering adds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Header, HTTPException
+from pydantic import BaseModel
+
+from tallystick.app import Tally
+from tallystick.demo.traffic import api_key, customers, trace
+from tallystick.integrations.fastapi import install
+
+CUSTOMERS = 1000
+
+
+class Prompt(BaseModel):
+    """What a client sends; nothing of it is billed."""
+
+    call: int
+
+
+class Usage(BaseModel):
+    """What the model says it used."""
+
+    context_tokens: int
+    generated_tokens: int
+    total_tokens: int
+
+
+class Answer(BaseModel):
+    """The model's answer."""
+
+    call: int
+    service: str
+    usage: Usage
+
+
+def create_app() -> FastAPI:
+    """The application; its Tally comes from the configuration file and the environment."""
+    tally = Tally.from_config()
+    app = FastAPI()
+    install(
+        app, tally, exempt={"/unmetered/chat": "the control of the latency measurement", "/health": "probe"}
+    )
+    by_key = {api_key(name): name for name in customers(CUSTOMERS)}
+    calls = trace()
+
+    def billed_customer(x_api_key: Annotated[str, Header()]) -> str:
+        try:
+            return by_key[x_api_key]
+        except KeyError:
+            raise HTTPException(401, "unknown API key") from None
+
+    def complete(prompt: Prompt) -> Answer:
+        call = calls[prompt.call]
+        usage = Usage(
+            context_tokens=call.context_tokens,
+            generated_tokens=call.generated_tokens,
+            total_tokens=call.tokens,
+        )
+        return Answer(call=call.number, service=call.service, usage=usage)
+
+    @app.get("/health")
+    async def health() -> dict[str, bool]:
+        return {"ok": True}
+
+    @app.post("/unmetered/chat")
+    async def unmetered(prompt: Prompt, customer: str = Depends(billed_customer)) -> Answer:
+        return complete(prompt)
+
+    @app.post("/v1/chat")
+    @tally.metered(
+        "ai_tokens",
+        customer=Depends(billed_customer),
+        quantity=lambda answer: {"ai_tokens": answer.usage.total_tokens, "api_calls": 1},
+        attributes=lambda answer: {"call": answer.call, "service": answer.service},
+    )
+    async def chat(prompt: Prompt) -> Answer:
+        return complete(prompt)
+
+    return app

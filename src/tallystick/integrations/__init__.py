@@ -1,0 +1,1 @@
+"""One module a framework; each keeps the promise that the response waits for the commit."""

@@ -1,0 +1,1 @@
+"""Compare what was recorded with what was delivered and what the provider has; findings as values."""

@@ -1,0 +1,114 @@
+"""Status and tie-out: started, recorded, delivered and the provider's total, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from tallystick.delivery.model import Dispatch, to_dispatch
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.sequencer import LIMB
+from tallystick.meters import Catalogue
+from tallystick.providers import Provider
+from tallystick.reconciliation.model import Balance
+from tallystick.storage import Flow, Statement
+from tallystick.values.instant import MINUTE, SECOND
+from tallystick.values.quantity import from_steps
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Where everything stands; counts of entries and dispatches, the age in seconds."""
+
+    undelivered: int
+    oldest_undelivered_seconds: int
+    in_delivery: dict[str, int]
+    parked: list[Dispatch]
+    open_holds: int
+    unsequenced: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is on its way any more (parked dispatches wait for a person)."""
+        return not (self.undelivered or self.in_delivery or self.unsequenced)
+
+
+def status(ledger: Ledger, *, limit: int = 1000) -> Status:
+    """The status of one tenant and mode, from one snapshot."""
+    return ledger.read(_status(ledger, limit))
+
+
+def _status(ledger: Ledger, limit: int) -> Flow[Status]:
+    where = {"tenant": ledger.where.tenant, "mode": ledger.where.mode}
+    [(undelivered, oldest)] = yield Statement("undelivered", where)
+    rows = yield Statement("open_dispatches", where)
+    parked = yield Statement("parked", {**where, "limit": limit})
+    holds = yield Statement("open_holds", {"limit": limit})
+    [(unsequenced,)] = yield Statement("count_unsequenced")
+    age = (ledger.clock.now() - oldest) // SECOND if oldest is not None else 0
+    in_delivery = {row[0]: int(row[2]) for row in rows}
+    return Status(
+        undelivered, max(age, 0), in_delivery, [to_dispatch(row) for row in parked], len(holds), unsequenced
+    )
+
+
+def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None) -> list[Balance]:
+    """Every customer and meter with usage: recorded, delivered, and the provider's own total.
+
+    Recorded quantities are added up from the raw entries; the provider is asked for whole minutes around
+    what was delivered. ProviderError when it cannot be read.
+    """
+    recorded = ledger.recomputed_totals()
+    delivered = ledger.read(_delivered(ledger))
+    found = []
+    for (customer, meter), (entries, steps) in sorted(recorded.items()):
+        decimals = catalogue[meter].decimals if meter in catalogue else 0
+        sent = [row for row in delivered if row.customer == customer and row.meter == meter]
+        delivered_steps = sum(row.steps for row in sent)
+        found.append(
+            Balance(
+                customer,
+                meter,
+                entries,
+                from_steps(steps, decimals),
+                from_steps(delivered_steps, decimals),
+                from_steps(steps - delivered_steps, decimals),
+                None if provider is None else _provider_total(provider, sent),
+            )
+        )
+    return found
+
+
+class _Delivered(msgspec.Struct, frozen=True):
+    customer: str
+    meter: str
+    provider_customer: str
+    provider_meter: str
+    steps: int
+    since: int
+    until: int
+
+
+def _delivered(ledger: Ledger) -> Flow[list[_Delivered]]:
+    rows = yield Statement("delivered_totals", {"tenant": ledger.where.tenant, "mode": ledger.where.mode})
+    return [
+        _Delivered(row[0], row[1], row[2], row[3], int(row[5]) * LIMB + int(row[6]), row[7], row[8])
+        for row in rows
+    ]
+
+
+def _provider_total(provider: Provider, sent: Iterable[_Delivered]) -> Decimal:
+    minute = MINUTE // SECOND
+    return sum(
+        (
+            provider.total(
+                row.provider_customer,
+                row.provider_meter,
+                row.since // minute * minute,
+                (row.until // minute + 1) * minute,
+            )
+            for row in sent
+        ),
+        Decimal(0),
+    )

@@ -1,0 +1,131 @@
+"""Customers, products and prices."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from tallystick.sandbox.refusal import Refusal, required
+from tallystick.sandbox.world import Object, World
+
+
+def create_customer(world: World, params: Object) -> Object:
+    """POST /v1/customers."""
+    fields = {name: params.get(name) for name in ("email", "name", "description")}
+    return world.add("customer", "cus", {**fields, "metadata": params.get("metadata") or {}})
+
+
+def delete_customer(world: World, identity: str) -> Object:
+    """DELETE /v1/customers/{id}."""
+    world.get("customer", identity)
+    del world.objects["customer"][identity]
+    return {"id": identity, "object": "customer", "deleted": True}
+
+
+def create_product(world: World, params: Object) -> Object:
+    """POST /v1/products."""
+    required(params, "name")
+    fields = {"name": params["name"], "active": True, "images": [], "marketing_features": []}
+    given = {"id": params["id"]} if params.get("id") else {}
+    return world.add("product", "prod", {**fields, **given, "updated": world.clock.now()})
+
+
+def create_price(world: World, params: Object) -> Object:
+    """POST /v1/prices: metered prices need a meter; amounts may have 12 decimals."""
+    required(params, "currency")
+    product = params.get("product")
+    if product is None and params.get("product_data"):
+        product = create_product(world, params["product_data"])["id"]
+    world.get("product", product or "")
+    recurring = _recurring(world, params.get("recurring"))
+    scheme = params.get("billing_scheme") or "per_unit"
+    fields: Object = {
+        "active": True,
+        "billing_scheme": scheme,
+        "currency": params["currency"],
+        "product": product,
+        "type": "recurring" if recurring else "one_time",
+        "recurring": recurring,
+        "nickname": params.get("nickname"),
+        "lookup_key": params.get("lookup_key"),
+        "metadata": params.get("metadata") or {},
+        "tax_behavior": "unspecified",
+        "tiers_mode": params.get("tiers_mode"),
+        "transform_quantity": _transform(params.get("transform_quantity")),
+        "unit_amount": None,
+        "unit_amount_decimal": None,
+    }
+    if scheme == "tiered":
+        fields["tiers"] = [_tier(tier) for tier in _as_list(params.get("tiers"))]
+        if not fields["tiers"] or fields["tiers_mode"] not in ("graduated", "volume"):
+            raise Refusal("Tiered prices need tiers and tiers_mode=graduated|volume.", param="tiers")
+    else:
+        fields.update(_unit(params))
+    return world.add("price", "price", fields)
+
+
+def _recurring(world: World, given: Object | None) -> Object | None:
+    if not given:
+        return None
+    usage_type = given.get("usage_type") or "licensed"
+    meter = given.get("meter")
+    if usage_type == "metered":
+        if not meter:
+            raise Refusal(
+                "Metered prices must be backed by meters. Set recurring[meter].", param="recurring[meter]"
+            )
+        if world.get("billing.meter", meter)["status"] != "active":
+            raise Refusal(
+                "The meter is inactive and cannot be attached to a price.", param="recurring[meter]"
+            )
+    return {
+        "interval": given.get("interval") or "month",
+        "interval_count": int(given.get("interval_count") or 1),
+        "usage_type": usage_type,
+        "meter": meter,
+        "trial_period_days": None,
+    }
+
+
+def _unit(params: Object) -> Object:
+    text = params.get("unit_amount_decimal") or params.get("unit_amount")
+    if text is None:
+        raise Refusal("Missing required param: unit_amount or unit_amount_decimal.", param="unit_amount")
+    return _amounts(str(text), "unit_amount")
+
+
+def _amounts(text: str, name: str) -> Object:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise Refusal(f"Invalid decimal: {text}", param=name) from None
+    whole = int(value) if value == value.to_integral_value() else None
+    return {name: whole, f"{name}_decimal": f"{value.normalize():f}"}
+
+
+def _transform(given: Object | None) -> Object | None:
+    return {"divide_by": int(given["divide_by"]), "round": given["round"]} if given else None
+
+
+def _tier(given: Object) -> Object:
+    up_to = given.get("up_to")
+    unit = given.get("unit_amount_decimal") or given.get("unit_amount")
+    flat = given.get("flat_amount_decimal") or given.get("flat_amount")
+    empty = {
+        "unit_amount": None,
+        "unit_amount_decimal": None,
+        "flat_amount": None,
+        "flat_amount_decimal": None,
+    }
+    tier: Object = {**empty, "up_to": None if up_to in (None, "inf") else int(up_to)}
+    if unit is not None:
+        tier.update(_amounts(str(unit), "unit_amount"))
+    if flat is not None:
+        tier.update(_amounts(str(flat), "flat_amount"))
+    return tier
+
+
+def _as_list(given: Any) -> list[Any]:
+    if isinstance(given, dict):
+        return [given[key] for key in sorted(given, key=int)]
+    return list(given or ())

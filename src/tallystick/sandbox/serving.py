@@ -1,0 +1,34 @@
+"""Run the sandbox in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+
+import msgspec
+
+from tallystick.sandbox.api import Api
+from tallystick.sandbox.clock import Clock
+from tallystick.sandbox.faults import Faults
+from tallystick.sandbox.server import Server
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True):
+    """How to start: ports (0 picks a free one), a frozen clock (seconds since 1970), faults."""
+
+    port: int = 0
+    control_port: int = 0
+    frozen_at: int | None = None
+    faults: Faults = Faults()
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; the first line printed is JSON with both URLs."""
+    server = Server(Api(Clock(settings.frozen_at)), faults=settings.faults)
+    api, control = await server.start(settings.port, settings.control_port)
+    print(json.dumps({"api": api, "control": control}), flush=True)
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()
