@@ -103,7 +103,7 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path, config=broken, codes=CODES)
     broken.write_text("[audit\n")
-    with pytest.raises(ConfigError, match="not valid TOML.*--isolated"):
+    with pytest.raises(ConfigError, match=r"not valid TOML.*--isolated"):
         load(tmp_path, codes=CODES)
     broken.write_text("[meters]\n")
     with pytest.raises(ConfigError, match="no \\[audit\\] section"):

@@ -127,12 +127,15 @@ def test_what_is_no_plain_file_is_lost_coverage(tmp_path: Path) -> None:
         read(tmp_path, "pipe.py")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_file_is_lost_coverage(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_lost_coverage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Permission denied is a reason, not a crash."""
     (tmp_path / "a.py").write_text("")
-    (tmp_path / "a.py").chmod(0)
-    with pytest.raises(UnreadableError, match="Permission"):
+
+    def denied(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(UnreadableError, match="cannot be read: Permission denied"):
         read(tmp_path, "a.py")
 
 

@@ -11,6 +11,7 @@ import typer
 from tallystick.errors import ConfigError, TallystickError
 
 COMMANDS = {
+    "audit": "tallystick.cli.audit:audit",
     "demo": "tallystick.cli.demo:demo",
 }
 USAGE, FAILED = 2, 1
