@@ -11,11 +11,12 @@ from tallystick.audit.labels import CLIENT, Labels
 from tallystick.audit.lexical import Corpus
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.program import Key, Program
-from tallystick.audit.schedules import Schedule
+from tallystick.audit.schedules import Schedule, of_call
 from tallystick.audit.sites import Site
 from tallystick.audit.trails import Trail
 
 SLOW = 6 * 3600
+REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|createQueue)$")
 CRON_PATH = re.compile(r"(?i)(?:^|/)(?:crons?|scheduled?|jobs?)(?:/|-|$)")
 OPEN_KINDS = frozenset(["http", "action"])
 
@@ -55,7 +56,9 @@ class Case:
         """The way from the entry down to the reporting call."""
         steps = []
         if trail.entry is not None:
-            steps.append(Hop(Place(trail.entry.key[0], max(1, trail.entry.line)), trail.entry.route or "entry"))
+            steps.append(
+                Hop(Place(trail.entry.key[0], max(1, trail.entry.line)), trail.entry.route or "entry")
+            )
         for key, call in reversed(trail.hops):
             steps.append(Hop(Place(key[0], call.line, call.column), f"calls {call.callee}"))
         return tuple(steps)
@@ -90,7 +93,14 @@ class Case:
             return False
         if entry.framework == "fastapi":
             names = [one.name for one in self.program.function(entry.key).bindings if one.index == int(index)]
-            return bool(names) and names[0] not in ("request", "db", "session", "background_tasks", "user", "current_user")
+            return bool(names) and names[0] not in (
+                "request",
+                "db",
+                "session",
+                "background_tasks",
+                "user",
+                "current_user",
+            )
         return path.startswith(("body", "query.", "data."))
 
     def guarded(self, trail: Trail) -> bool:
@@ -116,11 +126,29 @@ def scheduled(case: Case) -> None:
         entry = trail.entry
         if entry is None:
             continue
-        found = _named(case, entry)
+        found = _named(case, entry) or _repeated(case, entry)
         if found is not None:
             case.trails[number] = replace(trail, entry=_timed(entry, found))
         elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
             case.trails[number] = replace(trail, entry=_retimed(entry))
+
+
+def _repeated(case: Case, entry: Entry) -> Schedule | None:
+    """A queue worker whose own file puts the job on a clock."""
+    if entry.kind != "worker":
+        return None
+    for function in case.program.modules[entry.key[0]].functions:
+        for call in function.calls:
+            if REPEATING.search(call.callee):
+                seconds = of_call(call)
+                keys = {
+                    key
+                    for one in call.args
+                    for key in (*one.keys, *(k for part in one.parts for k in part.keys))
+                }
+                if seconds and (keys & {"pattern", "every", "repeat", "cron"}):
+                    return Schedule(entry.key[0], call.line, seconds, call.callee, entry.route)
+    return None
 
 
 def _retimed(entry: Entry) -> Entry:

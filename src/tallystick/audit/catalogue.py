@@ -56,7 +56,21 @@ OWN = (
 
 def entries() -> tuple[Entry, ...]:
     """All codes, sorted."""
-    return tuple(sorted(OWN, key=lambda entry: entry.code))
+    from tallystick.audit.rules import RULES
+
+    engine = [
+        Entry(
+            code=rule.code,
+            title=rule.title,
+            why=rule.why,
+            wrong=rule.wrong,
+            right=rule.right,
+            severity=rule.severity,
+            decides=rule.decides,
+        )
+        for rule in RULES
+    ]
+    return tuple(sorted((*OWN, *engine), key=lambda entry: entry.code))
 
 
 def codes() -> frozenset[str]:

@@ -86,7 +86,8 @@ class Run:
         graph = Graph(self.corpus, self.resolver)
         closure = graph.importers(holders) | self._unimported(holders)
         near = graph.imported(closure, 2, 800)
-        costly = graph.importers(set(self.corpus.grep(COSTLY)), 1500)
+        sold = {path for path in closure | near if COSTLY.search(self.corpus.sources[path])}
+        costly = graph.importers(sold, 400) if sold else set()
         chosen = closure | near | costly
         self.lower(chosen)
         kept = [self.modules[path] for path in sorted(chosen) if path in self.modules]
@@ -118,11 +119,15 @@ class Run:
             words = re.compile("|".join(rf"\b{re.escape(_camel(one))}\b" for one in sorted(stems)).encode())
             endings = tuple({"." + path.rpartition(".")[2] for path in named})
             found |= {path for path in self.corpus.grep(words) if path.endswith(endings)}
-            found |= {one for one in self.corpus.sources if one.endswith(".go")} if ".go" in endings else set()
+            found |= (
+                {one for one in self.corpus.sources if one.endswith(".go")} if ".go" in endings else set()
+            )
         for folder in ("convex/", "server/"):
             roots = {path[: path.index(folder)] + folder for path in seeds if folder in path}
             if folder == "server/":
-                roots = {one for one in roots if any("/utils/" in path for path in seeds if path.startswith(one))}
+                roots = {
+                    one for one in roots if any("/utils/" in path for path in seeds if path.startswith(one))
+                }
             found |= {path for path in self.corpus.sources if roots and path.startswith(tuple(roots))}
         return found
 
@@ -148,7 +153,7 @@ class Run:
         self.progress("judging", 0, 0)
         found = [one for rule in RULES if rule.code not in options.disabled for one in rule.find(case)]
         findings = _distinct(found)
-        endpoints = _endpoints(case)
+        endpoints = _endpoints(case, findings)
         answer, detail, code = verdict.decide(findings, endpoints, case.metered, profile, bool(case.payment))
         return Report(
             verdict=answer,
@@ -190,7 +195,7 @@ def _distinct(findings: list[Finding]) -> list[Finding]:
     return sorted(kept.values(), key=lambda one: (one.place, one.code, one.message))
 
 
-def _endpoints(case: Case) -> list[Endpoint]:
+def _endpoints(case: Case, findings: list[Finding]) -> list[Endpoint]:
     found: dict[tuple[object, ...], Endpoint] = {}
     for trail in case.live:
         entry = trail.entry
@@ -200,10 +205,9 @@ def _endpoints(case: Case) -> list[Endpoint]:
             key = (place, entry.route)
             if key not in found or grade == "sync-reported":
                 found[key] = Endpoint(entry.route, place, True, grade, case.hops(trail))
-    for rule in RULES:
-        if rule.code == "unmetered_endpoint":
-            for one in rule.find(case):
-                found.setdefault((one.place, ""), Endpoint(one.hops[0].note, one.place, False, "none"))
+    for one in findings:
+        if one.code == "unmetered_endpoint":
+            found.setdefault((one.place, ""), Endpoint(one.hops[0].note, one.place, False, "none"))
     return [found[key] for key in sorted(found, key=str)]
 
 

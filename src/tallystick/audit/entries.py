@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass, field
 
 from tallystick.audit.ir import Expr, Function, Module
-from tallystick.audit.knowledge import Route, _compiled
+from tallystick.audit.knowledge import Route, compiled
 from tallystick.audit.program import Key, Program
 
-SERVER_FIRST = re.compile(r"^[/*:]|^$")
+Pattern = re.Pattern[str] | None
+Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Entries:
         """Match every function against every route model."""
         self.program = program
         self.found: dict[Key, Entry] = {}
-        rows = [(row, *(_compiled(text) if text else None for text in _texts(row))) for row in program.knowledge.routes]
+        rows = [_row(row) for row in program.knowledge.routes]
         self.by_file = [row for row in rows if row[1] or row[2] or row[3]]
         self.by_via = [row for row in rows if row[4]]
         self.by_decorator = [row for row in rows if row[5]]
@@ -72,11 +73,17 @@ class Entries:
                 continue
             if owner is not None and not owner.search(function.owner):
                 continue
-            if file is not None and row.framework not in ("rails", "laravel", "django") and not function.exported:
+            if (
+                file is not None
+                and row.framework not in ("rails", "laravel", "django")
+                and not function.exported
+            ):
                 continue
-            if row.framework == "lambda" and not function.exported:
+            if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
-            return Entry(key, row.kind, row.framework, _path_route(row, module.path, function.name), function.line)
+            return Entry(
+                key, row.kind, row.framework, _path_route(row, module.path, function.name), function.line
+            )
         return None
 
     def _by_via(self, module: Module, key: Key, function: Function) -> Entry | None:
@@ -97,7 +104,9 @@ class Entries:
             return None
         return None
 
-    def _enclosing(self, module: Module, holder: Function, inner: int) -> tuple[str, tuple[Expr, ...], int] | None:
+    def _enclosing(
+        self, module: Module, holder: Function, inner: int
+    ) -> tuple[str, tuple[Expr, ...], int] | None:
         """The call that takes the wrapper call as an argument: `app.post("/x", wrap(async …))`."""
         call = module.functions[holder.parent].calls[holder.via]
         for other in module.functions[holder.parent].calls[: holder.via]:
@@ -144,17 +153,31 @@ class Entries:
         for index, function in enumerate(module.functions):
             for call in function.calls:
                 names = [one.text for one in call.args if one.kind == "name"]
-                nested = [part.text for one in call.args if one.kind == "call" for part in one.parts if part.kind == "name"]
+                nested = [
+                    part.text
+                    for one in call.args
+                    if one.kind == "call"
+                    for part in one.parts
+                    if part.kind == "name"
+                ]
                 nested += [
                     part.text for one in call.args if one.kind == "object"
                     for key, part in zip(one.keys, one.parts, strict=False) if key in ("handler", "start", "worker")
                     if part.kind == "name"
                 ]  # fmt: skip
                 if names or nested:
-                    self._named(module, (module.path, index), call.callee, call.args, (*names, *nested), call.line)
+                    self._named(
+                        module, (module.path, index), call.callee, call.args, (*names, *nested), call.line
+                    )
 
     def _named(
-        self, module: Module, caller: Key, callee: str, args: tuple[Expr, ...], names: tuple[str, ...], line: int
+        self,
+        module: Module,
+        caller: Key,
+        callee: str,
+        args: tuple[Expr, ...],
+        names: tuple[str, ...],
+        line: int,
     ) -> None:
         django = callee in ("path", "re_path", "url")
         for name in names:
@@ -182,11 +205,18 @@ def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:
         return True
     if args and args[0].kind == "name" and method == "openapi":
         return True
-    return bool(args) and args[0].kind in ("const", "mix") and (first.startswith(("/", "*", ":")) or not first)
+    return (
+        bool(args) and args[0].kind in ("const", "mix") and (first.startswith(("/", "*", ":")) or not first)
+    )
 
 
-def _texts(row: Route) -> tuple[str, ...]:
-    return row.file, row.names, row.owner, row.via, row.decorator
+def _row(row: Route) -> Row:
+    def pattern(text: str) -> Pattern:
+        return compiled(text) if text else None
+
+    return (
+        row, pattern(row.file), pattern(row.names), pattern(row.owner), pattern(row.via), pattern(row.decorator),
+    )  # fmt: skip
 
 
 def _path_route(row: Route, path: str, name: str) -> str:

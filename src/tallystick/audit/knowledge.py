@@ -67,18 +67,20 @@ class Knowledge:
     def setting(self, table: str, key: str) -> re.Pattern[str]:
         """One single pattern."""
         found = next(one[table][key] for one in self.tables if table in one and key in one[table])
-        return _compiled(found)
+        return compiled(found)
 
     @cached_property
-    def sinks(self) -> tuple[tuple[Sink, re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None], ...]:
+    def sinks(
+        self,
+    ) -> tuple[tuple[Sink, re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None], ...]:
         """The sinks with their callee, text and nearness patterns."""
         rows = [msgspec.convert(row, Sink) for row in self.rows("sink")]
         return tuple(
             (
                 row,
-                _compiled(row.callee),
-                _compiled(row.text) if row.text else None,
-                _compiled(row.near) if row.near else None,
+                compiled(row.callee),
+                compiled(row.text) if row.text else None,
+                compiled(row.near) if row.near else None,
             )
             for row in rows
         )
@@ -91,7 +93,9 @@ class Knowledge:
     @cached_property
     def work(self) -> re.Pattern[str]:
         """All kinds of sellable work in one pattern."""
-        return _compiled("|".join(f"(?:{_unflagged(row['callee'])})" for row in self.rows("work")), re.IGNORECASE)
+        return compiled(
+            "|".join(f"(?:{_unflagged(row['callee'])})" for row in self.rows("work")), re.IGNORECASE
+        )
 
     @cached_property
     def labels(self) -> tuple[tuple[str, re.Pattern[str] | None, re.Pattern[str] | None], ...]:
@@ -99,22 +103,25 @@ class Knowledge:
         return tuple(
             (
                 row["kind"],
-                _compiled(row["name"]) if "name" in row else None,
-                _compiled(row["call"]) if "call" in row else None,
+                compiled(row["name"]) if "name" in row else None,
+                compiled(row["call"]) if "call" in row else None,
             )
             for row in self.rows("label")
         )
 
     def signals(self, name: str) -> tuple[tuple[str, re.Pattern[bytes]], ...]:
         """Byte patterns of one kind of signal."""
-        return tuple((row["note"], re.compile(row["pattern"].encode(), re.MULTILINE)) for row in self.rows(name))
+        return tuple(
+            (row["note"], re.compile(row["pattern"].encode(), re.MULTILINE)) for row in self.rows(name)
+        )
 
 
 def _unflagged(pattern: str) -> str:
     return pattern.removeprefix("(?i)")
 
 
-def _compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """A pattern of a model; a leading or inner `(?i)` holds for all of it."""
     if "(?i)" in pattern:
         pattern, flags = pattern.replace("(?i)", ""), flags | re.IGNORECASE
     try:

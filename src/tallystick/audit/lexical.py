@@ -18,7 +18,9 @@ TEST = re.compile(
 )
 ASIDE = re.compile(r"(?:^|/)(?:docs?|examples?|benchmarks?|storybook)/(?!.*route\.)|\.mdx?$|\.d\.ts$")
 SPECIFIER = re.compile(rb"""(?:\bfrom|\bimport|\brequire\(|\bimport\()\s*["']([^"'\n]+)["']""")
-PYTHON = re.compile(rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([\w., ]+))", re.MULTILINE)
+PYTHON = re.compile(
+    rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([\w., ]+))", re.MULTILINE
+)
 LIMITS = Limits(file_bytes=1024 * 1024)
 COMMENT = re.compile(rb"^\s*(?://|#|\*|/\*|--|<!--)")
 
@@ -93,11 +95,13 @@ class Corpus:
     def mentioned(self, name: str, outside: str) -> bool:
         """Whether a name occurs elsewhere than in one file's own text, import and export lines aside."""
         word = name.encode()
-        used = re.compile(rb"^(?!\s*(?:import|export \{|export \*|from|//|#|\*)\b).*\b" + re.escape(word) + rb"\b", re.M)
-        for path, data in self.sources.items():
-            if path != outside and word in data and used.search(data):
-                return True
-        return False
+        used = re.compile(
+            rb"^(?!\s*(?:import|export \{|export \*|from|//|#|\*)\b).*\b" + re.escape(word) + rb"\b", re.M
+        )
+        return any(
+            path != outside and word in data and used.search(data) is not None
+            for path, data in self.sources.items()
+        )
 
 
 def _script(path: str, data: bytes) -> bytes:
@@ -120,7 +124,9 @@ def specifiers(path: str, data: bytes) -> list[str]:
                 module = hit.group(1).decode()
                 found.append(module)
                 names = re.findall(rb"[\w]+", hit.group(2))
-                found += [f"{module}{'' if module.endswith('.') else '.'}{name.decode()}" for name in names[:40]]
+                found += [
+                    f"{module}{'' if module.endswith('.') else '.'}{name.decode()}" for name in names[:40]
+                ]
             else:
                 found += [one.strip().split(" ")[0] for one in hit.group(3).decode().split(",")]
         return found

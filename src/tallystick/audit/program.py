@@ -12,10 +12,13 @@ from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.resolve import Resolver
 
 COMMON = frozenset(
-    "get set create update delete find send add push run execute list map filter log error then catch json parse from "
-    "select insert remove open close start stop init load save call use on emit handle process test all one first "
-    "index show edit new query next match replace join values keys has end write read findOne findMany findUnique "
-    "record count forEach reduce sort slice toString render retrieve fetch post put patch search request connect".split()
+    """
+    add all call catch close connect count create delete edit emit end error execute fetch filter
+    find findMany findOne findUnique first forEach from get handle has index init insert join json
+    keys list load log map match new next on one open parse patch post process push put query read
+    record reduce remove render replace request retrieve run save search select send set show slice
+    sort start stop test then toString update use values write
+    """.split()
 )
 Key = tuple[str, int]
 
@@ -51,6 +54,7 @@ class Program:
         self.imports = {path: self._imports(module) for path, module in self.modules.items()}
         self.callers: dict[Key, list[Edge]] = defaultdict(list)
         self.callees: dict[Key, list[tuple[Key, Call]]] = defaultdict(list)
+        self.exports: dict[tuple[str, str, str], list[Key]] = {}
         self.remote = knowledge.setting("remote", "callee")
         self.remote_call = knowledge.setting("remote", "call")
         for path in self.modules:
@@ -87,19 +91,25 @@ class Program:
         kind = "pass" if call.callee.startswith("crons.") else kind
         for one in call.args:
             parts = one.text.split(".") if one.kind == "name" else []
-            if len(parts) >= 3 and parts[0] in ("internal", "api"):
-                ending = "/".join(parts[1:-1])
-                for path, index in self.by_name.get(parts[-1], ()):
-                    if path.rpartition(".")[0].endswith(ending):
-                        self._edge(Edge(caller, call, kind), (path, index))
+            if len(parts) < 2 or not re.match(r"(?:internal|api)", parts[0]):
+                continue
+            ending = "/".join(parts[1:-1])
+            named = [key for key in self.by_name.get(parts[-1], ()) if "convex/" in key[0]]
+            fitting = [key for key in named if key[0].rpartition(".")[0].endswith(ending)]
+            for target in fitting if ending or len(fitting) == 1 else []:
+                self._edge(Edge(caller, call, kind), target)
 
     def _passed(self, caller: Key, call: Call) -> None:
         """A function handed on by its name."""
         handed = [part for one in call.args if one.kind == "object" for part in one.parts]
         for one in (*call.args, *handed):
-            if one.kind == "name" and re.match(r"^[\w.]+$", one.text) and "." not in one.text.removeprefix("this."):
+            if (
+                one.kind == "name"
+                and re.match(r"^[\w.]+$", one.text)
+                and "." not in one.text.removeprefix("this.")
+            ):
                 for target in self.targets(caller, one.text):
-                    self.callers[target].append(Edge(caller, call, "pass"))
+                    self._edge(Edge(caller, call, "pass"), target)
 
     def targets(self, caller: Key, callee: str) -> list[Key]:
         """The functions a dotted callee may mean."""
@@ -150,7 +160,14 @@ class Program:
         return self._inside(target, name, rest)
 
     def _inside(self, path: str, name: str, rest: list[str], depth: int = 0) -> list[Key]:
-        """The function `name` (or its member `rest`) as exported by a module, through re-exports."""
+        """The function `name` (or its member `rest`) as exported by a module, through re-exports; memoised."""
+        asked = (path, name, ".".join(rest))
+        if asked not in self.exports:
+            self.exports[asked] = []  # a module that re-exports itself in a circle finds nothing there
+            self.exports[asked] = self._exported(path, name, rest, depth)
+        return self.exports[asked]
+
+    def _exported(self, path: str, name: str, rest: list[str], depth: int) -> list[Key]:
         module = self.modules[path]
         names = self.local[path]
         if rest and rest[-1] in names:
@@ -160,7 +177,9 @@ class Program:
         if depth > 5:
             return []
         if name == "default":
-            alias = next((one.name for one in module.reexports if one.local == "default" and not one.source), "")
+            alias = next(
+                (one.name for one in module.reexports if one.local == "default" and not one.source), ""
+            )
             return [(path, names[alias][0])] if alias in names else []
         for one in module.reexports:
             if one.local in (name, "*"):

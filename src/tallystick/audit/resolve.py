@@ -23,6 +23,7 @@ class Resolver:
         self.aliases: list[tuple[str, str, list[str]]] = []
         self.packages: dict[str, str] = {}
         self.unresolved = 0
+        self.known: dict[tuple[str, str], str] = {}
         for path, data in corpus.support.items():
             name = posixpath.basename(path)
             if re.match(r"(?:ts|js)config[\w.-]*\.json$", name):
@@ -43,7 +44,11 @@ class Resolver:
         base = posixpath.normpath(posixpath.join(folder, str(options.get("baseUrl", "."))))
         paths = options.get("paths")
         for alias, targets in paths.items() if isinstance(paths, dict) else []:
-            places = [posixpath.normpath(posixpath.join(base, str(one))) for one in targets if isinstance(targets, list)]
+            places = [
+                posixpath.normpath(posixpath.join(base, str(one)))
+                for one in targets
+                if isinstance(targets, list)
+            ]
             self.aliases.append((folder, alias, places))
         if "baseUrl" in options:
             self.aliases.append((folder, "*", [posixpath.normpath(posixpath.join(base, "*"))]))
@@ -54,7 +59,13 @@ class Resolver:
             self.packages[name] = folder
 
     def resolve(self, path: str, specifier: str) -> str:
-        """The file meant, or an empty text."""
+        """The file meant, or an empty text; memoised by folder, which alone decides."""
+        key = (path if path.endswith(".py") else posixpath.dirname(path), specifier)
+        if key not in self.known:
+            self.known[key] = self._resolve(path, specifier)
+        return self.known[key]
+
+    def _resolve(self, path: str, specifier: str) -> str:
         if path.endswith(".py"):
             return self._python(path, specifier)
         if specifier.startswith("."):
@@ -121,8 +132,12 @@ class Resolver:
             return self._module(posixpath.join(folder, specifier.lstrip(".").replace(".", "/")))
         wanted = specifier.rpartition(".")[2]
         folder = posixpath.dirname(path)
-        matches = [one for one in self.stems.get(wanted, ()) if one == specifier or one.endswith("." + specifier)]
-        near = sorted(matches, key=lambda one: (-len(posixpath.commonprefix([one.replace(".", "/"), folder])), one))
+        matches = [
+            one for one in self.stems.get(wanted, ()) if one == specifier or one.endswith("." + specifier)
+        ]
+        near = sorted(
+            matches, key=lambda one: (-len(posixpath.commonprefix([one.replace(".", "/"), folder])), one)
+        )
         return self._module(near[0].replace(".", "/")) if near else ""
 
     def _module(self, base: str) -> str:
@@ -136,15 +151,12 @@ class Graph:
         """Resolve every specifier of every file."""
         self.forward: dict[str, set[str]] = {}
         self.reverse: dict[str, set[str]] = defaultdict(set)
-        known: dict[tuple[str, str], str] = {}
         for path, data in corpus.sources.items():
             targets = set()
             for one in specifiers(path, data):
-                key = (path if one.startswith(".") else path.rpartition("/")[0], one)
-                if key not in known:
-                    known[key] = resolver.resolve(path, one)
-                if known[key]:
-                    targets.add(known[key])
+                target = resolver.resolve(path, one)
+                if target:
+                    targets.add(target)
                 elif one.startswith(".") and not path.endswith(".py"):
                     resolver.unresolved += 1
             self.forward[path] = targets - {path}
@@ -163,6 +175,7 @@ class Graph:
     def _closure(seeds: set[str], edges: dict[str, set[str]], hops: int, limit: int) -> set[str]:
         seen, fringe = set(seeds), sorted(seeds)
         for _ in range(hops):
+            fringe = fringe[: max(0, limit - len(seen))] if len(seen) + len(fringe) > limit else fringe
             fringe = sorted({one for path in fringe for one in edges.get(path, ())} - seen)
             if not fringe or len(seen) > limit:
                 break

@@ -12,9 +12,18 @@ from tallystick.audit.lexical import Corpus
 
 HOUR, DAY = 3600, 86400
 CRON = re.compile(r"^\s*(?:[\d*,/\-]+\s+){4,5}[\d*,/\-A-Za-z?#L]+\s*$")
-WORDS = {"hourly": HOUR, "daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY, "yearly": 365 * DAY, "midnight": DAY}
+WORDS = {
+    "hourly": HOUR,
+    "daily": DAY,
+    "weekly": 7 * DAY,
+    "monthly": 30 * DAY,
+    "yearly": 365 * DAY,
+    "midnight": DAY,
+}
 UNITS = {"second": 1, "minute": 60, "hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
-NATURAL = re.compile(r"(?:rate\(|every\s+)(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr)s?", re.IGNORECASE)
+NATURAL = re.compile(
+    r"(?:rate\(|every\s+)(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr)s?", re.IGNORECASE
+)
 SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
 URL = re.compile(r"https?://[^\s\"'`]*?(/[\w\-/\[\]]+)|/functions/v1/([\w-]+)|(/api/[\w\-/]+)")
 
@@ -157,20 +166,26 @@ def _vercel(path: str, data: bytes) -> list[Schedule]:
         target, text = str(one.get("path", "")), str(one.get("schedule", ""))
         seconds = seconds_of(text)
         if target and seconds:
-            found.append(Schedule(path, _line(data, f'"{target}"'.encode()), seconds, text, target.partition("?")[0]))
+            found.append(
+                Schedule(path, _line(data, f'"{target}"'.encode()), seconds, text, target.partition("?")[0])
+            )
     return found
 
 
 def _yaml(path: str, data: bytes) -> list[Schedule]:
     text = data.decode("utf-8", "replace")
     found = []
-    for hit in re.finditer(r"(?:schedule|cron|Schedule)[\"']?\s*:\s*[\"']?((?:rate|cron)\([^)]*\)|[^\n\"'#]+)", text):
+    for hit in re.finditer(
+        r"(?:schedule|cron|Schedule)[\"']?\s*:\s*[\"']?((?:rate|cron)\([^)]*\)|[^\n\"'#]+)", text
+    ):
         seconds = seconds_of(hit[1])
         if seconds is None:
             continue
         line = text.count("\n", 0, hit.start()) + 1
         around = text[max(0, hit.start() - 1500) : hit.start()] if ".github" not in path else ""
-        handler = re.findall(r"(?i)(?:handler|CodeUri|EntryPoints?)\s*:\s*\n?\s*-?\s*[\"']?([\w./-]+)", around)
+        handler = re.findall(
+            r"(?i)(?:handler|CodeUri|EntryPoints?)\s*:\s*\n?\s*-?\s*[\"']?([\w./-]+)", around
+        )
         target = handler[-1] if handler else " ".join(m.group(0) for m in URL.finditer(text))
         found.append(Schedule(path, line, seconds, hit[1].strip(), target))
     return found
@@ -212,7 +227,9 @@ def _beat(path: str, data: bytes) -> list[Schedule]:
     """Celery beat tables, Laravel's scheduler, in-code `config = { schedule }`."""
     text = data.decode("utf-8", "replace")
     found = []
-    for hit in re.finditer(r"[\"']task[\"']\s*:\s*[\"']([\w.]+)[\"'][^}]*?[\"']schedule[\"']\s*:\s*([^\n}]+)", text):
+    for hit in re.finditer(
+        r"[\"']task[\"']\s*:\s*[\"']([\w.]+)[\"'][^}]*?[\"']schedule[\"']\s*:\s*([^\n}]+)", text
+    ):
         value = hit[2]
         number = re.match(r"\s*([\d.*\s]+)", value)
         if "crontab" in value:

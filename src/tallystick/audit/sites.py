@@ -11,7 +11,10 @@ from tallystick.audit.labels import CLIENT, MEASURED, Labelling, Labels
 from tallystick.audit.program import Key, Program
 
 HARMLESS = frozenset([MEASURED])
-CUSTOMER_NAME = re.compile(r"(?i)customer|subscri|org|user|account|tenant|subject")
+NO_QUANTITY = re.compile(
+    r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
+    r"|time|_at$|At$|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
+)
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def _below(value: Expr, steps: list[str]) -> list[Expr]:
 
 def _fits(name: str, step: str) -> bool:
     if step == "*":
-        return not CUSTOMER_NAME.search(name)
+        return not NO_QUANTITY.search(name)
     if "*" in step:
         return step.strip("*").lower() in name.lower()
     return name == step

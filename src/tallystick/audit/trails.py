@@ -104,7 +104,10 @@ class Climb:
         fate = kinds.get(handler.kind)
         if fate is None:
             return trail
-        if fate == "signal" and self.entries.found.get(key, Entry(key, "", "", "", 0)).kind in ("http", "action"):
+        if fate == "signal" and self.entries.found.get(key, Entry(key, "", "", "", 0)).kind in (
+            "http",
+            "action",
+        ):
             fate = "surfaced"
         return replace(trail, error=fate, handler=(key[0], handler.line))
 
@@ -128,7 +131,9 @@ class Climb:
 
     @staticmethod
     def _scheduled_already(done: list[Trail], trail: Trail) -> bool:
-        return any(one.entry is not None and one.entry.kind == "schedule" and one.top == trail.top for one in done)
+        return any(
+            one.entry is not None and one.entry.kind == "schedule" and one.top == trail.top for one in done
+        )
 
     def _ended(self, trail: Trail, entry: Entry) -> Trail:
         if trail.error == "signal":

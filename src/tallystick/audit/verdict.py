@@ -42,15 +42,31 @@ def decide(
     if not endpoints and not signals:
         code = "flat_rate_only" if payment else "no_billing"
         said = "Billing is flat" if payment else "No billing was found"
-        return Verdict.SKIP, f"{said}: no metered price, no price per unit and no usage report in this code.", code
+        return (
+            Verdict.SKIP,
+            f"{said}: no metered price, no price per unit and no usage report in this code.",
+            code,
+        )
     reporting = [one for one in endpoints if one.reports]
     if not reporting:
-        return Verdict.FAIL, "Usage is sold by the unit, and no live code that reports it could be found.", "never_reported"
+        return (
+            Verdict.FAIL,
+            "Usage is sold by the unit, and no live code that reports it could be found.",
+            "never_reported",
+        )
     if profile is Profile.STRICT and not any(one.grade in SYNCHRONOUS for one in reporting):
-        return Verdict.FAIL, "Usage is reported, but never in the request that does the work.", "scheduled_reporting"
+        return (
+            Verdict.FAIL,
+            "Usage is reported, but never in the request that does the work.",
+            "scheduled_reporting",
+        )
     code = "ok_synchronous" if any(one.grade in SYNCHRONOUS for one in reporting) else "ok_outbox"
     count = f"{len(reporting)} of {len(endpoints)} metered actions report"
-    return Verdict.PASS, f"{count} on the server, with the server's own numbers ({profile.value} profile).", code
+    return (
+        Verdict.PASS,
+        f"{count} on the server, with the server's own numbers ({profile.value} profile).",
+        code,
+    )
 
 
 def _sentence(against: Sequence[Finding], endpoints: Sequence[Endpoint]) -> str:

@@ -33,7 +33,15 @@ class Rule:
     ) -> Finding:
         """A finding of this rule."""
         return Finding(
-            self.code, message, place, self.severity, confidence, self.decides, function, hops, self.remediation
+            self.code,
+            message,
+            place,
+            self.severity,
+            confidence,
+            self.decides,
+            function,
+            hops,
+            self.remediation,
         )
 
 

@@ -17,13 +17,17 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         mixed = any(kind in ("session", "stored", "unknown") for kind, _ in trail.customer)
         yield RULE.finding(
-            f"{trail.entry.route} bills whichever customer the caller names ({', '.join(parts[:3])}); "
+            f"{trail.entry.route} bills whichever customer the caller names ({', '.join(map(_last, parts[:3]))}); "
             "usage can be put on somebody else's bill",
             case.at(trail),
             Confidence.MEDIUM if mixed else Confidence.HIGH,
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _last(text: str) -> str:
+    return text.rpartition(":")[2].rpartition(".")[2] or "an argument"
 
 
 RULE = Rule(
@@ -36,5 +40,8 @@ RULE = Rule(
     severity=Severity.HIGH,
     decides=True,
     find=find,
-    remediation="Look the customer up from the verified session or API key on the server and ignore ids in the request.",
+    remediation=(
+        "Look the customer up from the verified session or API key on the server and ignore "
+        "ids in the request."
+    ),
 )

@@ -29,12 +29,18 @@ def find(case: Case) -> Iterator[Finding]:
 RULE = Rule(
     code="errors_swallowed",
     title="A failed report is only logged",
-    why="A catch that logs makes the request, or the queue job, look successful, so nothing tries again. Every outage of "
+    why=(
+        "A catch that logs makes the request, or the queue job, look successful, so nothing "
+        "tries again. Every outage of "
+    ),
     "the provider becomes free usage.",
     wrong="try { await report(event) } catch (error) { console.error(error) }",
     right="try { await report(event) } catch (error) { await outbox.insert(event); } // drained every minute",
     severity=Severity.HIGH,
     decides=True,
     find=find,
-    remediation="Let the error reach the caller or the queue, or keep an unsent row that a frequent worker sends again.",
+    remediation=(
+        "Let the error reach the caller or the queue, or keep an unsent row that a frequent "
+        "worker sends again."
+    ),
 )

@@ -18,7 +18,10 @@ def find(case: Case) -> Iterator[Finding]:
         if trail.floating[1]:
             place, how = Place(*trail.floating), "without waiting for it"
         elif trail.deferred[1]:
-            place, how = Place(trail.deferred[0], trail.deferred[1]), f"in a task put off ({trail.deferred[2]})"
+            place, how = (
+                Place(trail.deferred[0], trail.deferred[1]),
+                f"in a task put off ({trail.deferred[2]})",
+            )
         elif trail.remote:
             place, how = case.at(trail), "through a platform timer that runs at most once"
         else:
@@ -36,13 +39,19 @@ def find(case: Case) -> Iterator[Finding]:
 RULE = Rule(
     code="fire_and_forget",
     title="The report is not waited for",
-    why="A promise that nobody awaits, a callback after the response or a background task dies with the process, and its "
+    why=(
+        "A promise that nobody awaits, a callback after the response or a background task "
+        "dies with the process, and its "
+    ),
     "error goes nowhere. A deploy or a time limit is enough to lose usage.",
     wrong="stripe.billing.meterEvents.create(event); // no await\nreturn Response.json(result);",
     right="await stripe.billing.meterEvents.create(event);\nreturn Response.json(result);",
     severity=Severity.HIGH,
     decides=True,
     find=find,
-    remediation="Await the report before answering, or write a durable row in the request and drain it with a worker that "
+    remediation=(
+        "Await the report before answering, or write a durable row in the request and drain "
+        "it with a worker that "
+    ),
     "retries.",
 )

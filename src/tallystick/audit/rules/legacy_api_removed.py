@@ -22,7 +22,8 @@ def find(case: Case) -> Iterator[Finding]:
         if trail.site.sink.legacy and version is not None and version[0] >= GONE[kit] and place not in seen:
             seen.add(place)
             yield RULE.finding(
-                f"usage records are gone from the Stripe kit pinned here (version {version[0]}); this call fails at run "
+                f"usage records are gone from the Stripe kit pinned here (version {version[0]}); this "
+                f"call fails at run "
                 "time and nothing is billed",
                 place,
                 function=case.name(trail),
@@ -32,10 +33,16 @@ def find(case: Case) -> Iterator[Finding]:
 RULE = Rule(
     code="legacy_api_removed",
     title="The reporting call no longer exists",
-    why="Stripe removed usage records from API 2025-03-31 on (stripe-node 18, stripe-php 17, stripe-python 12). The call "
+    why=(
+        "Stripe removed usage records from API 2025-03-31 on (stripe-node 18, stripe-php 17, "
+        "stripe-python 12). The call "
+    ),
     "raises, and usage stops being billed.",
     wrong="await stripe.subscriptionItems.createUsageRecord(item, { quantity });",
-    right="await stripe.billing.meterEvents.create({ event_name, identifier, payload: { stripe_customer_id, value } });",
+    right=(
+        "await stripe.billing.meterEvents.create({ event_name, identifier, payload: { "
+        "stripe_customer_id, value } });"
+    ),
     severity=Severity.HIGH,
     decides=True,
     find=find,

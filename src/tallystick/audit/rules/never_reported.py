@@ -17,7 +17,8 @@ def find(case: Case) -> Iterator[Finding]:
     unsure = [one for one in dead if _mentioned(case, one.top)]
     for trail in dead if not unsure else []:
         yield RULE.finding(
-            f"{case.name(trail) or trail.site.call.callee} would report usage, but nothing in the application calls it",
+            f"{case.name(trail) or trail.site.call.callee} would report usage, but nothing in the "
+            f"application calls it",
             case.at(trail),
             Confidence.HIGH,
             case.name(trail),
@@ -25,7 +26,9 @@ def find(case: Case) -> Iterator[Finding]:
         )
     if not case.trails and case.metered:
         hop = case.metered[0]
-        yield RULE.finding(f"{hop.note} is set up here, and no code reports usage to it", hop.place, Confidence.MEDIUM)
+        yield RULE.finding(
+            f"{hop.note} is set up here, and no code reports usage to it", hop.place, Confidence.MEDIUM
+        )
     elif not case.trails and case.priced and case.counted and case.payment:
         hop = case.priced[0]
         yield RULE.finding(
@@ -46,7 +49,10 @@ def _mentioned(case: Case, key: tuple[str, int]) -> bool:
 RULE = Rule(
     code="never_reported",
     title="Nothing live reports the usage",
-    why="A helper without callers, a commented-out call or a counter that no one sends leaves the metered price at zero on "
+    why=(
+        "A helper without callers, a commented-out call or a counter that no one sends leaves "
+        "the metered price at zero on "
+    ),
     "every invoice.",
     wrong="export async function reportUsage() { await stripe.billing.meterEvents.create(event); } // no caller",
     right="const result = await translate(text);\nawait reportUsage(org.customerId, result.characters);",

@@ -25,7 +25,10 @@ def find(case: Case) -> Iterator[Finding]:
 RULE = Rule(
     code="no_idempotency",
     title="No stable identifier",
-    why="Networks fail after the provider has counted. Without an identifier derived from the action, the retry counts twice.",
+    why=(
+        "Networks fail after the provider has counted. Without an identifier derived from the "
+        "action, the retry counts twice."
+    ),
     wrong="await stripe.billing.meterEvents.create({ event_name, payload });",
     right="await stripe.billing.meterEvents.create({ event_name, payload, identifier: `job-${job.id}` });",
     severity=Severity.MEDIUM,

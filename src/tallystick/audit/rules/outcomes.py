@@ -18,7 +18,8 @@ OUTCOMES = tuple(
         (
             "ok_outbox",
             "Recorded durably and sent by a worker that runs",
-            "A durable record is made at the time of the action, and a queue or a frequent schedule sends it with retry.",
+            "A durable record is made at the time of the action, and a queue or a frequent "
+            "schedule sends it with retry.",
             "",
             "await outbox.insert(event); // drained every few minutes, unsent rows stay",
         ),
@@ -29,6 +30,12 @@ OUTCOMES = tuple(
             "",
             "",
         ),
-        ("no_billing", "No billing", "No payment kit, no metered price and no reporting call were found.", "", ""),
+        (
+            "no_billing",
+            "No billing",
+            "No payment kit, no metered price and no reporting call were found.",
+            "",
+            "",
+        ),
     )
 )

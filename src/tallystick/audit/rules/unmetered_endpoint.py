@@ -14,23 +14,28 @@ from tallystick.audit.rules.base import Rule
 ADMIN = re.compile(r"(?i)health|/admin|webhook")
 
 
-def reach(case: Case, start: Key, limit: int = 400) -> set[Key]:
-    """All functions a function calls, directly or not, with the literals inside them."""
-    seen, stack = {start}, [start]
-    while stack and len(seen) < limit:
-        key = stack.pop()
-        further = [target for target, _ in case.program.callees.get(key, ())]
-        further += _inside(case, key)
-        for one in further:
-            if one not in seen:
-                seen.add(one)
-                stack.append(one)
+def reach(case: Case, starts: set[Key], hops: int = 12, limit: int = 400) -> set[Key]:
+    """All functions that functions call within some hops, with the literals inside them."""
+    seen, fringe = set(starts), sorted(starts)
+    for _ in range(hops):
+        further: set[Key] = set()
+        for key in fringe:
+            further.update(target for target, _ in case.program.callees.get(key, ()))
+            further.update(_inside(case, key))
+        fringe = sorted(further - seen)
+        seen.update(fringe)
+        if not fringe or len(seen) > limit:
+            break
     return seen
 
 
 def _inside(case: Case, key: Key) -> list[Key]:
     functions = case.program.modules[key[0]].functions
-    return [(key[0], index) for index, one in enumerate(functions) if index and one.parent == key[1]] if key[1] else []
+    return (
+        [(key[0], index) for index, one in enumerate(functions) if index and one.parent == key[1]]
+        if key[1]
+        else []
+    )
 
 
 def workers(case: Case) -> set[Key]:
@@ -46,21 +51,24 @@ def workers(case: Case) -> set[Key]:
 
 def find(case: Case) -> Iterator[Finding]:
     """Entries that reach a function of sold work which a metered entry also reaches, and never the meter."""
-    metered = {one.entry.key: one.entry for one in case.live if one.entry and one.entry.kind in ("http", "action", "worker")}
-    if not metered:
-        return
+    trails = [
+        one for one in case.live if one.entry is not None and one.entry.kind in ("http", "action", "worker")
+    ]
+    metered = {one.entry.key for one in trails if one.entry is not None}
     holders = {one.site.key for one in case.live}
-    costly = workers(case)
+    costly = workers(case) if metered else set()
     sold: dict[Key, Entry] = {}
-    for key, entry in sorted(metered.items()):
-        for work in reach(case, key) & costly - holders - {key}:
-            sold.setdefault(work, entry)
+    for trail in trails:
+        around = reach(case, {key for key, _ in trail.hops}, 2) if trail.entry is not None else set()
+        for work in around & costly - holders - metered:
+            if trail.entry is not None:
+                sold.setdefault(work, trail.entry)
     if not sold:
         return
     for key, entry in sorted(case.entries.found.items()):
         if key in metered or entry.kind not in ("http", "action", "worker") or ADMIN.search(entry.route):
             continue
-        reached = reach(case, key)
+        reached = reach(case, {key})
         shared = sorted(reached & sold.keys())
         if shared and not reached & holders:
             yield _finding(case, entry, shared[0], sold[shared[0]])
@@ -80,11 +88,17 @@ def _finding(case: Case, entry: Entry, work: Key, twin: Entry) -> Finding:
 RULE = Rule(
     code="unmetered_endpoint",
     title="The work can be had without the meter",
-    why="When one route reports a piece of work and a sibling, a batch or a job does the same work unreported, customers "
+    why=(
+        "When one route reports a piece of work and a sibling, a batch or a job does the same "
+        "work unreported, customers "
+    ),
     "find the free way.",
     wrong='app.post("/generate", async () => { await generate(); await report(); });\n'
     'app.post("/batch", async () => { for (const row of rows) await generate(row); });',
-    right="async function meteredGenerate(org, input) { const out = await generate(input); await report(org, 1); return out }",
+    right=(
+        "async function meteredGenerate(org, input) { const out = await generate(input); "
+        "await report(org, 1); return out }"
+    ),
     severity=Severity.HIGH,
     decides=True,
     find=find,

@@ -122,7 +122,11 @@ def _defaults(node: Node) -> list[tuple[str, Expr]]:
     found = []
     for child in inside.named_children if inside is not None else []:
         name, value = child.child_by_field_name("name"), child.child_by_field_name("value")
-        if child.type in ("default_parameter", "typed_default_parameter") and name is not None and value is not None:
+        if (
+            child.type in ("default_parameter", "typed_default_parameter")
+            and name is not None
+            and value is not None
+        ):
             found.append((text_of(name), expression(value)))
         kind = child.child_by_field_name("type")
         if kind is not None and b"Depends(" in (kind.text or b""):
@@ -142,8 +146,16 @@ def names_below(node: Node, path: str, depth: int = 0) -> list[tuple[str, str]]:
         for child in node.named_children:
             found += _property(child, path, depth)
         return found
-    if node.type in ("array_pattern", "pattern_list", "tuple_pattern", "expression_list", "left_assignment_list"):
-        return [one for child in node.named_children for one in names_below(child, _join(path, "[]"), depth + 1)]
+    if node.type in (
+        "array_pattern",
+        "pattern_list",
+        "tuple_pattern",
+        "expression_list",
+        "left_assignment_list",
+    ):
+        return [
+            one for child in node.named_children for one in names_below(child, _join(path, "[]"), depth + 1)
+        ]
     if node.type in ("assignment_pattern", "object_assignment_pattern"):
         left = node.child_by_field_name("left") or child_of(node, 0)
         return names_below(left, path, depth + 1) if left is not None else []

@@ -80,7 +80,9 @@ def arguments(node: Node) -> list[Node]:
     """The argument nodes of a call."""
     inside = node.child_by_field_name("arguments")
     if inside is None:
-        inside = next((child for child in node.named_children if child.type in ("arguments", "argument_list")), None)
+        inside = next(
+            (child for child in node.named_children if child.type in ("arguments", "argument_list")), None
+        )
     if inside is None:
         return []
     if inside.type == "template_string":
@@ -131,7 +133,9 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
 
 
 def _interpolated(node: Node) -> bool:
-    return any("interpolation" in child.type or child.type == "variable_name" for child in node.named_children)
+    return any(
+        "interpolation" in child.type or child.type == "variable_name" for child in node.named_children
+    )
 
 
 def _member(node: Node, depth: int) -> Expr:

@@ -18,6 +18,7 @@ from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
 CHAINED = frozenset(["then", "catch", "finally"])
+ANONYMOUS = frozenset(["handler", "handle", "resolve", "execute", "run", "default"])
 SPAWNING = re.compile(
     r"(?:^|\.)(?:waitUntil|after|unstable_after|create_task|ensure_future|run_coroutine_threadsafe|start_soon)$"
 )
@@ -54,7 +55,9 @@ class Lowering:
         )
 
     def _inside_function(self, directive: re.Match[bytes] | None) -> bool:
-        return directive is not None and b"{" in re.sub(rb"import[^;\n]*", b"", self.source[: directive.start()])
+        return directive is not None and b"{" in re.sub(
+            rb"import[^;\n]*", b"", self.source[: directive.start()]
+        )
 
     def children(self, node: Node, context: Context) -> None:
         """Walk all named children in the same context."""
@@ -124,7 +127,11 @@ class Lowering:
 
     def decorators(self, node: Node) -> tuple[Expr, ...]:
         """The decorators written among the children of a node."""
-        found = [child for child in node.named_children if child.type in ("decorator", "annotation", "marker_annotation")]
+        found = [
+            child
+            for child in node.named_children
+            if child.type in ("decorator", "annotation", "marker_annotation")
+        ]
         return tuple(expression(child_of(one, 0)) for one in found)
 
     def decorated(self, node: Node, context: Context) -> None:
@@ -139,6 +146,8 @@ class Lowering:
         """A key with a value: a function literal takes the key as its name."""
         key = node.child_by_field_name("key") or node.child_by_field_name("name") or child_of(node, 0)
         name = text_of(key).strip("\"'`:")
+        if name in ANONYMOUS and context.via >= 0 and context.name:
+            name = context.name  # `export const report = action({ handler })` is known as `report`
         for child in node.named_children:
             if child != key:
                 self.walk(child, replace(context, depth=context.depth + 1, name=name, state="inner"))
@@ -164,9 +173,7 @@ class Lowering:
     def attempt(self, node: Node, context: Context) -> None:
         """A try: what its body throws meets the catches."""
         catches = [child for child in node.named_children if child.type in tables.CATCHES]
-        handlers = tuple(
-            Handler(one.start_point[0] + 1, catch_kind(self._body(one))) for one in catches
-        )
+        handlers = tuple(Handler(one.start_point[0] + 1, catch_kind(self._body(one))) for one in catches)
         worst = tuple(sorted(handlers, key=lambda one: one.kind == "rethrow"))[:1]
         body = node.child_by_field_name("body")
         for child in node.named_children:
@@ -241,7 +248,13 @@ class Lowering:
         if body is None:
             self.children(node, inner)
             return
-        if body.type not in ("statement_block", "block", "compound_statement", "body_statement", "constructor_body"):
+        if body.type not in (
+            "statement_block",
+            "block",
+            "compound_statement",
+            "body_statement",
+            "constructor_body",
+        ):
             draft.returns.append(expression(body))
             self.walk(body, replace(inner, state="returned"))
         else:

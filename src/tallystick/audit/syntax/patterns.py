@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-RETHROW = re.compile(rb"\bthrow\b|\braise\b|\breject\(|\bnext\(\s*\w|\bpanic\(|\breturn err\b|\babort\(|Promise\.reject")
+RETHROW = re.compile(
+    rb"\bthrow\b|\braise\b|\breject\(|\bnext\(\s*\w|\bpanic\(|\breturn err\b|\babort\(|Promise\.reject"
+)
 RESPOND = re.compile(
     rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:|[,(]\s*[45]\d\d\s*\)|createError\("
     rb"|(?:fail|error)\(\s*[45]\d\d|json\(\s*\{\s*error|\.send\(\s*\w*[eE]rr|internalServerError"
@@ -36,7 +38,8 @@ SESSION = re.compile(
 )
 USE = re.compile(rb"^\s*[\"']use (server|client)[\"']", re.MULTILINE)
 EARLY = re.compile(
-    rb"if\s*\([^\n]*(?:existing|already|reported|processed)[^\n]*\)\s*(?:\{\s*)?(?:continue|return)", re.IGNORECASE
+    rb"if\s*\([^\n]*(?:existing|already|reported|processed)[^\n]*\)\s*(?:\{\s*)?(?:continue|return)",
+    re.IGNORECASE,
 )
 
 
