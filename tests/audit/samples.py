@@ -94,7 +94,7 @@ def failing() -> Outcome:
         ),
         providers=("stripe",),
         stack=("next", "prisma"),
-        remediation="Count on the server: take tokens from the model's answer and await the meter event before replying.",
+        remediation="Count on the server: take tokens from the model's answer, and await the meter event.",
         neighbours=(WEBHOOK,),
         suppressed=((REVIEW, "the provider ignores repeats within a day"),),
     )

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tallystick.audit import baseline as baselines
-from tallystick.audit import catalogue
+from tallystick.audit import catalogue, handbook
 from tallystick.audit.config import FailOn, Settings
 from tallystick.audit.escape import clean
 from tallystick.audit.model import Profile, Report
@@ -144,15 +144,15 @@ def explain(wanted: str) -> None:
     for title, sample, tone in (("Wrong", entry.wrong, "red"), ("Right", entry.right, "green")):
         console.print(Text(title, f"bold {tone}"))
         console.print(
-            Syntax(sample, _language(sample), theme="ansi_dark", background_color="default", padding=(0, 2))
+            Syntax(
+                sample,
+                handbook.language(sample),
+                theme="ansi_dark",
+                background_color="default",
+                padding=(0, 2),
+            )
         )
         console.print()
-
-
-def _language(sample: str) -> str:
-    return (
-        "python" if "def " in sample or "@tally" in sample or sample.startswith(("#", "@")) else "typescript"
-    )
 
 
 def _list(console: Console, entries: dict[str, catalogue.Entry]) -> None:
