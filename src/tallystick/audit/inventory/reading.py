@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import stat
+from itertools import accumulate
+from operator import sub
 from pathlib import Path
 
 from tallystick.audit.inventory import kinds
 from tallystick.audit.inventory.model import Limits
 
 HEAD = 1024
+LAYERS = 4
 LONG_LINE = 5_000
 GENERATED = re.compile(  # only as a comment near the top: the words alone may also be about something else
     rb"^\s*(?://|#|/?\*+|--|<!--).*"
@@ -18,6 +21,7 @@ GENERATED = re.compile(  # only as a comment near the top: the words alone may a
     re.MULTILINE,
 )
 NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"()[]{}")
+STEPS = {byte: 1 if byte in b"([{" else -1 for byte in b"()[]{}"}
 DEFAULTS = Limits()
 
 
@@ -60,24 +64,16 @@ def minified(data: bytes) -> bool:
 
 
 def nested(data: bytes, deepest: int) -> bool:
-    """Whether brackets nest deeper than `deepest`; strips matched pairs layer by layer, so time stays bounded."""
-    rest = data.translate(None, NOT_BRACKETS)
-    for _ in range(deepest):
-        if len(rest) <= deepest:
-            return False
-        inner = rest.replace(b"()", b"").replace(b"[]", b"").replace(b"{}", b"")
-        if len(inner) == len(rest):
-            return _deepest(rest) > deepest
-        rest = inner
-    return _deepest(rest) > deepest
-
-
-def _deepest(brackets: bytes) -> int:
-    depth = deepest = 0
-    for byte in brackets:
-        depth = depth + 1 if byte in b"([{" else max(0, depth - 1)
-        deepest = max(deepest, depth)
-    return deepest
+    """Whether brackets nest deeper than `deepest`; a closing bracket too many is passed over."""
+    brackets = data.translate(None, NOT_BRACKETS)
+    rest = brackets
+    for _ in range(LAYERS):  # ordinary text is flat after a few layers; each takes off three levels at most
+        rest = rest.replace(b"()", b"").replace(b"[]", b"").replace(b"{}", b"")
+    if len(rest) + 3 * LAYERS <= deepest:
+        return False
+    heights = list(accumulate(map(STEPS.__getitem__, brackets)))
+    floors = accumulate(heights, min, initial=0)
+    return max(map(sub, heights, floors)) > deepest
 
 
 def _bytes(path: Path, limit: int) -> bytes:
