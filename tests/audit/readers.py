@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tallystick.audit import baseline, config, suppression
-from tallystick.audit.escape import visible
 from tallystick.audit.inventory import LeftOutError, UnreadableError, read, walk
 from tallystick.errors import ConfigError
 
@@ -26,8 +25,8 @@ def source(data: bytes) -> None:
     plant("a.ts", data)
     try:
         read(FOLDER, "a.ts")
-    except (UnreadableError, LeftOutError) as reason:
-        assert str(reason)
+    except (UnreadableError, LeftOutError):
+        pass
 
 
 def comments(data: bytes) -> None:
@@ -39,8 +38,8 @@ def settings(data: bytes) -> None:
     """The settings file."""
     try:
         config.load(FOLDER, config=plant("tallystick.toml", data), codes=frozenset())
-    except ConfigError as problem:
-        assert visible(str(problem)).isprintable()
+    except ConfigError:
+        pass
     finally:
         (FOLDER / "tallystick.toml").unlink()
 

@@ -62,10 +62,12 @@ def test_any_toml_is_settings_or_a_clear_line(text: str) -> None:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return
+    message = ""
     try:
         config.parse(table, "x", frozenset())
     except ConfigError as problem:
-        assert "\n" not in str(problem)
+        message = str(problem)
+    assert "\n" not in message
 
 
 @given(st.text(max_size=200), st.text(max_size=40))

@@ -73,7 +73,7 @@ def nested(data: bytes, deepest: int) -> bool:
         return False
     heights = list(accumulate(map(STEPS.__getitem__, brackets)))
     floors = accumulate(heights, min, initial=0)
-    return max(map(sub, heights, floors)) > deepest
+    return max(map(sub, heights, floors), default=0) > deepest
 
 
 def _bytes(path: Path, limit: int) -> bytes:
