@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +24,8 @@ def plant(name: str, data: bytes) -> Path:
 def source(data: bytes) -> None:
     """Reading one file with its guards."""
     plant("a.ts", data)
-    try:
+    with contextlib.suppress(UnreadableError, LeftOutError):
         read(FOLDER, "a.ts")
-    except (UnreadableError, LeftOutError):
-        pass
 
 
 def comments(data: bytes) -> None:
