@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from tallystick.audit.inventory import LeftOutError, UnreadableError, read
+from tallystick.audit.inventory import UnreadableError, raw
 from tallystick.audit.inventory.kinds import is_source
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 
@@ -57,8 +57,8 @@ def collect(root: Path, files: Iterable[str]) -> tuple[Suppression, ...]:
         if not is_source(path.rpartition("/")[2]):
             continue
         try:
-            data = read(root, path)
-        except (UnreadableError, LeftOutError):
+            data = raw(root, path)
+        except UnreadableError:
             continue
         if NEEDLE in data:
             found += scan(path, data.decode("utf-8", "replace"))

@@ -14,6 +14,8 @@ from tallystick.audit.inventory.model import Limits
 
 HEAD = 1024
 LAYERS = 4
+CHUNK = 256 * 1024
+FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 LONG_LINE = 5_000
 GENERATED = re.compile(  # only as a comment near the top: the words alone may also be about something else
     rb"^\s*(?://|#|/?\*+|--|<!--).*"
@@ -34,10 +36,9 @@ class LeftOutError(Exception):
 
 
 def read(root: Path, path: str, limits: Limits = DEFAULTS) -> bytes:
-    """The bytes of one file; never follows a link, never blocks on a device, never reads past the limit."""
-    name = path.rpartition("/")[2]
-    data = _bytes(root / path, limits.lock_bytes if kinds.is_lock(name) else limits.file_bytes)
-    if kinds.is_source(name):
+    """The bytes of one file; program text is refused when it is generated, minified, binary or a bomb."""
+    data = raw(root, path, limits)
+    if kinds.is_source(path.rpartition("/")[2]):
         guard(data, limits)
     return data
 
@@ -76,19 +77,32 @@ def nested(data: bytes, deepest: int) -> bool:
     return max(map(sub, heights, floors), default=0) > deepest
 
 
-def _bytes(path: Path, limit: int) -> bytes:
-    flags = (
-        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    )
+def raw(root: Path, path: str, limits: Limits = DEFAULTS) -> bytes:
+    """The bytes of one file as they are; never follows a link, never blocks on a device, never reads past the limit."""
+    limit = limits.lock_bytes if kinds.is_lock(path.rpartition("/")[2]) else limits.file_bytes
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(f"{root}/{path}", FLAGS)
     except (OSError, ValueError) as problem:
         raise UnreadableError(f"cannot be read: {getattr(problem, 'strerror', problem)}") from problem
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UnreadableError("not a regular file")
-        data = file.read(limit + 1)
+        data = _upto(descriptor, limit + 1)
+    except OSError as problem:
+        raise UnreadableError(f"cannot be read: {problem.strerror}") from problem
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise UnreadableError(f"larger than {limit // 1024 // 1024} MB")
     return data
+
+
+def _upto(descriptor: int, most: int) -> bytes:
+    data = os.read(descriptor, min(most, CHUNK))
+    if len(data) < CHUNK:
+        return data
+    parts = [data]
+    while data and sum(map(len, parts)) < most:
+        data = os.read(descriptor, CHUNK)
+        parts.append(data)
+    return b"".join(parts)[:most]
