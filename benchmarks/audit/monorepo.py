@@ -24,6 +24,54 @@ VERBS = "archive assign attach build cancel check clone close compute create del
 METERED, FLAWED = 36, 9
 
 
+LISTING = """
+export async function NAME(orgId: string, input: Record<string, unknown>) {
+  const rows = await prisma.NOUN.findMany({ where: { orgId, status: "open" }, orderBy: { createdAt: "desc" } });
+  const total = rows.reduce((sum: number, row: { units: number }) => sum + row.units, 0);
+  if (total > LIMIT) {
+    await OTHER(orgId, rows[0].id);
+  }
+  return rows.map((row: { id: string }) => ({ id: row.id, label: `${input.prefix ?? "NOUN"}-${row.id}` }));
+}
+"""
+WRITING = """
+export async function NAME(request: { body: { name: string; limit?: number } }, orgId: string) {
+  const { name, limit = LIMIT } = request.body;
+  const existing = await prisma.NOUN.findFirst({ where: { orgId, name } });
+  if (existing) {
+    return prisma.NOUN.update({ where: { id: existing.id }, data: { limit, updatedAt: new Date() } });
+  }
+  try {
+    const row = await prisma.NOUN.create({ data: { orgId, name, limit } });
+    await OTHER(orgId, row.id);
+    return row;
+  } catch (error) {
+    console.error("NAME failed", error);
+    throw error;
+  }
+}
+"""
+MERGING = """
+export const NAME = async (orgId: string, items: { id: string; units: number; tags?: string[] }[]) => {
+  const grouped = new Map<string, number>();
+  for (const item of items) {
+    for (const tag of item.tags ?? ["NOUN"]) {
+      grouped.set(tag, (grouped.get(tag) ?? 0) + (item.units > LIMIT ? LIMIT : item.units));
+    }
+  }
+  return prisma.$transaction(
+    [...grouped.entries()].map(([tag, units]) =>
+      prisma.NOUN.upsert({
+        where: { orgId_tag: { orgId, tag } },
+        create: { orgId, tag, units },
+        update: { units: { increment: units } },
+      }),
+    ),
+  );
+};
+"""
+
+
 class Tree:
     """The files written so far, and the dice."""
 
@@ -197,22 +245,12 @@ def service(tree: Tree, package: str, number: int, packages: list[str]) -> None:
     ]
     for step in range(tree.dice.randint(6, 14)):
         verb, noun = tree.dice.choice(VERBS), tree.dice.choice(NOUNS)
+        body = tree.dice.choice((LISTING, WRITING, MERGING))
         parts.append(
-            f"""
-export async function {verb}{noun.capitalize()}{number}_{step}(orgId: string, input: Record<string, unknown>) {{
-  const rows = await prisma.{noun}.findMany({{ where: {{ orgId, status: "open" }}, orderBy: {{ createdAt: "desc" }} }});
-  const total = rows.reduce((sum: number, row: {{ units: number }}) => sum + row.units, 0);
-  if (total > {tree.dice.randint(10, 9999)}) {{
-    try {{
-      await run{other.capitalize()}(orgId, rows[0].id);
-    }} catch (error) {{
-      console.error("{verb} {noun} failed", error);
-      throw error;
-    }}
-  }}
-  return rows.map((row: {{ id: string }}) => ({{ id: row.id, label: `${{input.prefix ?? "{noun}"}}-${{row.id}}` }}));
-}}
-"""
+            body.replace("NAME", f"{verb}{noun.capitalize()}{number}_{step}")
+            .replace("NOUN", noun)
+            .replace("OTHER", f"run{other.capitalize()}")
+            .replace("LIMIT", str(tree.dice.randint(10, 9999)))
         )
     tree.write(f"packages/{package}/src/service{number}.ts", "".join(parts))
 
