@@ -35,8 +35,8 @@ export async function NAME(orgId: string, input: Record<string, unknown>) {
 }
 """
 WRITING = """
-export async function NAME(request: { body: { name: string; limit?: number } }, orgId: string) {
-  const { name, limit = LIMIT } = request.body;
+export async function NAME(input: { name: string; limit?: number }, orgId: string) {
+  const { name, limit = LIMIT } = input;
   const existing = await prisma.NOUN.findFirst({ where: { orgId, name } });
   if (existing) {
     return prisma.NOUN.update({ where: { id: existing.id }, data: { limit, updatedAt: new Date() } });
@@ -72,6 +72,22 @@ export const NAME = async (orgId: string, items: { id: string; units: number; ta
 """
 
 
+HANDLER = """
+router.post("PATH", async (request, response) => {
+  const org = await tenant(request);
+  const { name, tags = [], priority = 0 } = request.body;
+  if (typeof name !== "string" || name.length > 200) {
+    return response.status(422).json({ error: "name" });
+  }
+  const row = await prisma.NOUN.create({
+    data: { orgId: org.id, name, priority: Math.min(Number(priority), 9), tags: tags.slice(0, 20) },
+  });
+  await prisma.activity.create({ data: { orgId: org.id, kind: "NOUN.created", rowId: row.id } });
+  return response.status(201).json({ id: row.id });
+});
+"""
+
+
 class Tree:
     """The files written so far, and the dice."""
 
@@ -102,10 +118,8 @@ def write(root: Path, files: int = 5_000, seed: int = 1) -> int:
     routes(tree, packages)
     number = 0
     while tree.count < files - 3 * len(packages):
-        package = packages[number % len(packages)]
-        {0: service, 1: component, 2: schema, 3: service, 4: component, 5: test, 6: service}[
-            number // len(packages) % 7
-        ](tree, package, number // len(packages), packages)
+        kind = KINDS[number // len(packages) % len(KINDS)]
+        kind(tree, packages[number % len(packages)], number // len(packages), packages)
         number += 1
     for package in packages:
         barrel(tree, package)
@@ -173,8 +187,14 @@ export async function currentOrg() {
 }
 """,
     )
+    tree.write(
+        "apps/api/src/tenant.ts",
+        'import { prisma } from "./prisma";\n\nexport const tenant = (request: { auth: { orgId: string } }) =>\n'
+        "  prisma.org.findUniqueOrThrow({ where: { id: request.auth.orgId } });\n",
+    )
     prisma = 'import { PrismaClient } from "@prisma/client";\nexport const prisma = new PrismaClient();\n'
-    tree.write("apps/web/src/lib/prisma.ts", prisma)
+    for path in ("apps/web/src/lib/prisma.ts", "apps/api/src/prisma.ts"):
+        tree.write(path, prisma)
 
 
 def routes(tree: Tree, packages: list[str]) -> None:
@@ -253,6 +273,22 @@ def service(tree: Tree, package: str, number: int, packages: list[str]) -> None:
             .replace("LIMIT", str(tree.dice.randint(10, 9999)))
         )
     tree.write(f"packages/{package}/src/service{number}.ts", "".join(parts))
+
+
+def controller(tree: Tree, package: str, number: int, packages: list[str]) -> None:
+    """An Express router of the API, with handlers that write rows."""
+    handlers = "".join(
+        HANDLER.replace("PATH", f"/{package}/{number}/{tree.dice.choice(VERBS)}{step}").replace(
+            "NOUN", package
+        )
+        for step in range(tree.dice.randint(1, 2))
+    )
+    tree.write(
+        f"apps/api/src/controllers/{package}{number}.ts",
+        'import { Router } from "express";\nimport { prisma } from "../prisma";\n'
+        'import { tenant } from "../tenant";\n\n'
+        f"export const router = Router();\n{handlers}",
+    )
 
 
 def component(tree: Tree, package: str, number: int, packages: list[str]) -> None:
@@ -337,6 +373,9 @@ export async function run{package.capitalize()}(orgId: string, input: string) {{
     tree.write(
         f"packages/{package}/src/format.ts", "export const format = (text: string) => text.toUpperCase();\n"
     )
+
+
+KINDS = (service, component, schema, controller, component, test, service)
 
 
 if __name__ == "__main__":
