@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean audit-docs audit-size audit-fuzz audit-fresh bench-audit
+.PHONY: help demo test check bench format lock clean audit-docs audit-size audit-fuzz audit-sarif audit-fresh bench-audit
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -42,6 +42,9 @@ audit-size: .venv/.ready  ## how big tallystick[audit] is, installed alone
 
 audit-fuzz: .venv/.ready  ## fuzz the auditor's readers for FUZZ_SECONDS (60)
 	$(BIN)/python benchmarks/audit/fuzz.py
+
+audit-sarif: .venv/.ready  ## the SARIF report against the official schema (needs npm)
+	$(BIN)/python benchmarks/audit/sarif.py
 
 audit-fresh: .venv/.ready  ## time the auditor on a fresh Next.js and a fresh FastAPI project
 	$(BIN)/python benchmarks/audit/fresh.py
