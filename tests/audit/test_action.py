@@ -81,7 +81,7 @@ def test_inputs_become_options_and_nothing_else(runner: Path) -> None:
         AUDIT_STRICT="true",
     )
     arguments = (runner / "arguments").read_text().splitlines()
-    assert arguments[:5] == ["--profile", "strict", "--diff", "main; rm -rf x", "--strict-coverage"]
+    assert arguments[1:6] == ["--profile", "strict", "--diff", "main; rm -rf x", "--strict-coverage"]
     assert arguments[-2:] == ["--", "--exit-zero"]
 
 
