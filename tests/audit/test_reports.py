@@ -119,6 +119,12 @@ def test_a_github_annotation_cannot_be_forged() -> None:
     assert [part.split("=")[0] for part in properties.split(",")] == ["file", "line", "endLine", "title"]
 
 
+def test_a_log_line_is_never_a_runner_command() -> None:
+    """Text in a workflow log cannot speak to the runner, wherever it was wrapped."""
+    for line in render("text", hostile()).splitlines():
+        assert not line.strip().startswith(("::", "##["))
+
+
 class _Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

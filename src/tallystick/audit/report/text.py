@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from io import StringIO
 
@@ -16,6 +17,7 @@ from tallystick.audit.outcome import Outcome, decisive
 from tallystick.audit.report import wording
 
 WIDTH = 100
+COMMAND = re.compile(r"^(\s*)(::|##\[)")  # what a GitHub runner would obey when it reads a log
 BADGES = {Verdict.PASS: "black on green", Verdict.FAIL: "white on red", Verdict.SKIP: "black on bright_black"}
 TONES = {Severity.HIGH: "red", Severity.MEDIUM: "yellow", Severity.LOW: "cyan", Severity.INFO: "dim"}
 UNREAD_SHOWN, ENDPOINTS_SHOWN, FINDINGS_SHOWN = 10, 30, 25
@@ -25,7 +27,7 @@ def render(outcome: Outcome) -> str:
     """The report without colours, for a file or a pipe."""
     out = StringIO()
     show(outcome, Console(file=out, width=WIDTH, color_system=None, legacy_windows=False))
-    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+    return "".join(COMMAND.sub(r"\1\\\2", line.rstrip()) + "\n" for line in out.getvalue().splitlines())
 
 
 def show(outcome: Outcome, console: Console) -> None:
