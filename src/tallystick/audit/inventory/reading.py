@@ -79,6 +79,8 @@ def nested(data: bytes, deepest: int) -> bool:
 
 def raw(root: Path, path: str, limits: Limits = DEFAULTS) -> bytes:
     """The bytes of one file as they are; never follows a link, never blocks on a device, never reads past the limit."""
+    if path.startswith("/") or ".." in path.split("/"):
+        raise UnreadableError("outside the tree")
     limit = limits.lock_bytes if kinds.is_lock(path.rpartition("/")[2]) else limits.file_bytes
     try:
         descriptor = os.open(f"{root}/{path}", FLAGS)
