@@ -1,0 +1,18 @@
+"""Whether a lost attempt is tried again: the same provider is also reached by a frequent schedule."""
+
+from __future__ import annotations
+
+from tallystick.audit.case import SLOW, Case
+from tallystick.audit.trails import Trail
+
+
+def drained(case: Case, trail: Trail) -> bool:
+    """Whether another trail to the same provider runs often by the clock and keeps its own errors."""
+    for other in case.live:
+        entry = other.entry
+        if entry is None or entry.kind != "schedule" or entry.seconds is None or entry.seconds >= SLOW:
+            continue
+        if other is not trail and other.site.sink.provider == trail.site.sink.provider:
+            if trail.entry is None or trail.entry.kind != "schedule":
+                return True
+    return False
