@@ -160,13 +160,13 @@ def test_an_inline_suppression_counts(run: Run, stand: Stand, tmp_path: Path) ->
     )
     stand.report = msgspec.structs.replace(failing().report, findings=(finding,))
     (tmp_path / "main.py").write_text(
-        "x = 1  # tallystick: ignore[quantity-from-client] only our worker calls it\n"
+        "x = 1  # tallystick: ignore[client_supplied_quantity] only our worker calls it\n"
     )
     status, out, _ = run()
     assert (status, " PASS " in out) == (0, True)
-    (tmp_path / "main.py").write_text("x = 1  # tallystick: ignore[quantity-from-client]\n")
+    (tmp_path / "main.py").write_text("x = 1  # tallystick: ignore[client_supplied_quantity]\n")
     status, out, _ = run()
-    assert (status, "suppression-without-reason" in out) == (1, True)
+    assert (status, "suppression_without_reason" in out) == (1, True)
 
 
 def test_quiet_prints_nothing(run: Run) -> None:
@@ -177,8 +177,8 @@ def test_quiet_prints_nothing(run: Run) -> None:
 def test_rules_and_explanations(run: Run) -> None:
     """Every code is listed, and each has its page."""
     _, listed, _ = run("--rules")
-    assert "unused-suppression" in listed
-    status, out, _ = run("--explain", "unused-suppression")
+    assert "unused_suppression" in listed
+    status, out, _ = run("--explain", "unused_suppression")
     assert status == 0
     assert "Wrong" in out
     assert "Right" in out

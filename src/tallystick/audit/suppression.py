@@ -16,8 +16,8 @@ from tallystick.audit.inventory import UnreadableError, raw
 from tallystick.audit.inventory.kinds import is_source
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 
-NO_REASON = "suppression-without-reason"
-UNUSED = "unused-suppression"
+NO_REASON = "suppression_without_reason"
+UNUSED = "unused_suppression"
 NEEDLE = b"tallystick: ignore"
 COMMENT = re.compile(
     r"(?P<mark>//|#|/\*+|\*|--|<!--)\s*tallystick: ignore(?:\[(?P<codes>[^\]]*)\])?(?P<reason>.*)$",

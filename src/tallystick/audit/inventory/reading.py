@@ -50,10 +50,10 @@ def guard(data: bytes, limits: Limits = DEFAULTS) -> None:
         raise UnreadableError("binary content")
     if GENERATED.search(head):
         raise LeftOutError("generated")
-    if minified(data):
-        raise LeftOutError("minified")
     if nested(data, limits.nesting):
         raise UnreadableError(f"brackets nested deeper than {limits.nesting}")
+    if minified(data):
+        raise LeftOutError("minified")
 
 
 def minified(data: bytes) -> bool:

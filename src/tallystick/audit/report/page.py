@@ -81,7 +81,7 @@ def _endpoints(outcome: Outcome) -> str:
         _row(
             '<span class="yes">✓</span>' if one.reports else '<span class="no">✗</span>',
             _code(one.route),
-            escape(wording.GRADES.get(one.grade, one.grade) if one.reports or one.grade else "not reported"),
+            escape(wording.GRADES.get(one.grade, one.grade)),
             _code(wording.where(one.place)),
         )
         for one in outcome.report.endpoints

@@ -60,7 +60,7 @@ def _rule(code: str, entry: catalogue.Entry | None, severity: Severity, precisio
     help_text = f"{why}\n\nWrong:\n{entry.wrong}\n\nRight:\n{entry.right}" if entry else why
     return {
         "id": code,
-        "name": "".join(word.capitalize() for word in code.split("-")),
+        "name": "".join(word.capitalize() for word in code.split("_")),
         "shortDescription": {"text": _text(title)},
         "fullDescription": {"text": _text(why)},
         "help": {"text": help_text, "markdown": _help(entry) if entry else why},

@@ -94,7 +94,7 @@ def _endpoints(outcome: Outcome) -> RenderableType:
     table = _grid("", "", "dim", "dim")
     for one in sorted(outcome.report.endpoints, key=lambda one: one.reports)[:ENDPOINTS_SHOWN]:
         mark = Text("✓", "green") if one.reports else Text("✗", "red")
-        grade = wording.GRADES.get(one.grade, one.grade) if one.reports or one.grade else "not reported"
+        grade = wording.GRADES.get(one.grade, one.grade)
         table.add_row(mark, Text(one.route), Text(grade), Text(wording.where(one.place)))
     return _in(table, 4)
 
