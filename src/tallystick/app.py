@@ -98,7 +98,7 @@ class Tally:
         environ = os.environ if environ is None else environ
         settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))
         return cls(
-            open_configured_store(settings, environ),
+            open_store(store_url(settings, environ)),
             settings.meters,
             provider=configured_provider(settings, environ),
             tenant=settings.tenant,
@@ -269,6 +269,10 @@ class Tally:
         """Recorded, delivered and the provider's total of every customer and meter; ProviderError."""
         return operations.tie_out(self.ledger, self.meters, self.provider)
 
+    def redrive(self, identifier: str = "") -> int:
+        """Try a parked dispatch again, or all of them (''); how many."""
+        return operations.redrive(self.ledger, identifier)
+
     # Living
 
     def start(self) -> None:
@@ -346,14 +350,14 @@ class _AfterCommit:
             await courier.expedite(entries, budget_seconds=budget).wait_async(budget)
 
 
-def open_configured_store(settings: Settings, environ: Mapping[str, str]) -> Store:
-    """The store that the environment or the file names; ConfigError without one."""
+def store_url(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The ledger's URL in the environment or the file; ConfigError without one."""
     url = environ.get("TALLYSTICK_STORE") or settings.store.url
     if not url:
         raise ConfigError(
             "no store; set TALLYSTICK_STORE, for instance to sqlite:///usage.db or postgresql://…"
         )
-    return open_store(url)
+    return url
 
 
 def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provider | None:

@@ -22,7 +22,7 @@ METER = Place("src/lib/usage.ts", 8, 3, 12, 4)
 NASTY = 'a\n::error::x\x1b[31m<script>alert(1)</script>`|*[x](javascript:1)\u202e%0A,:"\udcff]]>'
 
 FORGED = Finding(
-    code="quantity-from-client",
+    code="client_supplied_quantity",
     message="The quantity that is billed comes from the request body, so a customer chooses their own bill.",
     place=CHAT,
     severity=Severity.HIGH,
@@ -37,7 +37,7 @@ FORGED = Finding(
     fingerprint="0" * 32,
 )
 SWALLOWED = Finding(
-    code="swallowed-error",
+    code="errors_swallowed",
     message="When the meter event fails, the error is logged and the usage is gone.",
     place=METER,
     severity=Severity.HIGH,
@@ -47,7 +47,7 @@ SWALLOWED = Finding(
     fingerprint="1" * 32,
 )
 REVIEW = Finding(
-    code="no-idempotency",
+    code="no_idempotency",
     message="The event has no identifier: a retry counts twice.",
     place=Place("src/lib/usage.ts", 9, 5),
     severity=Severity.MEDIUM,
@@ -57,7 +57,7 @@ REVIEW = Finding(
     fingerprint="2" * 32,
 )
 WEBHOOK = Finding(
-    code="webhook-signature",
+    code="webhook_unsigned",
     message="The webhook's body is parsed before its signature is checked.",
     place=Place("app/api/webhook/route.ts", 5),
     severity=Severity.MEDIUM,
@@ -94,7 +94,7 @@ def failing() -> Outcome:
         ),
         providers=("stripe",),
         stack=("next", "prisma"),
-        remediation="Count on the server: take tokens from the model's answer and await the meter event before replying.",
+        remediation="Count on the server: take tokens from the model's answer, and await the meter event.",
         neighbours=(WEBHOOK,),
         suppressed=((REVIEW, "the provider ignores repeats within a day"),),
     )
@@ -135,7 +135,7 @@ def hostile() -> Outcome:
     """Every text an attacker of the audited tree could choose."""
     place = Place(NASTY, 1, 1, 1, 5)
     finding = Finding(
-        code="quantity-from-client",
+        code="client_supplied_quantity",
         message=NASTY,
         place=place,
         severity=Severity.HIGH,

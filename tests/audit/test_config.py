@@ -10,7 +10,7 @@ from tallystick.audit.config import FailOn, Models, Settings, load, parse
 from tallystick.audit.model import Profile, Severity
 from tallystick.errors import ConfigError
 
-CODES = frozenset({"quantity-from-client", "float-quantity"})
+CODES = frozenset({"client_supplied_quantity", "float_quantity"})
 
 FULL = """
 [audit]
@@ -20,14 +20,15 @@ include = ["api"]
 exclude = ["api/legacy"]
 
 [audit.rules]
-float-quantity = "off"
-quantity-from-client = "medium"
+float_quantity = "off"
+client_supplied_quantity = "medium"
 
 [audit.models]
 meter-functions = ["lib/usage.ts:recordUsage"]
 session-getters = ["getOrg"]
 wrappers = ["withOrg"]
 trusted-callers = ["/ingest/*"]
+files = ["models/own.toml"]
 """
 
 
@@ -40,17 +41,18 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         fail_on=FailOn.MEDIUM,
         include=("api",),
         exclude=("api/legacy",),
-        rules=(("float-quantity", "off"), ("quantity-from-client", "medium")),
+        rules=(("client_supplied_quantity", "medium"), ("float_quantity", "off")),
         models=Models(
             meter_functions=("lib/usage.ts:recordUsage",),
             session_getters=("getOrg",),
             wrappers=("withOrg",),
             trusted_callers=("/ingest/*",),
+            files=(str(tmp_path / "models/own.toml"),),
         ),
         source="tallystick.toml",
     )
-    assert settings.off() == {"float-quantity"}
-    assert settings.severities() == {"quantity-from-client": Severity.MEDIUM}
+    assert settings.off() == {"float_quantity"}
+    assert settings.severities() == {"client_supplied_quantity": Severity.MEDIUM}
 
 
 def test_the_nearest_file_wins_up_to_the_repository(tmp_path: Path) -> None:
@@ -80,8 +82,8 @@ def test_the_nearest_file_wins_up_to_the_repository(tmp_path: Path) -> None:
         ({"include": "api"}, ["include", "'api'", "list of texts"]),
         ({"exclude": [1]}, ["exclude", "list of texts"]),
         ({"rules": []}, ["rules", "table"]),
-        ({"rules": {"floatquantity": "off"}}, ["'floatquantity'", "did you mean 'float-quantity'"]),
-        ({"rules": {"float-quantity": "none"}}, ["float-quantity", "'none'", "off, high"]),
+        ({"rules": {"floatquantity": "off"}}, ["'floatquantity'", "did you mean 'float_quantity'"]),
+        ({"rules": {"float_quantity": "none"}}, ["float_quantity", "'none'", "off, high"]),
         ({"models": {"wrapper": ["x"]}}, ["'wrapper'", "did you mean 'wrappers'"]),
         ({"models": {"wrappers": "x"}}, ["models.wrappers", "list of texts"]),
     ],

@@ -108,6 +108,22 @@ def test_links_are_never_followed(tmp_path: Path) -> None:
         read(root, "leak.py")
 
 
+def test_a_folder_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
+    """Git's index still names the files behind it; a crafted index could name anything."""
+    outside = plant(tmp_path / "outside", {"secret.py": "KEY = 1"})
+    root = plant(tmp_path / "root", {"a.py": "", "lib/secret.py": ""})
+    commit(root)
+    (root / "lib/secret.py").unlink()
+    (root / "lib").rmdir()
+    (root / "lib").symlink_to(outside)
+    found = walk(root)
+    assert found.files == ("a.py",)
+    assert ("lib/secret.py", "reached through a link: not followed") in found.unread
+    for path in ("../outside/secret.py", str(outside / "secret.py")):
+        with pytest.raises(UnreadableError, match="outside the tree"):
+            read(root, path)
+
+
 def test_hostile_names_are_carried_unharmed(tmp_path: Path) -> None:
     """Newlines, escapes and bytes that are no UTF-8 are only names."""
     names = [b"a\nb.py", b"esc\x1b[31m.py", b"bad\xff.py", b"-rf.py", b"quote'\".py"]

@@ -31,10 +31,10 @@ from tallystick.audit.suppression import scan
 from tallystick.errors import ConfigError
 
 SOURCE = "function charge(body) {\n  meter(body.n);\n  meter(body.n);\n}\n"
-CODES = frozenset({"quantity-from-client", "float-quantity"})
+CODES = frozenset({"client_supplied_quantity", "float_quantity"})
 
 
-def finding(line: int = 2, code: str = "quantity-from-client", **fields: object) -> Finding:
+def finding(line: int = 2, code: str = "client_supplied_quantity", **fields: object) -> Finding:
     one = Finding(code, "…", Place("a.ts", line), Severity.HIGH, Confidence.HIGH, function="charge")
     return msgspec.structs.replace(one, **fields)  # type: ignore[arg-type]
 
@@ -69,14 +69,14 @@ def test_a_fingerprint_survives_edits_elsewhere(tree: Path) -> None:
 
 def test_a_rule_that_is_off_has_no_say_and_is_counted(tree: Path) -> None:
     """Its findings leave the verdict, and the outcome says how many there were."""
-    settings = Settings(rules=(("quantity-from-client", "off"),))
+    settings = Settings(rules=(("client_supplied_quantity", "off"),))
     after = outcome(tree, report(finding()), settings)
     assert (after.report.verdict, after.report.findings, after.switched_off) == (Verdict.PASS, (), 1)
 
 
 def test_a_severity_can_be_set(tree: Path) -> None:
     """The verdict stays; the severity is the user's."""
-    settings = Settings(rules=(("quantity-from-client", "low"),))
+    settings = Settings(rules=(("client_supplied_quantity", "low"),))
     after = outcome(tree, report(finding()), settings)
     assert after.report.findings[0].severity is Severity.LOW
     assert after.report.verdict is Verdict.FAIL
@@ -84,7 +84,9 @@ def test_a_severity_can_be_set(tree: Path) -> None:
 
 def test_suppressing_everything_that_decides_passes(tree: Path) -> None:
     """One left over keeps the fail; low confidence alone does not."""
-    comments = tuple(scan("a.ts", "\nmeter() // tallystick: ignore[quantity-from-client] our worker only"))
+    comments = tuple(
+        scan("a.ts", "\nmeter() // tallystick: ignore[client_supplied_quantity] our worker only")
+    )
     after = outcome(tree, report(finding()), aside=Aside(comments))
     assert after.report.verdict is Verdict.PASS
     assert after.report.suppressed[0][1] == "our worker only"
@@ -205,7 +207,7 @@ def test_exit_codes() -> None:
 
 def test_fail_on_a_severity_counts_neighbours_too(tree: Path) -> None:
     """The verdict may pass; a severe and not unsure finding still fails the run."""
-    medium = finding(code="float-quantity", severity=Severity.MEDIUM, decides=False)
+    medium = finding(code="float_quantity", severity=Severity.MEDIUM, decides=False)
     after = outcome(tree, report(neighbours=(medium,)))
     assert after.report.neighbours
     assert [code(after, fail_on=level) for level in FailOn] == [0, 0, 1, 1]

@@ -49,13 +49,13 @@ def test_text_names_what_a_reader_needs() -> None:
     for part in (
         "FAIL",
         "durable profile",
-        "quantity-from-client   high, sure",
+        "client_supplied_quantity   high, sure",
         "app/api/chat/route.ts:22  in POST",
         "22 │ await recordUsage(org.stripeCustomerId, body.tokens);",
         "src/lib/usage.ts:8",
         "Fix",
         "What to do",
-        "webhook-signature",
+        "webhook_unsigned",
         "lost: 1 path not read, 1 file read in part, 3 imports not resolved",
         "larger than 2 MB",
         "12 vendored",
@@ -117,6 +117,12 @@ def test_a_github_annotation_cannot_be_forged() -> None:
     assert all(re.match(r"::(error|warning|notice) ", line) for line in lines)
     properties = lines[0].removeprefix("::error ").split("::")[0]
     assert [part.split("=")[0] for part in properties.split(",")] == ["file", "line", "endLine", "title"]
+
+
+def test_a_log_line_is_never_a_runner_command() -> None:
+    """Text in a workflow log cannot speak to the runner, wherever it was wrapped."""
+    for line in render("text", hostile()).splitlines():
+        assert not line.strip().startswith(("::", "##["))
 
 
 class _Tags(HTMLParser):

@@ -10,23 +10,23 @@ from tallystick.audit import suppression
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.suppression import NO_REASON, UNUSED
 
-CODES = frozenset({"swallowed-error", "quantity-from-client"})
+CODES = frozenset({"errors_swallowed", "client_supplied_quantity"})
 
 
-def found(line: int, code: str = "swallowed-error", path: str = "a.ts", end: int = 0) -> Finding:
+def found(line: int, code: str = "errors_swallowed", path: str = "a.ts", end: int = 0) -> Finding:
     return Finding(code, "…", Place(path, line, 1, end), Severity.HIGH, Confidence.HIGH)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "send(); // tallystick: ignore[swallowed-error] drained by the relay",
-        "// tallystick: ignore[swallowed-error] drained by the relay\nsend();",
-        "# tallystick: ignore[swallowed-error]: drained by the relay\n\n# more words\nsend()",
-        "/* tallystick: ignore[quantity-from-client, swallowed-error] drained by the relay */\nsend();",
-        "{/* tallystick: ignore[swallowed-error] drained by the relay */}\n<Send/>",
-        "<!-- tallystick: ignore[swallowed-error] drained by the relay -->\n<b>",
-        "-- tallystick: ignore[swallowed-error] drained by the relay\r\nselect 1;\r\n",
+        "send(); // tallystick: ignore[errors_swallowed] drained by the relay",
+        "// tallystick: ignore[errors_swallowed] drained by the relay\nsend();",
+        "# tallystick: ignore[errors_swallowed]: drained by the relay\n\n# more words\nsend()",
+        "/* tallystick: ignore[client_supplied_quantity, errors_swallowed] drained by the relay */\nsend();",
+        "{/* tallystick: ignore[errors_swallowed] drained by the relay */}\n<Send/>",
+        "<!-- tallystick: ignore[errors_swallowed] drained by the relay -->\n<b>",
+        "-- tallystick: ignore[errors_swallowed] drained by the relay\r\nselect 1;\r\n",
     ],
 )
 def test_a_comment_on_or_above_the_line_hides_the_finding(text: str) -> None:
@@ -40,19 +40,19 @@ def test_a_comment_on_or_above_the_line_hides_the_finding(text: str) -> None:
 
 def test_it_hides_nothing_else() -> None:
     """Another line, another file or another code stays."""
-    comments = suppression.scan("a.ts", "// tallystick: ignore[swallowed-error] why\nsend();\nsend();")
-    others = [found(3), found(2, path="b.ts"), found(2, code="quantity-from-client")]
+    comments = suppression.scan("a.ts", "// tallystick: ignore[errors_swallowed] why\nsend();\nsend();")
+    others = [found(3), found(2, path="b.ts"), found(2, code="client_supplied_quantity")]
     assert suppression.apply(others, comments, CODES).kept == tuple(others)
 
 
 def test_a_comment_inside_a_long_statement_counts() -> None:
     """A finding that spans lines is hidden from any of its lines."""
-    comments = suppression.scan("a.ts", "send({\n  value, // tallystick: ignore[swallowed-error] why\n});")
+    comments = suppression.scan("a.ts", "send({\n  value, // tallystick: ignore[errors_swallowed] why\n});")
     assert suppression.apply([found(1, end=3)], comments, CODES).kept == ()
 
 
 @pytest.mark.parametrize(
-    "comment", ["ignore[swallowed-error]", "ignore[swallowed-error] :- ", "ignore", "ignore[] why"]
+    "comment", ["ignore[errors_swallowed]", "ignore[errors_swallowed] :- ", "ignore", "ignore[] why"]
 )
 def test_without_code_or_reason_it_hides_nothing_and_is_a_finding(comment: str) -> None:
     """The comment is reported, the finding stays."""
@@ -64,7 +64,7 @@ def test_without_code_or_reason_it_hides_nothing_and_is_a_finding(comment: str) 
 
 def test_one_that_hides_nothing_is_reported() -> None:
     """Per code, and with the reason why it is not needed."""
-    comments = suppression.scan("a.ts", "x() // tallystick: ignore[swallowed-error, no-such-code] why")
+    comments = suppression.scan("a.ts", "x() // tallystick: ignore[errors_swallowed, no-such-code] why")
     problems = suppression.apply([], comments, CODES).problems
     assert [one.code for one in problems] == [UNUSED, UNUSED]
     assert "nothing is found here" in problems[0].message
@@ -73,7 +73,7 @@ def test_one_that_hides_nothing_is_reported() -> None:
 
 def test_collect_reads_sources_only(tmp_path: Path) -> None:
     """Words in a data file are no comment; an unreadable file is passed over."""
-    line = "# tallystick: ignore[swallowed-error] why\n"
+    line = "# tallystick: ignore[errors_swallowed] why\n"
     (tmp_path / "a.py").write_text(line)
     (tmp_path / "b.yaml").write_text(line)
     assert [one.place.path for one in suppression.collect(tmp_path, ["a.py", "b.yaml", "gone.py"])] == [

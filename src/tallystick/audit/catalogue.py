@@ -28,9 +28,9 @@ OWN = (
             "A suppression takes a finding out of the verdict. Whoever reads it next year must be able to tell why "
             "that was right, and which finding it meant. Without both, the comment hides nothing."
         ),
-        wrong="// tallystick: ignore[quantity-from-client]\nawait meter(org.id, body.pages);",
+        wrong="// tallystick: ignore[client_supplied_quantity]\nawait meter(org.id, body.pages);",
         right=(
-            "// tallystick: ignore[quantity-from-client] called by our own worker only, behind the service key\n"
+            "// tallystick: ignore[client_supplied_quantity] called by our own worker only, behind the service key\n"
             "await meter(org.id, body.pages);"
         ),
         severity=Severity.MEDIUM,
@@ -44,7 +44,7 @@ OWN = (
             "hide the next mistake on that line."
         ),
         wrong=(
-            "# tallystick: ignore[recorded-after-response] the relay drains it\n"
+            "# tallystick: ignore[fire_and_forget] the relay drains it\n"
             'tally.record("pages", 1, customer=org.id)'
         ),
         right='tally.record("pages", 1, customer=org.id)',
@@ -55,22 +55,15 @@ OWN = (
 
 
 def entries() -> tuple[Entry, ...]:
-    """All codes, sorted."""
+    """All codes that findings carry, sorted; codes that only name a pass or a skip are no findings."""
     from tallystick.audit.rules import RULES
 
-    engine = [
-        Entry(
-            code=rule.code,
-            title=rule.title,
-            why=rule.why,
-            wrong=rule.wrong,
-            right=rule.right,
-            severity=rule.severity,
-            decides=rule.decides,
-        )
+    told = (
+        Entry(rule.code, rule.title, rule.why, rule.wrong, rule.right, rule.severity, rule.decides)
         for rule in RULES
-    ]
-    return tuple(sorted((*OWN, *engine), key=lambda entry: entry.code))
+        if rule.severity is not Severity.INFO
+    )
+    return tuple(sorted((*told, *OWN), key=lambda entry: entry.code))
 
 
 def codes() -> frozenset[str]:

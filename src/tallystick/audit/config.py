@@ -37,6 +37,7 @@ class Models(msgspec.Struct, frozen=True):
     session_getters: tuple[str, ...] = ()
     wrappers: tuple[str, ...] = ()
     trusted_callers: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 KEYS = ("exclude", "fail-on", "include", "models", "profile", "rules")
-MODEL_KEYS = ("meter-functions", "session-getters", "trusted-callers", "wrappers")
+MODEL_KEYS = ("files", "meter-functions", "session-getters", "trusted-callers", "wrappers")
 RULE_VALUES = (OFF, *(severity.value for severity in Severity))
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -75,12 +76,12 @@ def load(
         table = _section(config)
         if table is None:
             raise ConfigError(f"{config}: has no {_title(config)} section; add one, or leave --config out")
-        return parse(table, f"{config}: {_title(config)}", codes, str(config))
+        return _placed(parse(table, f"{config}: {_title(config)}", codes, str(config)), config.parent)
     for folder in _upwards(start):
         for name in ("tallystick.toml", "pyproject.toml"):
             table = _section(folder / name) if (folder / name).is_file() else None
             if table is not None:
-                return parse(table, f"{folder / name}: {_title(folder / name)}", codes, name)
+                return _placed(parse(table, f"{folder / name}: {_title(folder / name)}", codes, name), folder)
     return Settings()
 
 
@@ -100,6 +101,12 @@ def parse(table: dict[str, Any], where: str, codes: frozenset[str], source: str 
         ),
         source=source,
     )
+
+
+def _placed(settings: Settings, folder: Path) -> Settings:
+    """The settings with their model files found beside the settings file."""
+    files = tuple(str(folder / file) for file in settings.models.files)
+    return msgspec.structs.replace(settings, models=msgspec.structs.replace(settings.models, files=files))
 
 
 def _upwards(start: Path) -> list[Path]:

@@ -110,9 +110,9 @@ class Entries:
         """The call that takes the wrapper call as an argument: `app.post("/x", wrap(async …))`."""
         call = module.functions[holder.parent].calls[holder.via]
         for other in module.functions[holder.parent].calls[: holder.via]:
-            if other.line <= call.line <= call.end_line <= other.end_line and other is not call:
-                if any(arg.kind == "call" and arg.text == call.callee for arg in other.args):
-                    return other.callee, other.args, other.line
+            inside = other.line <= call.line <= call.end_line <= other.end_line and other is not call
+            if inside and any(arg.kind == "call" and arg.text == call.callee for arg in other.args):
+                return other.callee, other.args, other.line
         return None
 
     def _via(self, module: Module, key: Key, callee: str, args: tuple[Expr, ...], line: int) -> Entry | None:

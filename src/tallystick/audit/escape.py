@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-MULTILINE = frozenset({"detail", "remediation"})
+MULTILINE = frozenset({"remediation"})
 Value = TypeVar("Value")
 
 

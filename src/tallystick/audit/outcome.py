@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tallystick.audit import suppression
+from tallystick.audit import own, suppression
 from tallystick.audit.baseline import Comparison, compare
 from tallystick.audit.changes import Changes
 from tallystick.audit.config import FailOn, Settings
@@ -63,10 +63,13 @@ def judged(
     aside = aside or Aside()
     before = (*report.findings, *report.neighbours)
     wanted = [_severity(one, settings) for one in before if one.code not in settings.off()]
-    parted = suppression.apply(named(wanted, excerpts), aside.suppressions, codes)
+    callers = settings.models.trusted_callers
+    believed = [(one, own.TRUSTED) for one in wanted if own.trusted(one, callers)]
+    doubted = [one for one in wanted if not own.trusted(one, callers)]
+    parted = suppression.apply(named(doubted, excerpts), aside.suppressions, codes)
     problems = [one for one in parted.problems if one.code not in settings.off()]
     kept = (*parted.kept, *named((_severity(one, settings) for one in problems), excerpts))
-    report = _reconsidered(report, kept, parted.suppressed)
+    report = _reconsidered(report, kept, (*believed, *parted.suppressed))
     comparison = compare(kept, aside.known) if aside.known is not None else Comparison(kept, (), 0)
     shown = [one for one in comparison.new if changes is None or changes.touch(one)]
     neighbours = {(one.code, one.place) for one in report.neighbours}
@@ -110,6 +113,7 @@ def _reconsidered(
     if report.verdict is Verdict.FAIL and had and not any(decisive(one) for one in kept):
         changed |= {
             "verdict": Verdict.PASS,
+            "reason": "set_aside",
             "detail": "Everything that spoke against it is suppressed with a reason or switched off.",
             "remediation": "",
         }

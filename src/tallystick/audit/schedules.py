@@ -108,7 +108,7 @@ def of_call(call: Call) -> int | None:
     found = [one for value in values for one in _constants(value)]
     for key, text, value in found:
         unit = key.rstrip("s")
-        if unit in UNITS and text.isdigit() and not text == "0":
+        if unit in UNITS and text.isdigit() and text != "0":
             return int(text) * UNITS[unit]
         if key in ("every", "interval", "schedule", "limit"):
             number = number_of(value)
@@ -142,7 +142,7 @@ def written(corpus: Corpus) -> list[Schedule]:
             found += _yaml(path, data)
         elif name.endswith(".sql"):
             found += _sql(path, data)
-        elif name.startswith("netlify") or name.startswith("wrangler"):
+        elif name.startswith(("netlify", "wrangler")):
             found += _toml(path, data)
         elif "cron" in name or name.endswith(".timer"):
             found += _crontab(path, data)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from tallystick.audit.inventory import LeftOutError, UnreadableError, read
+from tallystick.audit.inventory import UnreadableError, raw
 from tallystick.audit.inventory.kinds import is_source
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 
-NO_REASON = "suppression-without-reason"
-UNUSED = "unused-suppression"
+NO_REASON = "suppression_without_reason"
+UNUSED = "unused_suppression"
 NEEDLE = b"tallystick: ignore"
 COMMENT = re.compile(
     r"(?P<mark>//|#|/\*+|\*|--|<!--)\s*tallystick: ignore(?:\[(?P<codes>[^\]]*)\])?(?P<reason>.*)$",
@@ -57,8 +57,8 @@ def collect(root: Path, files: Iterable[str]) -> tuple[Suppression, ...]:
         if not is_source(path.rpartition("/")[2]):
             continue
         try:
-            data = read(root, path)
-        except (UnreadableError, LeftOutError):
+            data = raw(root, path)
+        except UnreadableError:
             continue
         if NEEDLE in data:
             found += scan(path, data.decode("utf-8", "replace"))

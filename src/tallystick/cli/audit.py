@@ -7,67 +7,37 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from tallystick.cli import audit_options as of
+from tallystick.cli.audit_options import FORMATS
 from tallystick.errors import ConfigError, TallystickError
 
-FORMATS = ("text", "json", "sarif", "github", "markdown", "html")
 USAGE, INTERNAL = 2, 70
 
 
 def audit(
-    path: Annotated[Path, typer.Argument(help="The folder to audit.")] = Path("."),
-    profile: Annotated[
-        str,
-        typer.Option(
-            help="durable: a stored record with a drain that runs counts. strict: the call is awaited."
-        ),
-    ] = "",
-    formats: Annotated[
-        list[str] | None,
-        typer.Option("--format", "-f", help=f"One of {', '.join(FORMATS)}; may be repeated."),
-    ] = None,
-    outputs: Annotated[
-        list[Path] | None, typer.Option("--output", "-o", help="A file for the --format before it.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="Read the settings from this file.")] = None,
-    isolated: Annotated[bool, typer.Option("--isolated", help="Read no settings file.")] = False,
-    include: Annotated[
-        list[str] | None, typer.Option(help="Audit only paths like this (as in .gitignore).")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Leave out paths like this (as in .gitignore).")
-    ] = None,
-    fail_on: Annotated[
-        str, typer.Option(help="verdict, or high, medium, low: any finding that severe too.")
-    ] = "",
-    baseline: Annotated[
-        Path | None, typer.Option(help="Count only findings that are not in this file.")
-    ] = None,
-    write_baseline: Annotated[
-        Path | None, typer.Option(help="Write the findings of this run to a file.")
-    ] = None,
-    diff: Annotated[
-        str, typer.Option(metavar="REV", help="Report only findings on lines changed since REV.")
-    ] = "",
-    require_metering: Annotated[
-        bool, typer.Option("--require-metering", help="Exit with 3 on a skip.")
-    ] = False,
-    strict_coverage: Annotated[
-        bool, typer.Option("--strict-coverage", help="Exit with 4 on lost coverage.")
-    ] = False,
-    exit_zero: Annotated[
-        bool, typer.Option("--exit-zero", help="Exit with 0 whatever the verdict is.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but what a format asks for.")
-    ] = False,
-    cache: Annotated[bool, typer.Option(help="Keep facts about unchanged files between runs.")] = True,
-    explain: Annotated[str, typer.Option(metavar="CODE", help="Explain one finding code.")] = "",
-    rules: Annotated[bool, typer.Option("--rules", help="List the finding codes.")] = False,
-    routes: Annotated[bool, typer.Option("--routes", help="List the routes that were found.")] = False,
+    path: of.Tree = Path("."),
+    profile: of.Profile = "",
+    formats: of.Formats = None,
+    outputs: of.Outputs = None,
+    config: of.Config = None,
+    isolated: of.Isolated = False,
+    include: of.Include = None,
+    exclude: of.Exclude = None,
+    fail_on: of.FailOn = "",
+    baseline: of.Baseline = None,
+    write_baseline: of.WriteBaseline = None,
+    diff: of.Diff = "",
+    require_metering: of.RequireMetering = False,
+    strict_coverage: of.StrictCoverage = False,
+    exit_zero: of.ExitZero = False,
+    quiet: of.Quiet = False,
+    cache: of.Cache = True,
+    explain: of.Explain = "",
+    rules: of.Rules = False,
+    routes: of.Routes = False,
 ) -> None:
     """Does this codebase bill what was used? Pass, fail or skip, with the evidence.
 

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from rich.console import Console
 from rich.syntax import Syntax
@@ -16,16 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 from tallystick.audit import baseline as baselines
-from tallystick.audit import catalogue
+from tallystick.audit import catalogue, handbook
 from tallystick.audit.config import FailOn, Settings
 from tallystick.audit.escape import clean
-from tallystick.audit.model import Profile, Report
+from tallystick.audit.model import Options, Profile, Report
 from tallystick.audit.outcome import Outcome, exit_code
+from tallystick.audit.own import model_files
 from tallystick.audit.report import render
 from tallystick.audit.run import Progress, Request, run, silent
 from tallystick.errors import ConfigError
 
 WIDEST = 110
+CACHE = ".tallystick-audit-cache"
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -65,8 +66,13 @@ def watched(request: Request, cache: bool, quiet: bool) -> Outcome:
     """Run the audit with a progress line on a terminal."""
 
     def engine(root: Path, files: Sequence[str], settings: Settings, progress: Progress) -> Report:
-        audit = import_module("tallystick.audit.engine").audit
-        return cast(Report, audit(root, files, profile=settings.profile, progress=progress))
+        from tallystick.audit.engine import audit
+
+        options = Options(cache_dir=str(root / CACHE) if cache else "")
+        with model_files(settings.models) as models:
+            return audit(
+                root, files, profile=settings.profile, models=models, options=options, progress=progress
+            )
 
     with _progress(quiet) as progress:
         return run(request, engine, progress)
@@ -144,15 +150,15 @@ def explain(wanted: str) -> None:
     for title, sample, tone in (("Wrong", entry.wrong, "red"), ("Right", entry.right, "green")):
         console.print(Text(title, f"bold {tone}"))
         console.print(
-            Syntax(sample, _language(sample), theme="ansi_dark", background_color="default", padding=(0, 2))
+            Syntax(
+                sample,
+                handbook.language(sample),
+                theme="ansi_dark",
+                background_color="default",
+                padding=(0, 2),
+            )
         )
         console.print()
-
-
-def _language(sample: str) -> str:
-    return (
-        "python" if "def " in sample or "@tally" in sample or sample.startswith(("#", "@")) else "typescript"
-    )
 
 
 def _list(console: Console, entries: dict[str, catalogue.Entry]) -> None:

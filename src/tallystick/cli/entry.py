@@ -11,6 +11,20 @@ import typer
 from tallystick.errors import ConfigError, TallystickError
 
 COMMANDS = {
+    "init": "tallystick.cli.ledger:init",
+    "migrate": "tallystick.cli.ledger:migrate",
+    "doctor": "tallystick.cli.stripe:doctor",
+    "stripe": "tallystick.cli.stripe:stripe",
+    "link": "tallystick.cli.ledger:link",
+    "routes": "tallystick.cli.routes:routes",
+    "relay": "tallystick.cli.delivery:relay",
+    "status": "tallystick.cli.delivery:status",
+    "redrive": "tallystick.cli.delivery:redrive",
+    "tieout": "tallystick.cli.delivery:tieout",
+    "usage": "tallystick.cli.ledger:usage",
+    "holds": "tallystick.cli.ledger:holds",
+    "verify": "tallystick.cli.ledger:verify",
+    "sandbox": "tallystick.cli.sandbox:sandbox",
     "audit": "tallystick.cli.audit:audit",
     "demo": "tallystick.cli.demo:demo",
 }

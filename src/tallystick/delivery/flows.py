@@ -218,3 +218,10 @@ def take_lease(name: str, owner: str, now: int, until: int) -> Flow[bool]:
 def release_lease(name: str, owner: str) -> Flow[None]:
     """Give a lease back before it runs out."""
     yield Statement("release_lease", {"name": name, "owner": owner})
+
+
+def next_due() -> Flow[int | None]:
+    """When something will be due next (None: nothing is owed)."""
+    rows = yield Statement("next_due")
+    due: int | None = rows[0][0]
+    return due

@@ -96,18 +96,29 @@ class Relay:
         self._stop.wait(seconds)
 
     def drain(self, *, wait_seconds: float = 0) -> Progress:
-        """Work until nothing is due (for cron and serverless); what was done altogether."""
+        """Work until nothing is owed, or what is left is due later than `wait_seconds` from now.
+
+        For cron and serverless. What was done altogether.
+        """
         done = Progress()
-        until = self._ledger.clock.elapsed() + int(wait_seconds * SECOND)
+        until = self._ledger.clock.now() + int(wait_seconds * SECOND)
         while not self._stop.is_set():
             step = self.step() if self._hold_lease() else Progress()
             done = Progress(*(a + b for a, b in zip(_fields(done), _fields(step), strict=True)))
-            if step.idle:
-                if self._ledger.clock.elapsed() >= until:
-                    break
-                self._stop.wait(min(self._idle_seconds, 0.2))
+            if step.idle and not self._await_due(until):
+                break
         self._let_go()
         return done
+
+    def _await_due(self, until: int) -> bool:
+        """Wait for what is due next; False when nothing will be due until then."""
+        due = self._ledger.read(flows.next_due())
+        now = self._ledger.clock.now()
+        if due is None or due > until or now >= until:
+            return False
+        closed = int(self._sender.breaker.closes_in_seconds * SECOND)
+        self._stop.wait(max(due - now, closed, SECOND // 50) / SECOND)
+        return True
 
     def step(self) -> Progress:
         """One bounded round: sequence, retry what is due, send what is owed."""

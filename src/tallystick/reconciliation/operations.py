@@ -112,3 +112,15 @@ def _provider_total(provider: Provider, sent: Iterable[_Delivered]) -> Decimal:
         ),
         Decimal(0),
     )
+
+
+def redrive(ledger: Ledger, identifier: str) -> int:
+    """Make parked dispatches due again, once their cause is mended; how many ('' means all)."""
+    params = {"tenant": ledger.where.tenant, "mode": ledger.where.mode, "identifier": identifier}
+    count: int = ledger.commit.run(errand=lambda: _redrive({**params, "now": ledger.clock.now()}))
+    return count
+
+
+def _redrive(params: dict[str, object]) -> Flow[int]:
+    count: int = yield Statement("redrive", params)
+    return count

@@ -6,7 +6,7 @@ lost coverage, and reported as such.
 """
 
 from tallystick.audit.inventory.model import Inventory, Limits, Selection
-from tallystick.audit.inventory.reading import LeftOutError, UnreadableError, read
+from tallystick.audit.inventory.reading import LeftOutError, UnreadableError, raw, read
 from tallystick.audit.inventory.walking import walk
 
-__all__ = ["Inventory", "LeftOutError", "Limits", "Selection", "UnreadableError", "read", "walk"]
+__all__ = ["Inventory", "LeftOutError", "Limits", "Selection", "UnreadableError", "raw", "read", "walk"]

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import re
 import stat
+from itertools import accumulate
+from operator import sub
 from pathlib import Path
 
 from tallystick.audit.inventory import kinds
 from tallystick.audit.inventory.model import Limits
 
 HEAD = 1024
+LAYERS = 4
+CHUNK = 256 * 1024
+FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 LONG_LINE = 5_000
 GENERATED = re.compile(  # only as a comment near the top: the words alone may also be about something else
     rb"^\s*(?://|#|/?\*+|--|<!--).*"
@@ -18,6 +23,7 @@ GENERATED = re.compile(  # only as a comment near the top: the words alone may a
     re.MULTILINE,
 )
 NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"()[]{}")
+STEPS = {byte: 1 if byte in b"([{" else -1 for byte in b"()[]{}"}
 DEFAULTS = Limits()
 
 
@@ -30,10 +36,9 @@ class LeftOutError(Exception):
 
 
 def read(root: Path, path: str, limits: Limits = DEFAULTS) -> bytes:
-    """The bytes of one file; never follows a link, never blocks on a device, never reads past the limit."""
-    name = path.rpartition("/")[2]
-    data = _bytes(root / path, limits.lock_bytes if kinds.is_lock(name) else limits.file_bytes)
-    if kinds.is_source(name):
+    """The bytes of one file; program text is refused when it is generated, minified, binary or a bomb."""
+    data = raw(root, path, limits)
+    if kinds.is_source(path.rpartition("/")[2]):
         guard(data, limits)
     return data
 
@@ -45,10 +50,10 @@ def guard(data: bytes, limits: Limits = DEFAULTS) -> None:
         raise UnreadableError("binary content")
     if GENERATED.search(head):
         raise LeftOutError("generated")
-    if minified(data):
-        raise LeftOutError("minified")
     if nested(data, limits.nesting):
         raise UnreadableError(f"brackets nested deeper than {limits.nesting}")
+    if minified(data):
+        raise LeftOutError("minified")
 
 
 def minified(data: bytes) -> bool:
@@ -60,39 +65,46 @@ def minified(data: bytes) -> bool:
 
 
 def nested(data: bytes, deepest: int) -> bool:
-    """Whether brackets nest deeper than `deepest`; strips matched pairs layer by layer, so time stays bounded."""
-    rest = data.translate(None, NOT_BRACKETS)
-    for _ in range(deepest):
-        if len(rest) <= deepest:
-            return False
-        inner = rest.replace(b"()", b"").replace(b"[]", b"").replace(b"{}", b"")
-        if len(inner) == len(rest):
-            return _deepest(rest) > deepest
-        rest = inner
-    return _deepest(rest) > deepest
+    """Whether brackets nest deeper than `deepest`; a closing bracket too many is passed over."""
+    brackets = data.translate(None, NOT_BRACKETS)
+    rest = brackets
+    for _ in range(LAYERS):  # ordinary text is flat after a few layers; each takes off three levels at most
+        rest = rest.replace(b"()", b"").replace(b"[]", b"").replace(b"{}", b"")
+    if len(rest) + 3 * LAYERS <= deepest:
+        return False
+    heights = list(accumulate(map(STEPS.__getitem__, brackets)))
+    floors = accumulate(heights, min, initial=0)
+    return max(map(sub, heights, floors), default=0) > deepest
 
 
-def _deepest(brackets: bytes) -> int:
-    depth = deepest = 0
-    for byte in brackets:
-        depth = depth + 1 if byte in b"([{" else max(0, depth - 1)
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _bytes(path: Path, limit: int) -> bytes:
-    flags = (
-        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    )
+def raw(root: Path, path: str, limits: Limits = DEFAULTS) -> bytes:
+    """The bytes of one file as they are; never follows a link, never blocks on a device, never reads past the limit."""
+    if path.startswith("/") or ".." in path.split("/"):
+        raise UnreadableError("outside the tree")
+    limit = limits.lock_bytes if kinds.is_lock(path.rpartition("/")[2]) else limits.file_bytes
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(f"{root}/{path}", FLAGS)
     except (OSError, ValueError) as problem:
         raise UnreadableError(f"cannot be read: {getattr(problem, 'strerror', problem)}") from problem
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UnreadableError("not a regular file")
-        data = file.read(limit + 1)
+        data = _upto(descriptor, limit + 1)
+    except OSError as problem:
+        raise UnreadableError(f"cannot be read: {problem.strerror}") from problem
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise UnreadableError(f"larger than {limit // 1024 // 1024} MB")
     return data
+
+
+def _upto(descriptor: int, most: int) -> bytes:
+    data = os.read(descriptor, min(most, CHUNK))
+    if len(data) < CHUNK:
+        return data
+    parts = [data]
+    while data and sum(map(len, parts)) < most:
+        data = os.read(descriptor, CHUNK)
+        parts.append(data)
+    return b"".join(parts)[:most]

@@ -24,9 +24,10 @@ def walk(root: Path, selection: Selection | None = None, limits: Limits | None =
         list_by_git(root, names_by_git, listing)
     else:
         list_by_walk(root, listing)
-    chosen = _Chosen(selection or Selection())
+    chosen, folders = _Chosen(selection or Selection()), _Folders(root)
+    listed = sorted({path for path in listing.paths if chosen(path)})
     files = tuple(
-        path for path in sorted(set(listing.paths)) if chosen(path) and _readable(root, path, listing)
+        path for path in listed if _reached(path, folders, listing) and _readable(root, path, listing)
     )
     unread = tuple(sorted((path, reason) for path, reason in listing.unread))
     return Inventory(files, unread, tuple(sorted(listing.left_out.items())))
@@ -43,6 +44,37 @@ class _Chosen:
         if self.include is not None and not self.include.match_file(path):
             return False
         return self.exclude is None or not self.exclude.match_file(path)
+
+
+class _Folders:
+    """Knows which folders are really inside the tree; git's index may name paths that by now lead elsewhere."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._real = {"": True}
+
+    def real(self, folder: str) -> bool:
+        """Whether every step from the root down to this folder is a folder and no link."""
+        if folder not in self._real:
+            above, _, name = folder.rpartition("/")
+            self._real[folder] = name not in ("", ".", "..") and self.real(above) and self._is_folder(folder)
+        return self._real[folder]
+
+    def _is_folder(self, folder: str) -> bool:
+        try:
+            return stat.S_ISDIR(os.lstat(self.root / folder).st_mode)
+        except (OSError, ValueError):
+            return False
+
+
+def _reached(path: str, folders: _Folders, listing: Listing) -> bool:
+    """Whether a path leads to its file without a link on the way."""
+    folder, _, name = path.rpartition("/")
+    if name not in ("", ".", "..") and folders.real(folder):
+        return True
+    if os.path.lexists(folders.root / path):
+        listing.unread.append((path, "reached through a link: not followed"))
+    return False
 
 
 def _patterns(name: str, lines: tuple[str, ...]) -> GitIgnoreSpec | None:

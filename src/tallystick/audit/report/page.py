@@ -39,7 +39,8 @@ def render(outcome: Outcome) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(filter(None, parts))
-        + f'\n<footer class="soft">tallystick {escape(version("tallystick"))} audit</footer>\n</main>\n</body>\n</html>\n'
+        + f'\n<footer class="soft">tallystick {escape(version("tallystick"))} audit</footer>\n'
+        "</main>\n</body>\n</html>\n"
     )
 
 
@@ -80,7 +81,7 @@ def _endpoints(outcome: Outcome) -> str:
         _row(
             '<span class="yes">✓</span>' if one.reports else '<span class="no">✗</span>',
             _code(one.route),
-            escape(wording.GRADES.get(one.grade, one.grade) if one.reports or one.grade else "not reported"),
+            escape(wording.GRADES.get(one.grade, one.grade)),
             _code(wording.where(one.place)),
         )
         for one in outcome.report.endpoints
@@ -124,7 +125,8 @@ def _hops(hops: tuple[Hop, ...]) -> str:
     if not hops:
         return ""
     rows = "".join(f"<li>{_code(wording.where(hop.place))} {escape(hop.note)}</li>" for hop in hops)
-    return f"<details open><summary>The way there, {wording.count(len(hops), 'step')}</summary><ol>{rows}</ol></details>"
+    summary = f"The way there, {wording.count(len(hops), 'step')}"
+    return f"<details open><summary>{summary}</summary><ol>{rows}</ol></details>"
 
 
 def _neighbours(outcome: Outcome) -> str:

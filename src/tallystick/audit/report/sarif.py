@@ -44,25 +44,29 @@ def render(outcome: Outcome) -> str:
 def _driver(codes: list[str], findings: list[Finding]) -> dict[str, Any]:
     known = {entry.code: entry for entry in catalogue.entries()}
     severities = {one.code: one.severity for one in findings}
+    precisions = {
+        one.code: PRECISION[one.confidence] for one in findings
+    }  # by weight, so the least sure one stays
     return {
         "name": "tallystick",
         "semanticVersion": version("tallystick"),
-        "rules": [_rule(code, known.get(code), severities[code]) for code in codes],
+        "rules": [_rule(code, known.get(code), severities[code], precisions[code]) for code in codes],
     }
 
 
-def _rule(code: str, entry: catalogue.Entry | None, severity: Severity) -> dict[str, Any]:
+def _rule(code: str, entry: catalogue.Entry | None, severity: Severity, precision: str) -> dict[str, Any]:
     title = entry.title if entry else code
     why = entry.why if entry else code
     help_text = f"{why}\n\nWrong:\n{entry.wrong}\n\nRight:\n{entry.right}" if entry else why
     return {
         "id": code,
-        "name": "".join(word.capitalize() for word in code.split("-")),
+        "name": "".join(word.capitalize() for word in code.split("_")),
         "shortDescription": {"text": _text(title)},
         "fullDescription": {"text": _text(why)},
         "help": {"text": help_text, "markdown": _help(entry) if entry else why},
         "defaultConfiguration": {"level": {"high": "error", "medium": "warning"}.get(severity.value, "note")},
         "properties": {
+            "precision": precision,
             "tags": ["billing", "correctness", "security"],
             "problem.severity": {"high": "error", "medium": "warning"}.get(severity.value, "recommendation"),
             "security-severity": SCORES[severity],

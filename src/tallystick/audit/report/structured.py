@@ -29,6 +29,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "rule": RULE,
         "target": outcome.title,
         "verdict": report.verdict,
+        "reason": report.reason,
         "profile": report.profile,
         "summary": endpoints(report),
         "detail": report.detail,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from io import StringIO
 
@@ -16,16 +17,17 @@ from tallystick.audit.outcome import Outcome, decisive
 from tallystick.audit.report import wording
 
 WIDTH = 100
+COMMAND = re.compile(r"^(\s*)(::|##\[)")  # what a GitHub runner would obey when it reads a log
 BADGES = {Verdict.PASS: "black on green", Verdict.FAIL: "white on red", Verdict.SKIP: "black on bright_black"}
 TONES = {Severity.HIGH: "red", Severity.MEDIUM: "yellow", Severity.LOW: "cyan", Severity.INFO: "dim"}
-UNREAD_SHOWN = 10
+UNREAD_SHOWN, ENDPOINTS_SHOWN, FINDINGS_SHOWN = 10, 30, 25
 
 
 def render(outcome: Outcome) -> str:
     """The report without colours, for a file or a pipe."""
     out = StringIO()
     show(outcome, Console(file=out, width=WIDTH, color_system=None, legacy_windows=False))
-    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+    return "".join(COMMAND.sub(r"\1\\\2", line.rstrip()) + "\n" for line in out.getvalue().splitlines())
 
 
 def show(outcome: Outcome, console: Console) -> None:
@@ -42,13 +44,15 @@ def _parts(outcome: Outcome) -> Iterator[RenderableType]:
     if report.endpoints:
         yield _heading("Endpoints", wording.endpoints(report))
         yield _endpoints(outcome)
+        yield from _more(len(report.endpoints) - ENDPOINTS_SHOWN)
     elif report.signals:
         yield _heading("Looked for", "")
         yield _steps([(wording.where(one.place), one.note) for one in report.signals])
     if report.findings:
         yield _heading("Findings", wording.tally(report.findings))
-        for number, finding in enumerate(wording.by_weight(report.findings), 1):
+        for number, finding in enumerate(wording.by_weight(report.findings)[:FINDINGS_SHOWN], 1):
             yield _finding(number, finding, outcome)
+        yield from _more(len(report.findings) - FINDINGS_SHOWN)
     if report.remediation:
         yield _heading("What to do", "")
         yield _in(Text(report.remediation))
@@ -88,11 +92,16 @@ def _grid(*styles: str) -> Table:
 
 def _endpoints(outcome: Outcome) -> RenderableType:
     table = _grid("", "", "dim", "dim")
-    for one in outcome.report.endpoints:
+    for one in sorted(outcome.report.endpoints, key=lambda one: one.reports)[:ENDPOINTS_SHOWN]:
         mark = Text("✓", "green") if one.reports else Text("✗", "red")
-        grade = wording.GRADES.get(one.grade, one.grade) if one.reports or one.grade else "not reported"
+        grade = wording.GRADES.get(one.grade, one.grade)
         table.add_row(mark, Text(one.route), Text(grade), Text(wording.where(one.place)))
     return _in(table, 4)
+
+
+def _more(number: int) -> Iterator[RenderableType]:
+    if number > 0:
+        yield _in(Text(f"… and {number:,} more; --format json and --format html have them all", "dim"), 6)
 
 
 def _finding(number: int, finding: Finding, outcome: Outcome) -> RenderableType:

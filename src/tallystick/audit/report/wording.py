@@ -21,7 +21,8 @@ GRADES = {
     "queued": "queued in the request",
     "cron-only": "only by a schedule",
     "client-only": "only in the browser",
-    "": "no grade",
+    "none": "not reported",
+    "": "not reported",
 }
 
 

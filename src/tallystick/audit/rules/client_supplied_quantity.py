@@ -42,8 +42,8 @@ RULE = Rule(
     why=(
         "A number from the request body, query or form is the caller's claim, validated or "
         "not. Whoever pays by it can "
+        "send a smaller one. Count on the server: what was done, what the model provider returned, the bytes received."
     ),
-    "send a smaller one. Count on the server: what was done, what the model provider returned, the bytes received.",
     wrong=(
         "const { tokens } = await req.json();\nawait stripe.billing.meterEvents.create({ "
         "payload: { value: tokens } });"
@@ -56,6 +56,6 @@ RULE = Rule(
     remediation=(
         "Count on the server what the action really did (rows, bytes, tokens the model "
         "returned) and report that "
+        "number; drop the field from the request."
     ),
-    "number; drop the field from the request.",
 )

@@ -32,8 +32,8 @@ RULE = Rule(
     why=(
         "A catch that logs makes the request, or the queue job, look successful, so nothing "
         "tries again. Every outage of "
+        "the provider becomes free usage."
     ),
-    "the provider becomes free usage.",
     wrong="try { await report(event) } catch (error) { console.error(error) }",
     right="try { await report(event) } catch (error) { await outbox.insert(event); } // drained every minute",
     severity=Severity.HIGH,

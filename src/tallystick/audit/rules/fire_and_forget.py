@@ -42,8 +42,8 @@ RULE = Rule(
     why=(
         "A promise that nobody awaits, a callback after the response or a background task "
         "dies with the process, and its "
+        "error goes nowhere. A deploy or a time limit is enough to lose usage."
     ),
-    "error goes nowhere. A deploy or a time limit is enough to lose usage.",
     wrong="stripe.billing.meterEvents.create(event); // no await\nreturn Response.json(result);",
     right="await stripe.billing.meterEvents.create(event);\nreturn Response.json(result);",
     severity=Severity.HIGH,
@@ -52,6 +52,6 @@ RULE = Rule(
     remediation=(
         "Await the report before answering, or write a durable row in the request and drain "
         "it with a worker that "
+        "retries."
     ),
-    "retries.",
 )

@@ -36,8 +36,8 @@ RULE = Rule(
     why=(
         "Stripe removed usage records from API 2025-03-31 on (stripe-node 18, stripe-php 17, "
         "stripe-python 12). The call "
+        "raises, and usage stops being billed."
     ),
-    "raises, and usage stops being billed.",
     wrong="await stripe.subscriptionItems.createUsageRecord(item, { quantity });",
     right=(
         "await stripe.billing.meterEvents.create({ event_name, identifier, payload: { "

@@ -52,8 +52,8 @@ RULE = Rule(
     why=(
         "A helper without callers, a commented-out call or a counter that no one sends leaves "
         "the metered price at zero on "
+        "every invoice."
     ),
-    "every invoice.",
     wrong="export async function reportUsage() { await stripe.billing.meterEvents.create(event); } // no caller",
     right="const result = await translate(text);\nawait reportUsage(org.customerId, result.characters);",
     severity=Severity.HIGH,

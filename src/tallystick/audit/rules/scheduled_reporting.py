@@ -70,8 +70,8 @@ RULE = Rule(
     why=(
         "The provider closes the invoice when the period ends. Usage still waiting for "
         "tonight's job is billed late or "
+        "never. Report in the request, or drain a stored queue at least hourly."
     ),
-    "never. Report in the request, or drain a stored queue at least hourly.",
     wrong='{ "crons": [{ "path": "/api/cron/report-usage", "schedule": "0 2 * * *" }] }',
     right="await reportUsage(org, n); // in the request, with the stored row drained every few minutes on failure",
     severity=Severity.HIGH,
@@ -80,6 +80,6 @@ RULE = Rule(
     remediation=(
         "Report in the request that does the work, keep the unsent row, and drain unsent rows "
         "at least hourly with "
+        "the event's own timestamp and a stable identifier."
     ),
-    "the event's own timestamp and a stable identifier.",
 )

@@ -91,8 +91,8 @@ RULE = Rule(
     why=(
         "When one route reports a piece of work and a sibling, a batch or a job does the same "
         "work unreported, customers "
+        "find the free way."
     ),
-    "find the free way.",
     wrong='app.post("/generate", async () => { await generate(); await report(); });\n'
     'app.post("/batch", async () => { for (const row of rows) await generate(row); });',
     right=(

@@ -173,3 +173,10 @@ where name = :name and (expires_at <= :now or owner = :owner)
 
 -- name: release_lease
 update tallystick.leases set expires_at = 0 where name = :name and owner = :owner
+
+-- name: next_due
+select min(due_at) from (
+    select min(due_at) as due_at from tallystick.obligations where dispatch is null
+    union all
+    select min(due_at) from tallystick.dispatches where state in ('ready', 'sending', 'unknown')
+) as due

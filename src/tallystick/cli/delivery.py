@@ -1,0 +1,115 @@
+"""`tallystick relay`, `status`, `redrive`, `tieout`: what is on its way to the provider."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from tallystick.app import Tally
+from tallystick.cli.output import Config, Json, as_json, configured, table
+from tallystick.delivery.relay import Relay
+from tallystick.errors import ConfigError
+
+
+def relay(
+    once: Annotated[
+        bool, typer.Option("--once", help="Send what is due and stop (cron, serverless).")
+    ] = False,
+    wait: Annotated[float, typer.Option(help="With --once: seconds to keep trying what is not due yet.")] = 0,
+    config: Config = None,
+) -> None:
+    """Send what requests did not, try again what failed, sequence the ledger; stop with SIGTERM or SIGINT."""
+    with configured(config) as tally:
+        worker = _relay(tally)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.ask_to_stop())
+        if once:
+            done = worker.drain(wait_seconds=wait)
+            as_json(done)
+        else:
+            typer.echo("relay running; stop it with Ctrl-C or SIGTERM", err=True)
+            worker.run()
+
+
+def _relay(tally: Tally) -> Relay:
+    if tally.relay is None:
+        raise ConfigError("no provider; set STRIPE_API_KEY (and STRIPE_API_BASE for the sandbox)")
+    return tally.relay
+
+
+def status(json: Json = False, config: Config = None) -> None:
+    """Undelivered, oldest age, parked, open holds, settings in force. Exit code 1 when something is parked."""
+    with configured(config) as tally:
+        found = tally.status()
+        settings = _settings(tally)
+    if json:
+        shown = {**msgspec.to_builtins(found, builtin_types=(bytes,)), "settings": settings}
+        shown["parked"] = [{"identifier": d.identifier, "reason": d.reason} for d in found.parked]
+        as_json(shown)
+    else:
+        rows: list[tuple[str, Any]] = [
+            ("undelivered entries", found.undelivered),
+            ("oldest undelivered", f"{found.oldest_undelivered_seconds} s"),
+            *((f"entries in dispatches '{state}'", count) for state, count in found.in_delivery.items()),
+            ("open holds", found.open_holds),
+            ("not yet sequenced", found.unsequenced),
+            ("parked dispatches", len(found.parked)),
+            *settings.items(),
+        ]
+        table("status", ("what", "value"), rows)
+        if found.parked:
+            parked = [(d.identifier, d.customer, d.meter, d.value, d.reason) for d in found.parked]
+            table(
+                "parked (tallystick redrive)", ("identifier", "customer", "meter", "value", "reason"), parked
+            )
+    raise typer.Exit(1 if found.parked else 0)
+
+
+def _settings(tally: Tally) -> dict[str, str]:
+    return {
+        "store": tally.ledger.store.dialect,
+        "mode": tally.ledger.where.mode,
+        "provider": tally.provider.profile.name if tally.provider else "none",
+        "inline": f"yes, {tally.settings.budget_ms} ms" if tally.settings.inline else "no",
+        "relay": tally.settings.relay,
+        "meters": ", ".join(
+            f"{m.name} ({m.formula}, hold {'on' if m.hold else 'off'})" for m in tally.meters
+        ),
+    }
+
+
+def redrive(
+    identifier: Annotated[str, typer.Argument(help="The parked dispatch's identifier.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Every parked dispatch.")] = False,
+    config: Config = None,
+) -> None:
+    """Try parked dispatches again, once their cause is mended."""
+    if not identifier and not everything:
+        raise ConfigError(
+            "say which: tallystick redrive IDENTIFIER, or --all; `tallystick status` lists them"
+        )
+    with configured(config) as tally:
+        count = tally.redrive(identifier)
+    typer.echo(f"{count} dispatch(es) will be tried again")
+    raise typer.Exit(0 if count else 1)
+
+
+def tieout(json: Json = False, config: Config = None) -> None:
+    """Recorded, delivered and the provider's total per customer and meter. Exit code 1 on a difference."""
+    with configured(config) as tally:
+        found = tally.tie_out()
+    if json:
+        as_json([{**msgspec.to_builtins(b, enc_hook=str), "difference": str(b.difference)} for b in found])
+    else:
+        rows = [
+            (b.customer, b.meter, b.entries, b.recorded, b.delivered, b.provider, b.difference) for b in found
+        ]
+        table(
+            "tie-out",
+            ("customer", "meter", "entries", "recorded", "delivered", "provider", "difference"),
+            rows,
+        )
+    raise typer.Exit(1 if any(b.difference for b in found) else 0)

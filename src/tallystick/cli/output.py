@@ -1,0 +1,39 @@
+"""What all commands share: the Tally of the configuration, and tables or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tallystick.app import Tally
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Config = Annotated[Path | None, typer.Option(help="Configuration file; default tallystick.toml.")]
+
+
+def configured(config: Path | None) -> Tally:
+    """The Tally of the configuration file and the environment."""
+    return Tally.from_config(config)
+
+
+def as_json(value: Any) -> None:
+    """Print a value as JSON, exact numbers as text."""
+    text = msgspec.json.encode(value, order="deterministic", enc_hook=str).decode()
+    typer.echo(msgspec.json.format(text, indent=2))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table; numbers stand on the right."""
+    made = Table(title=title, title_justify="left")
+    for index, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int) for row in rows)
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    Console().print(made)
