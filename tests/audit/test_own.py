@@ -74,8 +74,6 @@ def test_a_model_file(tmp_path: Path) -> None:
     """Three lines beside the settings file are one more way to report usage."""
     rows = ["[[sink]]", 'provider = "own"', 'callee = "book$"', 'word = "book"', 'quantity = ["#1"]']
     (tmp_path / "own.toml").write_text("\n".join(rows))
-        '[[sink]]\nprovider = "own"\ncallee = "book$"\nword = "book"\nquantity = ["#1"]\n'
-    )
     report = audited(tmp_path, 'body["seconds"]', '[audit.models]\nfiles = ["own.toml"]\n')
     assert report["verdict"] == "fail"
     assert report["providers"] == ["own"]
