@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,14 @@ def test_text_names_what_a_reader_needs() -> None:
         assert part in text
     assert all(len(line) <= 100 for line in text.splitlines())
     assert "one licensed price" in render("text", skipping())
+
+
+def test_a_fail_shows_the_way_out_in_the_language_found() -> None:
+    """The decorator for Python, the HTTP service for the rest; nothing to do about a pass."""
+    assert "HTTP service" in render("text", failing())
+    python = msgspec.structs.replace(failing().report, stack=("fastapi",))
+    assert "@tally.metered" in render("text", msgspec.structs.replace(failing(), report=python))
+    assert "What to do" not in render("text", passing())
 
 
 def test_json_is_complete_and_versioned() -> None:

@@ -31,7 +31,7 @@ def _annotation(finding: Finding) -> str:
         "endLine": str(max(place.line, place.end_line)),
         "title": f"tallystick {finding.code}",
     }
-    text = f"{finding.message}\n{finding.remediation}".strip()
+    text = f"{wording.sentence(finding.message)}\n{finding.remediation}".strip()
     listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
     return f"::{COMMANDS[wording.level(finding)]} {listed}::{_data(text)}"
 

@@ -23,8 +23,8 @@ def render(outcome: Outcome) -> str:
         *_endpoints(outcome),
         *_findings(outcome),
     ]
-    if report.remediation:
-        parts += ["### What to do", _text(report.remediation)]
+    if remedy := wording.remedy(report):
+        parts += ["### What to do", *map(_text, remedy)]
     parts += [*_neighbours(outcome), _footer(outcome)]
     return "\n\n".join(part for part in parts if part)
 
@@ -55,7 +55,7 @@ def _finding(finding: Finding, outcome: Outcome) -> str:
     ]
     if excerpt := outcome.excerpts.get((finding.place.path, finding.place.line)):
         lines.append(_code(excerpt))
-    lines.append(_text(finding.message))
+    lines.append(_text(wording.sentence(finding.message)))
     text = "  \n".join(lines)
     if finding.hops:
         steps = [
@@ -70,7 +70,8 @@ def _neighbours(outcome: Outcome) -> list[str]:
     if not outcome.report.neighbours:
         return []
     rows = [
-        f"- **{_text(one.code)}** ({one.severity.value}) at {_code(wording.where(one.place))}: {_text(one.message)}"
+        f"- **{_text(one.code)}** ({one.severity.value}) at {_code(wording.where(one.place))}: "
+        + _text(wording.sentence(one.message))
         for one in wording.by_weight(outcome.report.neighbours)
     ]
     return ["### Also noticed, off the verdict", "\n".join(rows)]

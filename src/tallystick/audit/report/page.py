@@ -112,7 +112,7 @@ def _finding(finding: Finding, outcome: Outcome) -> str:
         f'<span class="soft">{finding.severity.value}, {sure}</span>',
         f"<p>{_code(wording.where(finding.place))}<span class='soft'>{inside}</span></p>",
         f"<pre>{escape(excerpt)}</pre>" if excerpt else "",
-        f"<p>{escape(finding.message)}</p>",
+        f"<p>{escape(wording.sentence(finding.message))}</p>",
         _hops(finding.hops),
         f'<p class="fix"><strong>Fix</strong> {escape(finding.remediation)}</p>'
         if finding.remediation
@@ -135,7 +135,7 @@ def _neighbours(outcome: Outcome) -> str:
             f'<span class="{one.severity.value}">{escape(one.code)}</span>',
             one.severity.value,
             _code(wording.where(one.place)),
-            escape(one.message),
+            escape(wording.sentence(one.message)),
         )
         for one in wording.by_weight(outcome.report.neighbours)
     ]

@@ -79,7 +79,7 @@ def _help(entry: catalogue.Entry) -> str:
 
 
 def _result(finding: Finding, codes: list[str]) -> dict[str, Any]:
-    text = f"{finding.message} {finding.remediation}".strip() or finding.code
+    text = f"{wording.sentence(finding.message)} {finding.remediation}".strip() or finding.code
     result: dict[str, Any] = {
         "ruleId": finding.code,
         "ruleIndex": codes.index(finding.code),

@@ -10,7 +10,7 @@ import msgspec
 from tallystick.audit.escape import clean
 from tallystick.audit.model import Finding
 from tallystick.audit.outcome import Outcome, decisive
-from tallystick.audit.report.wording import RULE, endpoints
+from tallystick.audit.report.wording import RULE, endpoints, remedy
 
 SCHEMA = 1
 
@@ -33,7 +33,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "profile": report.profile,
         "summary": endpoints(report),
         "detail": report.detail,
-        "remediation": report.remediation,
+        "remediation": list(remedy(report)),
         "counts": {
             "endpoints": len(report.endpoints),
             "reporting": sum(one.reports for one in report.endpoints),

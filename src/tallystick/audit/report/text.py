@@ -53,9 +53,10 @@ def _parts(outcome: Outcome) -> Iterator[RenderableType]:
         for number, finding in enumerate(wording.by_weight(report.findings)[:FINDINGS_SHOWN], 1):
             yield _finding(number, finding, outcome)
         yield from _more(len(report.findings) - FINDINGS_SHOWN)
-    if report.remediation:
+    if remedy := wording.remedy(report):
         yield _heading("What to do", "")
-        yield _in(Text(report.remediation))
+        for one in remedy:
+            yield _in(Text(one), 4)
     if report.neighbours:
         yield _heading("Also noticed", "off the verdict")
         yield _neighbours(outcome)
@@ -117,7 +118,7 @@ def _finding(number: int, finding: Finding, outcome: Outcome) -> RenderableType:
     body: list[RenderableType] = [_in(head), _in(place, 6)]
     if excerpt := outcome.excerpts.get((finding.place.path, finding.place.line)):
         body.append(_in(_quote(finding.place.line, excerpt), 6))
-    body.append(_in(Text(finding.message), 6))
+    body.append(_in(Text(wording.sentence(finding.message)), 6))
     if finding.hops:
         body.append(_steps([(wording.where(hop.place), hop.note) for hop in finding.hops], 6))
     if finding.remediation:
@@ -149,7 +150,7 @@ def _neighbours(outcome: Outcome) -> RenderableType:
         table.add_row(
             Text(one.code, TONES[one.severity]),
             Text(one.severity.value),
-            Group(Text(wording.where(one.place)), Text(one.message, "dim")),
+            Group(Text(wording.where(one.place)), Text(wording.sentence(one.message), "dim")),
         )
     return _in(table, 4)
 

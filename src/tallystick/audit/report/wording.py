@@ -14,6 +14,17 @@ HEADLINES = {
     Verdict.SKIP: "No usage-based billing found",
 }
 SURENESS = {Confidence.HIGH: "sure", Confidence.MEDIUM: "likely", Confidence.LOW: "to review"}
+PYTHON = frozenset(["celery", "django", "drf", "fastapi", "flask", "litestar", "starlette", "tallystick"])
+DECORATED = (
+    "With tallystick: put @tally.metered(meter, customer=Depends(...), quantity=lambda answer: ...) on the "
+    "handler. The usage is stored before the answer leaves, with quantity and customer from the server, and "
+    "sent until the provider has confirmed it."
+)
+SERVED = (
+    "With tallystick: run its HTTP service beside the application and post the usage to it from the server, in "
+    "the request that does the work. It stores the entry before it answers, and sends it until the provider has "
+    "confirmed it."
+)
 GRADES = {
     "sync-reported": "sent in the request",
     "sync-durable": "stored, sent by a worker",
@@ -96,6 +107,21 @@ def aside(outcome: Outcome) -> list[str]:
 def left_out(outcome: Outcome) -> str:
     """`3 vendored, 1 minified`."""
     return ", ".join(f"{number:,} {reason}" for reason, number in outcome.left_out)
+
+
+def sentence(text: str) -> str:
+    """The text with a capital and a full stop."""
+    text = text.strip()
+    return text if not text else text[:1].upper() + text[1:] + ("" if text[-1] in ".!?:" else ".")
+
+
+def remedy(report: Report) -> tuple[str, ...]:
+    """What to do about a fail: the direct fix, unless a finding shown already says it, and the way with tallystick."""
+    if report.verdict is not Verdict.FAIL:
+        return ()
+    said = {one.remediation for one in report.findings}
+    direct = (report.remediation,) if report.remediation and report.remediation not in said else ()
+    return (*direct, DECORATED if PYTHON.intersection(report.stack) else SERVED)
 
 
 def by_weight(findings: Iterable[Finding]) -> list[Finding]:
