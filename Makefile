@@ -4,7 +4,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check bench format lock clean audit-docs audit-size audit-fuzz audit-sarif audit-fresh bench-audit
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -42,6 +42,24 @@ format: .venv/.ready  ## rewrite the sources in the house format
 lock:  ## resolve the dependencies again (needs uv)
 	$(COMPILE) --extra postgres --extra stripe --extra sandbox --extra audit --group dev pyproject.toml -o requirements.lock
 	$(COMPILE) --group oldest pyproject.toml -o requirements-oldest.lock
+
+audit-docs: .venv/.ready  ## write the page of finding codes from the rules
+	$(BIN)/python -m tallystick.audit.handbook > docs/audit/findings.md
+
+audit-size: .venv/.ready  ## how big tallystick[audit] is, installed alone
+	$(BIN)/python benchmarks/audit/size.py
+
+audit-fuzz: .venv/.ready  ## fuzz the auditor's readers for FUZZ_SECONDS (60)
+	$(BIN)/python benchmarks/audit/fuzz.py
+
+audit-sarif: .venv/.ready  ## the SARIF report against the official schema (needs npm)
+	$(BIN)/python benchmarks/audit/sarif.py
+
+audit-fresh: .venv/.ready  ## time the auditor on a fresh Next.js and a fresh FastAPI project
+	$(BIN)/python benchmarks/audit/fresh.py
+
+bench-audit: .venv/.ready  ## the auditor on a synthetic monorepo, against semgrep
+	$(BIN)/python benchmarks/audit/bench.py
 
 clean:  ## remove what make made
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache

@@ -107,3 +107,12 @@ class Report(msgspec.Struct, frozen=True):
     remediation: str = ""
     neighbours: tuple[Finding, ...] = ()
     suppressed: tuple[tuple[Finding, str], ...] = ()
+    reason: str = ""  # the code behind the verdict: a finding's, or why it passes or is skipped
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a user can change about the engine."""
+
+    disabled: frozenset[str] = frozenset()
+    include_tests: bool = False
+    cache_dir: str = ""

@@ -25,6 +25,7 @@ COMMANDS = {
     "holds": "tallystick.cli.ledger:holds",
     "verify": "tallystick.cli.ledger:verify",
     "sandbox": "tallystick.cli.sandbox:sandbox",
+    "audit": "tallystick.cli.audit:audit",
     "demo": "tallystick.cli.demo:demo",
 }
 USAGE, FAILED = 2, 1

@@ -1,0 +1,192 @@
+"""Everything the rules look at: trails with their entries, schedules, signals, versions."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field, replace
+
+from tallystick.audit.entries import Entries, Entry
+from tallystick.audit.labels import CLIENT, Labels
+from tallystick.audit.lexical import Corpus
+from tallystick.audit.model import Hop, Place
+from tallystick.audit.program import Key, Program
+from tallystick.audit.schedules import Schedule, of_call
+from tallystick.audit.sites import Site
+from tallystick.audit.trails import Trail
+
+SLOW = 6 * 3600
+REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|createQueue)$")
+CRON_PATH = re.compile(r"(?i)(?:^|/)(?:crons?|scheduled?|jobs?)(?:/|-|$)")
+OPEN_KINDS = frozenset(["http", "action"])
+
+
+@dataclass
+class Case:
+    """One audited tree, as the rules see it."""
+
+    corpus: Corpus
+    program: Program
+    entries: Entries
+    sites: list[Site]
+    trails: list[Trail]
+    metered: tuple[Hop, ...]
+    priced: tuple[Hop, ...]
+    counted: tuple[Hop, ...]
+    payment: tuple[Hop, ...]
+    schedules: list[Schedule]
+    versions: dict[str, tuple[int, str, int]]
+    reporters: set[Key] = field(default_factory=set)
+
+    @property
+    def live(self) -> list[Trail]:
+        """Trails that something really starts."""
+        return [one for one in self.trails if one.entry is not None]
+
+    def place(self, key: Key, line: int = 0) -> Place:
+        """A place in a function's file."""
+        return Place(key[0], line or self.program.function(key).line)
+
+    def at(self, trail: Trail) -> Place:
+        """Where the reporting call stands."""
+        call = trail.site.call
+        return Place(trail.site.key[0], call.line, call.column, call.end_line, call.end_column)
+
+    def hops(self, trail: Trail) -> tuple[Hop, ...]:
+        """The way from the entry down to the reporting call."""
+        steps = []
+        if trail.entry is not None:
+            steps.append(
+                Hop(Place(trail.entry.key[0], max(1, trail.entry.line)), trail.entry.route or "entry")
+            )
+        for key, call in reversed(trail.hops):
+            steps.append(Hop(Place(key[0], call.line, call.column), f"calls {call.callee}"))
+        return tuple(steps)
+
+    def name(self, trail: Trail) -> str:
+        """The function that holds the reporting call."""
+        return self.program.function(trail.site.key).name
+
+    def client_parts(self, labels: Labels, entry: Entry | None) -> list[str]:
+        """Which of the labels the client chooses, given where the request enters."""
+        if entry is None or entry.kind not in OPEN_KINDS:
+            return []
+        found = [text for kind, text in labels if kind == CLIENT]
+        found += [text for kind, text in labels if kind == "param" and self.exposed(text, entry)]
+        return sorted(set(found))
+
+    def exposed(self, text: str, entry: Entry) -> bool:
+        """Whether a parameter of the entry is the client's to fill."""
+        place, index, path = text.split(":", 2)
+        if place != f"{entry.key[0]}#{entry.key[1]}":
+            return False
+        if entry.kind == "action":
+            return True
+        position = {"convex": 1, "graphql": 1}.get(entry.framework)
+        if position is not None:
+            return int(index) == position
+        if entry.framework == "trpc":
+            return path.startswith("input")
+        if entry.framework == "lambda":
+            return int(index) == 0 and path.startswith(("body", "arguments"))
+        if entry.framework == "nest":
+            return False
+        if entry.framework == "fastapi":
+            names = [one.name for one in self.program.function(entry.key).bindings if one.index == int(index)]
+            return bool(names) and names[0] not in (
+                "request",
+                "db",
+                "session",
+                "background_tasks",
+                "user",
+                "current_user",
+            )
+        return path.startswith(("body", "query.", "data."))
+
+    def guarded(self, trail: Trail) -> bool:
+        """Whether only a holder of a service secret, or a signed event, gets here."""
+        if trail.entry is None:
+            return False
+        function = self.program.function(trail.entry.key)
+        flags = set(trail.flags) | set(function.flags)
+        holder = function
+        for _ in range(3):
+            if holder.via < 0:
+                break
+            holder = self.program.modules[trail.entry.key[0]].functions[holder.parent]
+            flags |= set(holder.flags)
+        for target, _ in self.program.callees.get(trail.entry.key, ()):
+            flags |= set(self.program.function(target).flags) & {"secret", "verified"}
+        return "secret" in flags or "verified" in flags
+
+
+def scheduled(case: Case) -> None:
+    """Tell entries that the clock starts from those that requests start."""
+    for number, trail in enumerate(case.trails):
+        entry = trail.entry
+        if entry is None:
+            continue
+        found = _named(case, entry) or _repeated(case, entry)
+        if found is not None:
+            case.trails[number] = replace(trail, entry=_timed(entry, found))
+        elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
+            case.trails[number] = replace(trail, entry=_retimed(entry))
+
+
+def _repeated(case: Case, entry: Entry) -> Schedule | None:
+    """A queue worker whose own file puts the job on a clock."""
+    if entry.kind != "worker":
+        return None
+    for function in case.program.modules[entry.key[0]].functions:
+        for call in function.calls:
+            if REPEATING.search(call.callee):
+                seconds = of_call(call)
+                keys = {
+                    key
+                    for one in call.args
+                    for key in (*one.keys, *(k for part in one.parts for k in part.keys))
+                }
+                if seconds and (keys & {"pattern", "every", "repeat", "cron"}):
+                    return Schedule(entry.key[0], call.line, seconds, call.callee, entry.route)
+    return None
+
+
+def _retimed(entry: Entry) -> Entry:
+    return Entry(entry.key, "schedule", entry.framework, entry.route, entry.line, None, "no schedule found")
+
+
+def _timed(entry: Entry, found: Schedule) -> Entry:
+    return Entry(
+        entry.key, "schedule", entry.framework, entry.route, entry.line, found.seconds, found.text,
+        (found.path, found.line),
+    )  # fmt: skip
+
+
+def _named(case: Case, entry: Entry) -> Schedule | None:
+    """The most frequent written schedule that starts this entry."""
+    if entry.kind == "schedule" and entry.seconds is not None:
+        return None
+    path = entry.route.partition(" ")[2]
+    name = case.program.function(entry.key).name
+    file = entry.key[0]
+    matches = [one for one in case.schedules if _starts(one, path, name, file, entry)]
+    return min(matches, key=lambda one: (one.seconds, one.path, one.line), default=None)
+
+
+def _starts(one: Schedule, path: str, name: str, file: str, entry: Entry) -> bool:
+    target = one.target
+    if path.startswith("/") and len(path) > 3 and re.search(re.escape(path) + r"(?![\w/-])", target):
+        return True
+    folder = posixpath.dirname(file)
+    if "supabase/functions/" in file:
+        return folder.rpartition("/")[2] in re.split(r"[^\w-]+", target)
+    if entry.framework == "lambda":
+        stem = file.rpartition(".")[0]
+        asked = target.removeprefix("./").rpartition(".")[0] or target
+        return stem.endswith(asked.rpartition("/")[2]) and len(asked) > 3
+    if entry.framework == "workers":
+        return entry.kind == "schedule"
+    if target.endswith("." + name) or target == name:
+        return len(name) > 3
+    stem = file.rpartition("/")[2].rpartition(".")[0]
+    return entry.framework == "laravel" and stem == re.split(r"[\\:]+", target.removesuffix("::class"))[-1]

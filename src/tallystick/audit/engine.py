@@ -1,0 +1,224 @@
+"""From a tree to a report: lexical pass, graph, lowering, trails, rules, verdict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tallystick.audit import schedules, sites, verdict
+from tallystick.audit.case import Case, scheduled
+from tallystick.audit.entries import Entries
+from tallystick.audit.ir import Module
+from tallystick.audit.knowledge import Knowledge
+from tallystick.audit.labels import Labelling
+from tallystick.audit.lexical import Corpus
+from tallystick.audit.model import Coverage, Endpoint, Finding, Options, Profile, Report
+from tallystick.audit.program import Program
+from tallystick.audit.resolve import Graph, Resolver
+from tallystick.audit.rules import RULES
+from tallystick.audit.trails import Climb, Trail
+from tallystick.audit.versions import pinned
+
+Progress = Callable[[str, int, int], None]
+COSTLY = re.compile(
+    rb"(?i)completions\.|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
+    rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate"
+)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def audit(
+    root: Path,
+    files: Sequence[Path] | Sequence[str],
+    *,
+    profile: Profile,
+    models: Sequence[Path] = (),
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Audit the given files of a tree."""
+    options = options or Options()
+    progress = progress or _silent
+    knowledge = Knowledge(models)
+    corpus = Corpus(root, knowledge, options.include_tests)
+    corpus.load(files, progress)
+    run = Run(corpus, knowledge, progress)
+    return run.report(profile, options, len(files))
+
+
+class Run:
+    """One audit in progress."""
+
+    def __init__(self, corpus: Corpus, knowledge: Knowledge, progress: Progress) -> None:
+        """Nothing lowered yet."""
+        self.corpus = corpus
+        self.knowledge = knowledge
+        self.progress = progress
+        self.modules: dict[str, Module] = {}
+        self.resolver: Resolver | None = None
+
+    def lower(self, paths: set[str]) -> None:
+        """Lower the files that are not lowered yet."""
+        from tallystick.audit.syntax.lowering import lower
+
+        todo = sorted(path for path in paths if path not in self.modules)
+        for number, path in enumerate(todo):
+            if number % 50 == 0:
+                self.progress("parsing", number, len(todo))
+            try:
+                self.modules[path] = lower(path, self.corpus.sources[path])
+            except RecursionError:
+                self.corpus.unread.append((path, "nested too deeply to follow"))
+
+    def program(self) -> Program:
+        """The sinks' files, all that reaches them, and the work around them."""
+        words = "|".join(f"(?:{row.word})" for row, *_ in self.knowledge.sinks)
+        candidates = set(self.corpus.grep(re.compile(words.encode(), re.IGNORECASE)))
+        self.lower(candidates)
+        holders = {path for path in candidates if self._holds(path)}
+        self.resolver = Resolver(self.corpus)
+        if not holders:
+            return Program([], self.resolver, self.knowledge)
+        graph = Graph(self.corpus, self.resolver)
+        closure = graph.importers(holders) | self._unimported(holders)
+        near = graph.imported(closure, 2, 800)
+        sold = {path for path in closure | near if COSTLY.search(self.corpus.sources[path])}
+        costly = graph.importers(sold, 400) if sold else set()
+        chosen = closure | near | costly
+        self.lower(chosen)
+        kept = [self.modules[path] for path in sorted(chosen) if path in self.modules]
+        return Program(kept, self.resolver, self.knowledge)
+
+    def _holds(self, path: str) -> bool:
+        text = self.corpus.sources[path].decode("utf-8", "replace")
+        return path in self.modules and any(
+            sites.sink_of(call, self.knowledge, text)
+            for function in self.modules[path].functions
+            for call in function.calls
+        )
+
+    def _unimported(self, holders: set[str]) -> set[str]:
+        """Files that reach the sinks without an import: by class name, automatic import or function path."""
+        found: set[str] = set()
+        for _ in range(3):
+            before = len(found)
+            found |= self._neighbours(holders | found)
+            if len(found) == before or len(found) > 1500:
+                break
+        return found
+
+    def _neighbours(self, seeds: set[str]) -> set[str]:
+        found: set[str] = set()
+        named = {path for path in seeds if path.endswith((".php", ".rb", ".go", ".java"))}
+        stems = {path.rpartition("/")[2].rpartition(".")[0] for path in named}
+        if stems:
+            words = re.compile("|".join(rf"\b{re.escape(_camel(one))}\b" for one in sorted(stems)).encode())
+            endings = tuple({"." + path.rpartition(".")[2] for path in named})
+            found |= {path for path in self.corpus.grep(words) if path.endswith(endings)}
+            found |= (
+                {one for one in self.corpus.sources if one.endswith(".go")} if ".go" in endings else set()
+            )
+        for folder in ("convex/", "server/"):
+            roots = {path[: path.index(folder)] + folder for path in seeds if folder in path}
+            if folder == "server/":
+                roots = {
+                    one for one in roots if any("/utils/" in path for path in seeds if path.startswith(one))
+                }
+            found |= {path for path in self.corpus.sources if roots and path.startswith(tuple(roots))}
+        return found
+
+    def case(self) -> Case:
+        """All records the rules look at."""
+        program = self.program()
+        labelling = Labelling(program)
+        entries = Entries(program)
+        found = sites.find(program, labelling, self.corpus.sources)
+        climb = Climb(program, entries, labelling)
+        trails = [trail for site in found for trail in climb.trails(site)]
+        signal = self.corpus.signals
+        case = Case(
+            self.corpus, program, entries, found, trails, signal("metered"), signal("priced"), signal("counted"),
+            signal("payment"), schedules.written(self.corpus), pinned(self.corpus),
+        )  # fmt: skip
+        scheduled(case)
+        return case
+
+    def report(self, profile: Profile, options: Options, files: int) -> Report:
+        """The whole answer."""
+        case = self.case()
+        self.progress("judging", 0, 0)
+        found = [one for rule in RULES if rule.code not in options.disabled for one in rule.find(case)]
+        findings = _distinct(found)
+        endpoints = _endpoints(case, findings)
+        answer, detail, code = verdict.decide(findings, endpoints, case.metered, profile, bool(case.payment))
+        return Report(
+            verdict=answer,
+            profile=profile,
+            detail=detail,
+            findings=tuple(findings),
+            endpoints=tuple(endpoints),
+            coverage=self._coverage(case, files),
+            providers=tuple(sorted({one.sink.provider for one in case.sites})),
+            stack=tuple(sorted({one.framework for one in case.entries.found.values()})),
+            signals=(*case.metered, *case.priced[:3], *case.payment[:3]),
+            remediation=next((one.remediation for one in verdict.deciding(findings)), ""),
+            reason=code,
+        )
+
+    def _coverage(self, case: Case, files: int) -> Coverage:
+        broken = tuple(sorted(path for path, one in self.modules.items() if one.broken))
+        return Coverage(
+            files=files,
+            parsed=len(self.modules),
+            routes=len(case.entries.found),
+            unread=tuple(sorted(self.corpus.unread)),
+            with_errors=broken,
+            unresolved_imports=self.resolver.unresolved if self.resolver else 0,
+        )
+
+
+def _camel(stem: str) -> str:
+    return "".join(part.capitalize() for part in stem.split("_")) if "_" in stem or stem.islower() else stem
+
+
+def _distinct(findings: list[Finding]) -> list[Finding]:
+    """One finding per code and place, the surest of them."""
+    kept: dict[tuple[object, ...], Finding] = {}
+    for one in findings:
+        key = (one.code, one.place.path, one.place.line)
+        if key not in kept or verdict.CERTAINTY[one.confidence] < verdict.CERTAINTY[kept[key].confidence]:
+            kept[key] = one
+    return sorted(kept.values(), key=lambda one: (one.place, one.code, one.message))
+
+
+def _endpoints(case: Case, findings: list[Finding]) -> list[Endpoint]:
+    found: dict[tuple[object, ...], Endpoint] = {}
+    for trail in case.live:
+        entry = trail.entry
+        if entry is not None:
+            place = case.place(entry.key, max(1, entry.line))
+            grade = _grade(trail)
+            key = (place, entry.route)
+            if key not in found or grade == "sync-reported":
+                found[key] = Endpoint(entry.route, place, True, grade, case.hops(trail))
+    for one in findings:
+        if one.code == "unmetered_endpoint":
+            found.setdefault((one.place, ""), Endpoint(one.hops[0].note, one.place, False, "none"))
+    return [found[key] for key in sorted(found, key=str)]
+
+
+def _grade(trail: Trail) -> str:
+    kind = trail.entry.kind if trail.entry else ""
+    if trail.client:
+        return "client-only"
+    if kind == "schedule":
+        return "cron-only"
+    if kind in ("worker", "script") or trail.remote:
+        return "queued"
+    if trail.deferred[1] or trail.floating[1]:
+        return "deferred-in-request"
+    return "sync-durable" if trail.site.sink.durable else "sync-reported"

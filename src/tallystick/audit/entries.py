@@ -1,0 +1,228 @@
+"""Where requests and jobs enter the program."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from tallystick.audit.ir import Expr, Function, Module
+from tallystick.audit.knowledge import Route, compiled
+from tallystick.audit.program import Key, Program
+
+Pattern = re.Pattern[str] | None
+Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
+
+
+@dataclass
+class Entry:
+    """One way in."""
+
+    key: Key
+    kind: str  # http, action, worker, schedule, script
+    framework: str
+    route: str
+    line: int
+    seconds: int | None = None  # for schedules: how often
+    note: str = ""
+    where: tuple[str, int] = ("", 0)  # where the schedule is written
+    flags: set[str] = field(default_factory=set)
+
+
+class Entries:
+    """All entries of a program, by function."""
+
+    def __init__(self, program: Program) -> None:
+        """Match every function against every route model."""
+        self.program = program
+        self.found: dict[Key, Entry] = {}
+        rows = [_row(row) for row in program.knowledge.routes]
+        self.by_file = [row for row in rows if row[1] or row[2] or row[3]]
+        self.by_via = [row for row in rows if row[4]]
+        self.by_decorator = [row for row in rows if row[5]]
+        for module in program.modules.values():
+            for index, function in enumerate(module.functions):
+                entry = self._match(module, index, function)
+                if entry is not None:
+                    self.found[entry.key] = entry
+            self._handed(module)
+        self._urls()
+
+    def _match(self, module: Module, index: int, function: Function) -> Entry | None:
+        if index == 0:
+            return None
+        key = (module.path, index)
+        if "use server" in function.flags or (
+            module.directive == "server" and function.exported and function.parent <= 0
+        ):
+            return Entry(key, "action", "next-action", f"server action {function.name}", function.line)
+        return (
+            self._by_decorator(module, key, function)
+            or self._by_via(module, key, function)
+            or self._by_file(module, key, function)
+        )
+
+    def _by_file(self, module: Module, key: Key, function: Function) -> Entry | None:
+        if function.parent > 0:
+            return None
+        for row, file, names, owner, via, _ in self.by_file:
+            if via or (row.languages and module.language not in row.languages):
+                continue
+            if file is not None and not file.search(module.path):
+                continue
+            if names is not None and not names.search(function.name):
+                continue
+            if owner is not None and not owner.search(function.owner):
+                continue
+            if (
+                file is not None
+                and row.framework not in ("rails", "laravel", "django")
+                and not function.exported
+            ):
+                continue
+            if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
+                continue
+            return Entry(
+                key, row.kind, row.framework, _path_route(row, module.path, function.name), function.line
+            )
+        return None
+
+    def _by_via(self, module: Module, key: Key, function: Function) -> Entry | None:
+        holder, inner = function, key[1]
+        for _ in range(4):
+            if holder.via < 0:
+                return None
+            call = module.functions[holder.parent].calls[holder.via]
+            entry = self._via(module, key, call.callee, call.args, call.line)
+            if entry is not None:
+                return entry
+            outer = self._enclosing(module, holder, inner)
+            if outer is None:
+                return None
+            entry = self._via(module, key, outer[0], outer[1], outer[2])
+            if entry is not None:
+                return entry
+            return None
+        return None
+
+    def _enclosing(
+        self, module: Module, holder: Function, inner: int
+    ) -> tuple[str, tuple[Expr, ...], int] | None:
+        """The call that takes the wrapper call as an argument: `app.post("/x", wrap(async …))`."""
+        call = module.functions[holder.parent].calls[holder.via]
+        for other in module.functions[holder.parent].calls[: holder.via]:
+            inside = other.line <= call.line <= call.end_line <= other.end_line and other is not call
+            if inside and any(arg.kind == "call" and arg.text == call.callee for arg in other.args):
+                return other.callee, other.args, other.line
+        return None
+
+    def _via(self, module: Module, key: Key, callee: str, args: tuple[Expr, ...], line: int) -> Entry | None:
+        for row, file, _, _, via, _ in self.by_via:
+            if via is None or not via.search(callee) or (file is not None and not file.search(module.path)):
+                continue
+            if row.languages and module.language not in row.languages:
+                continue
+            first = next((one.text for one in args[:1] if one.kind in ("const", "mix")), "")
+            if row.framework in ("express", "go") and not _routed(callee, args, first):
+                continue
+            if row.framework == "convex" and "convex/" not in module.path:
+                continue
+            verb = callee.rpartition(".")[2].upper()
+            route = f"{verb} {first}" if first else f"{callee}"
+            kind = "schedule" if row.framework == "trigger.dev" and "schedules" in callee else row.kind
+            if row.framework == "inngest" and any("cron" in str(one) for one in args):
+                kind = "schedule"
+            return Entry(key, kind, row.framework, route, self.program.function(key).line or line)
+        return None
+
+    def _by_decorator(self, module: Module, key: Key, function: Function) -> Entry | None:
+        for one in function.decorators:
+            for row, _, _, _, _, decorator in self.by_decorator:
+                if decorator is None or not decorator.search(one.text):
+                    continue
+                if row.languages and module.language not in row.languages:
+                    continue
+                first = next((arg.text for arg in one.parts[:1] if arg.kind == "const"), "")
+                if row.framework == "fastapi" and one.kind != "call":
+                    continue
+                verb = one.text.rpartition(".")[2].upper()
+                return Entry(key, row.kind, row.framework, f"{verb} {first}".strip(), function.line)
+        return None
+
+    def _handed(self, module: Module) -> None:
+        """Named handlers: `app.post("/x", guard, handler)`, `new Worker("q", job)`, `path("x", view)`."""
+        for index, function in enumerate(module.functions):
+            for call in function.calls:
+                names = [one.text for one in call.args if one.kind == "name"]
+                nested = [
+                    part.text
+                    for one in call.args
+                    if one.kind == "call"
+                    for part in one.parts
+                    if part.kind == "name"
+                ]
+                nested += [
+                    part.text for one in call.args if one.kind == "object"
+                    for key, part in zip(one.keys, one.parts, strict=False) if key in ("handler", "start", "worker")
+                    if part.kind == "name"
+                ]  # fmt: skip
+                if names or nested:
+                    self._named(
+                        module, (module.path, index), call.callee, call.args, (*names, *nested), call.line
+                    )
+
+    def _named(
+        self,
+        module: Module,
+        caller: Key,
+        callee: str,
+        args: tuple[Expr, ...],
+        names: tuple[str, ...],
+        line: int,
+    ) -> None:
+        django = callee in ("path", "re_path", "url")
+        for name in names:
+            view = name.removesuffix(".as_view")
+            for target in self.program.targets(caller, view):
+                if django:
+                    entry: Entry | None = Entry(target, "http", "django", args[0].text if args else "", line)
+                else:
+                    entry = self._via(module, target, callee, args, line)
+                if entry is not None:
+                    self.found.setdefault(target, entry)
+
+    def _urls(self) -> None:
+        """Routes that are never an entry by themselves: client modules."""
+        for key in list(self.found):
+            if self.program.modules[key[0]].directive == "client":
+                del self.found[key]
+
+
+def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:
+    method = callee.rpartition(".")[2].lower()
+    if method in ("use", "all", "handle") and len(args) == 1:
+        return True
+    if args and args[0].kind == "object" and "openapi" in method:
+        return True
+    if args and args[0].kind == "name" and method == "openapi":
+        return True
+    return (
+        bool(args) and args[0].kind in ("const", "mix") and (first.startswith(("/", "*", ":")) or not first)
+    )
+
+
+def _row(row: Route) -> Row:
+    def pattern(text: str) -> Pattern:
+        return compiled(text) if text else None
+
+    return (
+        row, pattern(row.file), pattern(row.names), pattern(row.owner), pattern(row.via), pattern(row.decorator),
+    )  # fmt: skip
+
+
+def _path_route(row: Route, path: str, name: str) -> str:
+    if row.framework == "next-app":
+        folder = re.sub(r"^.*?(?:^|/)app/|/route\.\w+$|route\.\w+$", "", path)
+        return f"{name} /" + re.sub(r"\([^)]*\)/?", "", folder)
+    if row.framework == "next-pages":
+        return "ANY /api/" + re.sub(r"^.*?pages/api/|\.\w+$|/index\.\w+$", "", path)
+    return f"{name} {path}"

@@ -1,0 +1,137 @@
+"""The models of sinks, signals, work, flow and routes: data files, with the user's own rows after ours."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tallystick.errors import ConfigError
+
+NAMES = ("sinks", "signals", "work", "flow", "routes")
+
+
+class Sink(msgspec.Struct, frozen=True):
+    """One kind of call that reports usage."""
+
+    provider: str
+    callee: str
+    word: str
+    quantity: tuple[str, ...] = ()
+    customer: tuple[str, ...] = ()
+    identifier: tuple[str, ...] = ()
+    timestamp: tuple[str, ...] = ()
+    text: str = ""
+    near: str = ""
+    legacy: bool = False
+    durable: bool = False
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One way in: by file and name, by the call a function is given to, or by decorator."""
+
+    framework: str
+    kind: str
+    file: str = ""
+    names: str = ""
+    owner: str = ""
+    via: str = ""
+    decorator: str = ""
+    languages: tuple[str, ...] = ()
+
+
+class Knowledge:
+    """All models, with compiled patterns."""
+
+    def __init__(self, extra: Sequence[Path] = ()) -> None:
+        """Read ours, then the user's."""
+        tables = [tomllib.loads(text) for text in self._own()]
+        tables += [_parsed(path) for path in extra]
+        self.tables = tables
+
+    @staticmethod
+    def _own() -> list[str]:
+        folder = files("tallystick.audit") / "models"
+        return [(folder / f"{name}.toml").read_text("utf-8") for name in NAMES]
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """All rows of one table of arrays."""
+        return [row for table in self.tables for row in table.get(name, [])]
+
+    def setting(self, table: str, key: str) -> re.Pattern[str]:
+        """One single pattern."""
+        found = next(one[table][key] for one in self.tables if table in one and key in one[table])
+        return compiled(found)
+
+    @cached_property
+    def sinks(
+        self,
+    ) -> tuple[tuple[Sink, re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None], ...]:
+        """The sinks with their callee, text and nearness patterns."""
+        rows = [msgspec.convert(row, Sink) for row in self.rows("sink")]
+        return tuple(
+            (
+                row,
+                compiled(row.callee),
+                compiled(row.text) if row.text else None,
+                compiled(row.near) if row.near else None,
+            )
+            for row in rows
+        )
+
+    @cached_property
+    def routes(self) -> tuple[Route, ...]:
+        """The ways in."""
+        return tuple(msgspec.convert(row, Route) for row in self.rows("route"))
+
+    @cached_property
+    def work(self) -> re.Pattern[str]:
+        """All kinds of sellable work in one pattern."""
+        return compiled(
+            "|".join(f"(?:{_unflagged(row['callee'])})" for row in self.rows("work")), re.IGNORECASE
+        )
+
+    @cached_property
+    def labels(self) -> tuple[tuple[str, re.Pattern[str] | None, re.Pattern[str] | None], ...]:
+        """Label kinds with the pattern for names and for calls."""
+        return tuple(
+            (
+                row["kind"],
+                compiled(row["name"]) if "name" in row else None,
+                compiled(row["call"]) if "call" in row else None,
+            )
+            for row in self.rows("label")
+        )
+
+    def signals(self, name: str) -> tuple[tuple[str, re.Pattern[bytes]], ...]:
+        """Byte patterns of one kind of signal."""
+        return tuple(
+            (row["note"], re.compile(row["pattern"].encode(), re.MULTILINE)) for row in self.rows(name)
+        )
+
+
+def _unflagged(pattern: str) -> str:
+    return pattern.removeprefix("(?i)")
+
+
+def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """A pattern of a model; a leading or inner `(?i)` holds for all of it."""
+    if "(?i)" in pattern:
+        pattern, flags = pattern.replace("(?i)", ""), flags | re.IGNORECASE
+    try:
+        return re.compile(pattern, flags)
+    except re.error as problem:
+        raise ConfigError(f"model pattern {pattern!r}: {problem}") from problem
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as problem:
+        raise ConfigError(f"{path}: {problem}") from problem

@@ -1,0 +1,56 @@
+"""Usage is counted in the browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tallystick.audit.case import Case
+from tallystick.audit.lexical import ASIDE
+from tallystick.audit.model import Confidence, Finding, Place, Severity
+from tallystick.audit.rules.base import Rule
+
+COUNTER = re.compile(
+    rb"(?i)localStorage\.setItem\(\s*[\"'`][^\"'`]*(?:usage|credits?|quota|count)[^\"'`]*[\"'`]"
+)
+
+
+def find(case: Case) -> Iterator[Finding]:
+    """Reports that browser code sends or triggers, and browser counters under a metered price."""
+    for trail in case.trails:
+        entry = trail.entry
+        told = entry is not None and entry.kind == "action" and case.client_parts(trail.quantity, entry)
+        relay = bool(told) and entry is not None and _bare(case, entry.key)
+        if trail.client or relay:
+            yield RULE.finding(
+                "usage is reported by code in the browser; a customer who blocks the call uses the product for free",
+                case.at(trail),
+                Confidence.HIGH if trail.client else Confidence.MEDIUM,
+                case.name(trail),
+                case.hops(trail),
+            )
+    if case.metered and not case.trails:
+        for path, line, _ in case.corpus.live_hits(COUNTER):
+            if not ASIDE.search(path):
+                yield RULE.finding(
+                    "usage is kept in browser storage, where the customer can edit it", Place(path, line),
+                    Confidence.MEDIUM,
+                )  # fmt: skip
+
+
+def _bare(case: Case, key: tuple[str, int]) -> bool:
+    """Whether a server action does little more than report what its caller says."""
+    return len(case.program.function(key).calls) < 20
+
+
+RULE = Rule(
+    code="client_side_only",
+    title="Usage lives in the browser",
+    why="Everything in the browser belongs to the customer: counters can be edited and calls left out.",
+    wrong='localStorage.setItem("usage", String(used + 1));',
+    right="// in the server's handler\nawait reportUsage(session.customerId, 1);",
+    severity=Severity.HIGH,
+    decides=True,
+    find=find,
+    remediation="Count and report in the server handler that does the work; let the browser only display the number.",
+)

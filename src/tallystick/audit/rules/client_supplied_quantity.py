@@ -1,0 +1,61 @@
+"""The billed number is the client's own word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tallystick.audit.case import Case
+from tallystick.audit.model import Confidence, Finding, Severity
+from tallystick.audit.rules.base import Rule
+from tallystick.audit.sites import NO_QUANTITY
+
+
+def find(case: Case) -> Iterator[Finding]:
+    """Trails whose quantity the request body or query sets, without a service secret in the way."""
+    for trail in case.live:
+        parts = [
+            one
+            for one in case.client_parts(trail.quantity, trail.entry)
+            if not NO_QUANTITY.search(_last(one))
+        ]
+        if not parts or case.guarded(trail) or trail.entry is None:
+            continue
+        mixed = any(kind in ("measured", "stored", "unknown") for kind, _ in trail.quantity)
+        yield RULE.finding(
+            f"{trail.entry.route} bills the number the caller sends ({', '.join(map(_last, parts[:3]))}); "
+            "anyone can send 0 and use the product for free",
+            case.at(trail),
+            Confidence.MEDIUM if mixed else Confidence.HIGH,
+            case.name(trail),
+            case.hops(trail),
+        )
+
+
+def _last(text: str) -> str:
+    """The field a label speaks of: the last step of its path."""
+    return text.rpartition(":")[2].rpartition(".")[2] or text.rpartition(":")[2] or "an argument"
+
+
+RULE = Rule(
+    code="client_supplied_quantity",
+    title="The client chooses how much is billed",
+    why=(
+        "A number from the request body, query or form is the caller's claim, validated or "
+        "not. Whoever pays by it can "
+        "send a smaller one. Count on the server: what was done, what the model provider returned, the bytes received."
+    ),
+    wrong=(
+        "const { tokens } = await req.json();\nawait stripe.billing.meterEvents.create({ "
+        "payload: { value: tokens } });"
+    ),
+    right="const reply = await openai.chat.completions.create(request);\n"
+    "await report(org.customerId, reply.usage.total_tokens);",
+    severity=Severity.HIGH,
+    decides=True,
+    find=find,
+    remediation=(
+        "Count on the server what the action really did (rows, bytes, tokens the model "
+        "returned) and report that "
+        "number; drop the field from the request."
+    ),
+)

@@ -1,0 +1,32 @@
+"""Whether a lost attempt is tried again: the same provider is also reached by a frequent schedule."""
+
+from __future__ import annotations
+
+from tallystick.audit.case import SLOW, Case
+from tallystick.audit.trails import Trail
+
+
+def drained(case: Case, trail: Trail) -> bool:
+    """Whether another trail to the same provider runs often by the clock and keeps its own errors."""
+    if trail.entry is not None and trail.entry.kind == "schedule":
+        return _drains(case, trail)
+    for other in case.live:
+        entry = other.entry
+        if entry is None or entry.kind != "schedule" or entry.seconds is None or entry.seconds >= SLOW:
+            continue
+        if other is not trail and other.site.sink.provider == trail.site.sink.provider:
+            return True
+    return False
+
+
+def _drains(case: Case, trail: Trail) -> bool:
+    """Whether this frequent schedule only sends again what requests left behind."""
+    entry = trail.entry
+    if entry is None or entry.seconds is None or entry.seconds >= SLOW:
+        return False
+    return any(
+        one.entry is not None
+        and one.entry.kind in ("http", "action", "worker")
+        and one.site.sink.provider == trail.site.sink.provider
+        for one in case.live
+    )

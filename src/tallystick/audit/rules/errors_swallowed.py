@@ -1,0 +1,46 @@
+"""A failed report is logged and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tallystick.audit.case import Case
+from tallystick.audit.model import Confidence, Finding, Place, Severity
+from tallystick.audit.rules.base import Rule
+from tallystick.audit.rules.durable import drained
+
+
+def find(case: Case) -> Iterator[Finding]:
+    """Trails on which a catch ends the error, with no row left to send again."""
+    for trail in case.live:
+        if trail.error != "swallowed" or drained(case, trail):
+            continue
+        where = Place(*trail.handler)
+        yield RULE.finding(
+            "when the provider refuses or is down, the error stops here: the customer got the work, and the usage is "
+            "never billed",
+            where,
+            Confidence.HIGH if trail.handler[0] == trail.site.key[0] else Confidence.MEDIUM,
+            case.name(trail),
+            case.hops(trail),
+        )
+
+
+RULE = Rule(
+    code="errors_swallowed",
+    title="A failed report is only logged",
+    why=(
+        "A catch that logs makes the request, or the queue job, look successful, so nothing "
+        "tries again. Every outage of "
+        "the provider becomes free usage."
+    ),
+    wrong="try { await report(event) } catch (error) { console.error(error) }",
+    right="try { await report(event) } catch (error) { await outbox.insert(event); } // drained every minute",
+    severity=Severity.HIGH,
+    decides=True,
+    find=find,
+    remediation=(
+        "Let the error reach the caller or the queue, or keep an unsent row that a frequent "
+        "worker sends again."
+    ),
+)

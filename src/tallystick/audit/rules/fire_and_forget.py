@@ -1,0 +1,57 @@
+"""The report is started and left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tallystick.audit.case import Case
+from tallystick.audit.model import Confidence, Finding, Place, Severity
+from tallystick.audit.rules.base import Rule
+from tallystick.audit.rules.durable import drained
+
+
+def find(case: Case) -> Iterator[Finding]:
+    """Un-awaited calls, callbacks after the response, background tasks, platform timers."""
+    for trail in case.live:
+        if drained(case, trail):
+            continue
+        if trail.floating[1]:
+            place, how = Place(*trail.floating), "without waiting for it"
+        elif trail.deferred[1]:
+            place, how = (
+                Place(trail.deferred[0], trail.deferred[1]),
+                f"in a task put off ({trail.deferred[2]})",
+            )
+        elif trail.remote:
+            place, how = case.at(trail), "through a platform timer that runs at most once"
+        else:
+            continue
+        yield RULE.finding(
+            f"{trail.entry.route if trail.entry else 'the code'} reports usage {how}; when the process stops or the "
+            "call fails, the usage is lost and nobody notices",
+            place,
+            Confidence.HIGH if trail.floating[1] else Confidence.MEDIUM,
+            case.name(trail),
+            case.hops(trail),
+        )
+
+
+RULE = Rule(
+    code="fire_and_forget",
+    title="The report is not waited for",
+    why=(
+        "A promise that nobody awaits, a callback after the response or a background task "
+        "dies with the process, and its "
+        "error goes nowhere. A deploy or a time limit is enough to lose usage."
+    ),
+    wrong="stripe.billing.meterEvents.create(event); // no await\nreturn Response.json(result);",
+    right="await stripe.billing.meterEvents.create(event);\nreturn Response.json(result);",
+    severity=Severity.HIGH,
+    decides=True,
+    find=find,
+    remediation=(
+        "Await the report before answering, or write a durable row in the request and drain "
+        "it with a worker that "
+        "retries."
+    ),
+)

@@ -1,0 +1,50 @@
+"""The call no longer exists in the pinned version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tallystick.audit.case import Case
+from tallystick.audit.model import Finding, Severity
+from tallystick.audit.rules.base import Rule
+
+GONE = {"npm": 18, "composer": 17, "pip": 12}
+LANGUAGES = {"php": "composer", "python": "pip"}
+
+
+def find(case: Case) -> Iterator[Finding]:
+    """Usage-record calls under an SDK that dropped them."""
+    seen = set()
+    for trail in case.trails:
+        kit = LANGUAGES.get(case.program.modules[trail.site.key[0]].language, "npm")
+        version = case.versions.get(kit)
+        place = case.at(trail)
+        if trail.site.sink.legacy and version is not None and version[0] >= GONE[kit] and place not in seen:
+            seen.add(place)
+            yield RULE.finding(
+                f"usage records are gone from the Stripe kit pinned here (version {version[0]}); this "
+                f"call fails at run "
+                "time and nothing is billed",
+                place,
+                function=case.name(trail),
+            )
+
+
+RULE = Rule(
+    code="legacy_api_removed",
+    title="The reporting call no longer exists",
+    why=(
+        "Stripe removed usage records from API 2025-03-31 on (stripe-node 18, stripe-php 17, "
+        "stripe-python 12). The call "
+        "raises, and usage stops being billed."
+    ),
+    wrong="await stripe.subscriptionItems.createUsageRecord(item, { quantity });",
+    right=(
+        "await stripe.billing.meterEvents.create({ event_name, identifier, payload: { "
+        "stripe_customer_id, value } });"
+    ),
+    severity=Severity.HIGH,
+    decides=True,
+    find=find,
+    remediation="Move to billing meters: create a meter, point the price at it, and send meter events.",
+)

@@ -1,0 +1,63 @@
+"""A metered price, and nothing live that reports to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tallystick.audit.case import Case
+from tallystick.audit.model import Confidence, Finding, Severity
+from tallystick.audit.rules.base import Rule
+
+
+def find(case: Case) -> Iterator[Finding]:
+    """Dead reporters; metered prices without any reporter; advertised unit prices that only a counter knows."""
+    if case.live:
+        return
+    dead = [one for one in case.trails if one.entry is None and not one.client]
+    unsure = [one for one in dead if _mentioned(case, one.top)]
+    for trail in dead if not unsure else []:
+        yield RULE.finding(
+            f"{case.name(trail) or trail.site.call.callee} would report usage, but nothing in the "
+            f"application calls it",
+            case.at(trail),
+            Confidence.HIGH,
+            case.name(trail),
+            case.hops(trail),
+        )
+    if not case.trails and case.metered:
+        hop = case.metered[0]
+        yield RULE.finding(
+            f"{hop.note} is set up here, and no code reports usage to it", hop.place, Confidence.MEDIUM
+        )
+    elif not case.trails and case.priced and case.counted and case.payment:
+        hop = case.priced[0]
+        yield RULE.finding(
+            "a price per unit is promised here and usage is only counted; nothing reports it to be billed",
+            hop.place,
+            Confidence.MEDIUM,
+        )
+
+
+def _mentioned(case: Case, key: tuple[str, int]) -> bool:
+    function = case.program.function(key)
+    names = [name for name in (function.name, function.owner) if len(name) > 2]
+    if function.name in ("default", "") or not names:
+        return True
+    return case.corpus.mentioned(names[0], key[0])
+
+
+RULE = Rule(
+    code="never_reported",
+    title="Nothing live reports the usage",
+    why=(
+        "A helper without callers, a commented-out call or a counter that no one sends leaves "
+        "the metered price at zero on "
+        "every invoice."
+    ),
+    wrong="export async function reportUsage() { await stripe.billing.meterEvents.create(event); } // no caller",
+    right="const result = await translate(text);\nawait reportUsage(org.customerId, result.characters);",
+    severity=Severity.HIGH,
+    decides=True,
+    find=find,
+    remediation="Call the reporter from the action that is sold, on the server, after the work succeeded.",
+)

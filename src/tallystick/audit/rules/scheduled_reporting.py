@@ -1,0 +1,85 @@
+"""Usage goes out by the clock, too late for the invoice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tallystick.audit.case import SLOW, Case
+from tallystick.audit.model import Confidence, Finding, Place, Severity
+from tallystick.audit.rules.base import Rule
+from tallystick.audit.trails import Trail
+
+
+def prompt(case: Case) -> set[int]:
+    """Reporting calls that a request, a queue or a frequent schedule also reaches."""
+    return {
+        id(one.site.call)
+        for one in case.live
+        if one.entry is not None
+        and (
+            one.entry.kind in ("http", "action", "worker")
+            or (one.entry.kind == "schedule" and one.entry.seconds is not None and one.entry.seconds < SLOW)
+        )
+    }
+
+
+def find(case: Case) -> Iterator[Finding]:
+    """Reporting calls that only a slow schedule starts."""
+    soon = prompt(case)
+    for trail in case.live:
+        entry = trail.entry
+        if entry is None or entry.kind != "schedule" or id(trail.site.call) in soon:
+            continue
+        if entry.seconds is None:
+            yield _unknown(case, trail)
+        elif entry.seconds >= SLOW:
+            place = Place(*entry.where) if entry.where[1] else case.place(entry.key, entry.line)
+            yield RULE.finding(
+                f"usage is reported every {_spoken(entry.seconds)} ({entry.note or entry.route}); what is used "
+                "after the last run of a billing period misses its invoice",
+                place,
+                Confidence.HIGH,
+                case.name(trail),
+                case.hops(trail),
+            )
+
+
+def _unknown(case: Case, trail: Trail) -> Finding:
+    entry = trail.entry
+    assert entry is not None
+    return RULE.finding(
+        f"usage is reported only by {entry.route}, and nothing in this tree says how often that runs",
+        case.place(entry.key, entry.line),
+        Confidence.MEDIUM,
+        case.name(trail),
+        case.hops(trail),
+    )
+
+
+def _spoken(seconds: int) -> str:
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            number = seconds // size
+            return unit if number == 1 else f"{number} {unit}s"
+    return f"{seconds} seconds"
+
+
+RULE = Rule(
+    code="scheduled_reporting",
+    title="Usage is reported by a slow schedule",
+    why=(
+        "The provider closes the invoice when the period ends. Usage still waiting for "
+        "tonight's job is billed late or "
+        "never. Report in the request, or drain a stored queue at least hourly."
+    ),
+    wrong='{ "crons": [{ "path": "/api/cron/report-usage", "schedule": "0 2 * * *" }] }',
+    right="await reportUsage(org, n); // in the request, with the stored row drained every few minutes on failure",
+    severity=Severity.HIGH,
+    decides=True,
+    find=find,
+    remediation=(
+        "Report in the request that does the work, keep the unsent row, and drain unsent rows "
+        "at least hourly with "
+        "the event's own timestamp and a stable identifier."
+    ),
+)

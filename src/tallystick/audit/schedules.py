@@ -1,0 +1,252 @@
+"""How often something runs, wherever that is written."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from dataclasses import dataclass
+
+from tallystick.audit.ir import Call, Expr
+from tallystick.audit.lexical import Corpus
+
+HOUR, DAY = 3600, 86400
+CRON = re.compile(r"^\s*(?:[\d*,/\-]+\s+){4,5}[\d*,/\-A-Za-z?#L]+\s*$")
+WORDS = {
+    "hourly": HOUR,
+    "daily": DAY,
+    "weekly": 7 * DAY,
+    "monthly": 30 * DAY,
+    "yearly": 365 * DAY,
+    "midnight": DAY,
+}
+UNITS = {"second": 1, "minute": 60, "hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
+NATURAL = re.compile(
+    r"(?:rate\(|every\s+)(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr)s?", re.IGNORECASE
+)
+SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
+URL = re.compile(r"https?://[^\s\"'`]*?(/[\w\-/\[\]]+)|/functions/v1/([\w-]+)|(/api/[\w\-/]+)")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Something that runs by the clock."""
+
+    path: str
+    line: int
+    seconds: int
+    text: str
+    target: str  # a route path, a function name, a file
+
+
+def seconds_of(text: str) -> int | None:
+    """The longest gap a cron expression or a phrase leaves, roughly."""
+    text = text.strip().strip("\"'`")
+    if text.lstrip("@").lower() in WORDS:
+        return WORDS[text.lstrip("@").lower()]
+    if text.startswith("cron("):
+        text = " ".join(text[5:].rstrip(")").split()[:5])
+    if CRON.match(text):
+        return _cron(text.split()[-5:])
+    hit = NATURAL.search(text)
+    if hit:
+        unit = {"sec": "second", "min": "minute", "hr": "hour"}.get(hit[2].lower(), hit[2].lower())
+        return int(hit[1] or 1) * UNITS[unit]
+    return None
+
+
+def _cron(fields: list[str]) -> int:
+    minute, hour, day, month, weekday = fields
+    if month != "*":
+        return 365 * DAY
+    if day not in ("*", "?"):
+        return 30 * DAY if not day.startswith("*/") else int(day[2:] or 1) * DAY
+    if weekday not in ("*", "?") and not re.match(r"^[\d\w]-[\d\w]$", weekday):
+        return 7 * DAY if "," not in weekday else 4 * DAY
+    if hour != "*":
+        return _step(hour, 24) * HOUR
+    return _step(minute, 60) * 60
+
+
+def _step(field: str, whole: int) -> int:
+    if field == "*":
+        return 1
+    if field.startswith("*/") and field[2:].isdigit():
+        return int(field[2:])
+    if "/" in field and field.rpartition("/")[2].isdigit():
+        return int(field.rpartition("/")[2])
+    if "-" in field:
+        return 1
+    return max(1, whole // len(field.split(",")))
+
+
+def number_of(value: Expr) -> int | None:
+    """The product a constant expression spells, as in `60 * 60 * 1000`."""
+    if value.kind == "const":
+        text = value.text.replace("_", "")
+        return int(float(text)) if re.match(r"^\d+(?:\.\d+)?$", text) else None
+    if value.kind == "mix" and value.parts:
+        product = 1
+        for part in value.parts:
+            factor = number_of(part)
+            if factor is None:
+                return None
+            product *= factor
+        return product
+    return None
+
+
+def of_call(call: Call) -> int | None:
+    """How often a scheduling call runs what it is given."""
+    values = list(call.args)
+    if call.callee.endswith("setInterval") and len(values) > 1:
+        number = number_of(values[1])
+        return max(1, number // 1000) if number else None
+    method = call.callee.rpartition(".")[2]
+    if method in WORDS and method != "midnight":
+        return WORDS[method]
+    found = [one for value in values for one in _constants(value)]
+    for key, text, value in found:
+        unit = key.rstrip("s")
+        if unit in UNITS and text.isdigit() and text != "0":
+            return int(text) * UNITS[unit]
+        if key in ("every", "interval", "schedule", "limit"):
+            number = number_of(value)
+            if number:
+                return number if call.callee.endswith("beat") else max(1, number // 1000)
+        if (CRON.match(text) or text.startswith(("every ", "@", "rate("))) and seconds_of(text):
+            return seconds_of(text)
+    keys = {key for key, _, _ in found}
+    if "hour" in keys or {"hourUTC", "minuteUTC"} <= keys:
+        return DAY
+    return HOUR if "minute" in keys else None
+
+
+def _constants(value: Expr, key: str = "") -> list[tuple[str, str, Expr]]:
+    if value.kind in ("const", "mix") and (value.kind == "const" or number_of(value) is not None):
+        return [(key, value.text, value)]
+    found = []
+    for index, part in enumerate(value.parts):
+        found += _constants(part, value.keys[index] if index < len(value.keys) else key)
+    return found
+
+
+def written(corpus: Corpus) -> list[Schedule]:
+    """All schedules written outside program code."""
+    found: list[Schedule] = []
+    for path, data in corpus.support.items():
+        name = posixpath.basename(path)
+        if name == "vercel.json":
+            found += _vercel(path, data)
+        elif name.endswith((".yml", ".yaml")):
+            found += _yaml(path, data)
+        elif name.endswith(".sql"):
+            found += _sql(path, data)
+        elif name.startswith(("netlify", "wrangler")):
+            found += _toml(path, data)
+        elif "cron" in name or name.endswith(".timer"):
+            found += _crontab(path, data)
+    for path, data in corpus.sources.items():
+        if b"schedule" in data and path.endswith((".py", ".php", ".ts", ".js", ".mts")):
+            found += _beat(path, data)
+    return found
+
+
+def _line(data: bytes, needle: bytes, start: int = 0) -> int:
+    return data.count(b"\n", 0, max(0, data.find(needle, start))) + 1
+
+
+def _vercel(path: str, data: bytes) -> list[Schedule]:
+    try:
+        crons = json.loads(data).get("crons", [])
+    except (ValueError, AttributeError, RecursionError):
+        return []
+    found = []
+    for one in crons if isinstance(crons, list) else []:
+        target, text = str(one.get("path", "")), str(one.get("schedule", ""))
+        seconds = seconds_of(text)
+        if target and seconds:
+            found.append(
+                Schedule(path, _line(data, f'"{target}"'.encode()), seconds, text, target.partition("?")[0])
+            )
+    return found
+
+
+def _yaml(path: str, data: bytes) -> list[Schedule]:
+    text = data.decode("utf-8", "replace")
+    found = []
+    for hit in re.finditer(
+        r"(?:schedule|cron|Schedule)[\"']?\s*:\s*[\"']?((?:rate|cron)\([^)]*\)|[^\n\"'#]+)", text
+    ):
+        seconds = seconds_of(hit[1])
+        if seconds is None:
+            continue
+        line = text.count("\n", 0, hit.start()) + 1
+        around = text[max(0, hit.start() - 1500) : hit.start()] if ".github" not in path else ""
+        handler = re.findall(
+            r"(?i)(?:handler|CodeUri|EntryPoints?)\s*:\s*\n?\s*-?\s*[\"']?([\w./-]+)", around
+        )
+        target = handler[-1] if handler else " ".join(m.group(0) for m in URL.finditer(text))
+        found.append(Schedule(path, line, seconds, hit[1].strip(), target))
+    return found
+
+
+def _sql(path: str, data: bytes) -> list[Schedule]:
+    found = []
+    for hit in SQL.finditer(data):
+        seconds = seconds_of(hit[2].decode("utf-8", "replace"))
+        if seconds:
+            line = data.count(b"\n", 0, hit.start()) + 1
+            found.append(Schedule(path, line, seconds, hit[2].decode(), hit[3].decode("utf-8", "replace")))
+    return found
+
+
+def _toml(path: str, data: bytes) -> list[Schedule]:
+    text = data.decode("utf-8", "replace")
+    found = []
+    for hit in re.finditer(r"(?:schedule|\"?crons\"?)\s*[=:]\s*\[?\s*\"([^\"]+)\"", text):
+        seconds = seconds_of(hit[1])
+        if seconds:
+            section = re.findall(r"\[functions\.\"?([\w-]+)", text[: hit.start()])
+            target = section[-1] if section else "scheduled"
+            found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, hit[1], target))
+    return found
+
+
+def _crontab(path: str, data: bytes) -> list[Schedule]:
+    found = []
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        hit = re.match(r"^\s*((?:[\d*,/\-]+\s+){5}|@\w+\s+)(.+)$", line)
+        seconds = seconds_of(hit[1]) if hit else None
+        if hit and seconds:
+            found.append(Schedule(path, number, seconds, hit[1].strip(), hit[2]))
+    return found
+
+
+def _beat(path: str, data: bytes) -> list[Schedule]:
+    """Celery beat tables, Laravel's scheduler, in-code `config = { schedule }`."""
+    text = data.decode("utf-8", "replace")
+    found = []
+    for hit in re.finditer(
+        r"[\"']task[\"']\s*:\s*[\"']([\w.]+)[\"'][^}]*?[\"']schedule[\"']\s*:\s*([^\n}]+)", text
+    ):
+        value = hit[2]
+        number = re.match(r"\s*([\d.*\s]+)", value)
+        if "crontab" in value:
+            seconds = DAY if "hour" in value and "*/" not in value else HOUR
+        elif number and number[1].strip(" *"):
+            seconds = 1
+            for factor in number[1].split("*"):
+                seconds *= int(float(factor.strip() or 1))
+        else:
+            unit = re.search(r"(minute|hour|day|second|week)s?\s*=\s*(\d+)", value)
+            seconds = int(unit[2]) * UNITS[unit[1]] if unit else DAY
+        found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, value.strip(), hit[1]))
+    for hit in re.finditer(r"(?:command|job|call)\(\s*(?:new\s+)?[\"']?([\w:\\.-]+)[^;]*?->(\w+)\(", text):
+        word = hit[2].lower()
+        seconds = next((WORDS[one] for one in WORDS if word.startswith(one)), 0) or (
+            60 if "minute" in word else HOUR if "hour" in word else 0
+        )
+        if seconds and path.endswith(".php"):
+            found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, hit[2], hit[1]))
+    return found

@@ -1,0 +1,150 @@
+"""The calls that report usage, found in the lowered program."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tallystick.audit.ir import Call, Expr
+from tallystick.audit.knowledge import Knowledge, Sink
+from tallystick.audit.labels import CLIENT, MEASURED, Labelling, Labels
+from tallystick.audit.program import Key, Program
+
+HARMLESS = frozenset([MEASURED])
+NO_QUANTITY = re.compile(
+    r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
+    r"|time|_at$|At$|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One reporting call."""
+
+    key: Key
+    call: Call
+    sink: Sink
+    quantity: Labels
+    customer: Labels
+    identified: bool
+    stamped: bool
+
+
+def sink_of(call: Call, knowledge: Knowledge, near: str) -> Sink | None:
+    """The sink model a call matches."""
+    for sink, callee, text, nearness in knowledge.sinks:
+        if not callee.search(call.callee):
+            continue
+        if text is not None and not text.search(" ".join(_texts(one) for one in call.args[:2])):
+            continue
+        if nearness is not None and not nearness.search(near):
+            continue
+        return sink
+    return None
+
+
+def _texts(value: Expr, depth: int = 0) -> str:
+    if depth > 4:
+        return ""
+    return " ".join([value.text, *(_texts(part, depth + 1) for part in value.parts)])
+
+
+def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> list[Site]:
+    """All reporting calls, in order."""
+    found = []
+    for path in sorted(program.modules):
+        module = program.modules[path]
+        for index, function in enumerate(module.functions):
+            for call in function.calls:
+                lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
+                sink = sink_of(call, program.knowledge, b"\n".join(lines).decode("utf-8", "replace"))
+                if sink is not None:
+                    found.append(_site((path, index), call, sink, labelling))
+    return found
+
+
+def _site(key: Key, call: Call, sink: Sink, labelling: Labelling) -> Site:
+    quantity = _picked(key, call, sink.quantity, labelling)
+    customer = _picked(key, call, sink.customer, labelling)
+    quantity = frozenset(one for one in quantity if one not in customer or one[0] != "param")
+    return Site(
+        key,
+        call,
+        sink,
+        quantity,
+        customer,
+        _has(call, sink.identifier),
+        _has(call, sink.timestamp),
+    )
+
+
+def _picked(key: Key, call: Call, places: tuple[str, ...], labelling: Labelling) -> Labels:
+    found: set[tuple[str, str]] = set()
+    for place in places:
+        for value in _at(call, place):
+            found |= labelling.of(key, value)
+    for one in call.args if places else ():
+        found |= _spread(key, one, places, labelling)
+    return frozenset(found)
+
+
+def _spread(key: Key, value: Expr, places: tuple[str, ...], labelling: Labelling) -> Labels:
+    """A payload given as a name: read the field below it."""
+    if value.kind != "name":
+        return frozenset()
+    found: set[tuple[str, str]] = set()
+    for place in places:
+        if not place.startswith(("#", "*")) and "*" not in place:
+            labels = labelling.of(key, value, place)
+            found |= {one for one in labels if one[0] in (CLIENT, "param", "session", "stored")}
+    return frozenset(found)
+
+
+def _at(call: Call, place: str) -> list[Expr]:
+    """The argument values at a place such as `payload.value`, `#0`, `*quantity`, `payload.*`."""
+    if place.startswith("#"):
+        index, _, rest = place[1:].partition(".")
+        if int(index) >= len(call.args):
+            return []
+        value = call.args[int(index)]
+        if rest:
+            return _below(value, rest.split("."))
+        return [value] if value.kind != "object" else []
+    if place.startswith("*"):
+        return [one for value in call.args for one in _anywhere(value, place[1:].split("."))]
+    return [one for value in call.args for one in _below(value, place.split("."))]
+
+
+def _below(value: Expr, steps: list[str]) -> list[Expr]:
+    if not steps:
+        return [value]
+    if value.kind in ("call", "mix") and value.parts and not value.keys:
+        return [one for part in value.parts for one in _below(part, steps)] if value.kind == "call" else []
+    found = []
+    for name, part in zip(value.keys, value.parts, strict=False):
+        if _fits(name, steps[0]):
+            found += _below(part, steps[1:])
+        elif name == "..." and part.kind == "name":
+            found.append(Expr("name", ".".join([part.text, *(s for s in steps if "*" not in s)])))
+    return found
+
+
+def _fits(name: str, step: str) -> bool:
+    if step == "*":
+        return not NO_QUANTITY.search(name)
+    if "*" in step:
+        return step.strip("*").lower() in name.lower()
+    return name == step
+
+
+def _anywhere(value: Expr, steps: list[str], depth: int = 0) -> list[Expr]:
+    if depth > 6:
+        return []
+    found = _below(value, steps) if value.kind == "object" else []
+    for part in value.parts:
+        found += _anywhere(part, steps, depth + 1)
+    return found
+
+
+def _has(call: Call, places: tuple[str, ...]) -> bool:
+    return any(_at(call, place) for place in places) or any(one.kind == "name" for one in call.args[:1])

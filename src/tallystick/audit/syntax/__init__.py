@@ -1,0 +1,1 @@
+"""From source text to the small intermediate form, by tree-sitter."""

@@ -1,0 +1,189 @@
+"""Functions under construction while a tree is walked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from tree_sitter import Node
+
+from tallystick.audit.ir import Binding, Call, Expr, Function, Handler
+from tallystick.audit.syntax import tables
+from tallystick.audit.syntax.expressions import child_of, expression, plain, text_of
+from tallystick.audit.syntax.patterns import flags_of
+
+KEPT_NAME = re.compile(r"^[\w$-]+$")
+
+
+@dataclass
+class Draft:
+    """One function as it grows."""
+
+    name: str
+    owner: str = ""
+    line: int = 1
+    end_line: int = 1
+    parent: int = -1
+    exported: bool = False
+    is_async: bool = False
+    via: int = -1
+    bindings: list[Binding] = field(default_factory=list)
+    decorators: list[Expr] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    assigns: list[tuple[str, Expr]] = field(default_factory=list)
+    returns: list[Expr] = field(default_factory=list)
+    flags: tuple[str, ...] = ()
+
+    def finished(self) -> Function:
+        """The value for the module."""
+        return Function(
+            self.name,
+            self.owner,
+            self.line,
+            self.end_line,
+            self.parent,
+            self.exported,
+            self.is_async,
+            tuple(self.bindings),
+            self.via,
+            tuple(self.decorators),
+            tuple(self.calls),
+            tuple(self.assigns),
+            tuple(self.returns),
+            self.flags,
+        )
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where in the tree the walk stands."""
+
+    function: int = 0
+    owner: str = ""
+    name: str = ""  # the name a function literal here would get
+    state: str = "inner"
+    handlers: tuple[Handler, ...] = ()
+    via: int = -1
+    exported: bool = False
+    spawned: bool = False
+    depth: int = 0
+    decorators: tuple[Expr, ...] = ()
+
+
+def started(node: Node, context: Context) -> Draft:
+    """A draft for a function node."""
+    name_node = node.child_by_field_name("name")
+    name = text_of(name_node) if name_node is not None else context.name
+    head = (node.text or b"")[:200]
+    return Draft(
+        assigns=_defaults(node),
+        name=name if KEPT_NAME.match(name or "") else "",
+        owner=context.owner,
+        line=node.start_point[0] + 1,
+        end_line=node.end_point[0] + 1,
+        parent=context.function,
+        exported=context.exported,
+        is_async=head.lstrip().startswith(b"async") or b" async " in head.partition(b"(")[0],
+        via=context.via,
+        bindings=_bindings(node),
+        decorators=list(context.decorators),
+        flags=flags_of(node.text or b""),
+    )
+
+
+def _bindings(node: Node) -> list[Binding]:
+    inside = node.child_by_field_name("parameters")
+    if inside is None:
+        single = node.child_by_field_name("parameter")
+        return [Binding(text_of(single), 0)] if single is not None else []
+    found: list[Binding] = []
+    index = 0
+    for child in inside.named_children:
+        if child.type in ("comment", "keyword_separator", "positional_separator"):
+            continue
+        target = (
+            child.child_by_field_name("pattern")
+            or child.child_by_field_name("name")
+            or child.child_by_field_name("left")
+            or child
+        )
+        if target.type in ("typed_parameter", "rest_pattern", "list_splat_pattern"):
+            target = child_of(target, 0) or target
+        if text_of(target) in ("self", "cls") and index == 0:
+            continue
+        found += [Binding(name, index, path) for name, path in names_below(target, "")]
+        index += 1
+    return found
+
+
+def _defaults(node: Node) -> list[tuple[str, Expr]]:
+    """Default values of Python parameters: they tell injected values from the caller's."""
+    inside = node.child_by_field_name("parameters")
+    found = []
+    for child in inside.named_children if inside is not None else []:
+        name, value = child.child_by_field_name("name"), child.child_by_field_name("value")
+        if (
+            child.type in ("default_parameter", "typed_default_parameter")
+            and name is not None
+            and value is not None
+        ):
+            found.append((text_of(name), expression(value)))
+        kind = child.child_by_field_name("type")
+        if kind is not None and b"Depends(" in (kind.text or b""):
+            target = name if name is not None else child_of(child, 0)
+            found.append((text_of(target), Expr("call", "Depends")))
+    return found
+
+
+def names_below(node: Node, path: str, depth: int = 0) -> list[tuple[str, str]]:
+    """The local names a pattern introduces, each with the path it reads."""
+    if depth > 6:
+        return []
+    if node.type in tables.NAMES:
+        return [(text_of(node).lstrip("$"), path)]
+    if node.type == "object_pattern":
+        found = []
+        for child in node.named_children:
+            found += _property(child, path, depth)
+        return found
+    if node.type in (
+        "array_pattern",
+        "pattern_list",
+        "tuple_pattern",
+        "expression_list",
+        "left_assignment_list",
+    ):
+        return [
+            one for child in node.named_children for one in names_below(child, _join(path, "[]"), depth + 1)
+        ]
+    if node.type in ("assignment_pattern", "object_assignment_pattern"):
+        left = node.child_by_field_name("left") or child_of(node, 0)
+        return names_below(left, path, depth + 1) if left is not None else []
+    return []
+
+
+def _property(child: Node, path: str, depth: int) -> list[tuple[str, str]]:
+    if child.type == "shorthand_property_identifier_pattern":
+        return [(text_of(child), _join(path, text_of(child)))]
+    if child.type == "object_assignment_pattern":
+        left = child.child_by_field_name("left") or child_of(child, 0)
+        return [(text_of(left), _join(path, text_of(left)))]
+    if child.type == "pair_pattern":
+        key, value = child.child_by_field_name("key"), child.child_by_field_name("value")
+        if key is not None and value is not None:
+            return names_below(value, _join(path, plain(key)), depth + 1)
+    if child.type == "rest_pattern" and child_of(child, 0) is not None:
+        return [(text_of(child_of(child, 0)), path)]
+    return []
+
+
+def _join(path: str, step: str) -> str:
+    return f"{path}.{step}" if path else step
+
+
+def assigned(left: Node, right: Node | None) -> list[tuple[str, Expr]]:
+    """What an assignment gives to which name."""
+    value = expression(right)
+    if left.type in tables.MEMBERS:
+        return [(text_of(left).lstrip("$"), value)]
+    return [(name, Expr("member", path, (value,)) if path else value) for name, path in names_below(left, "")]

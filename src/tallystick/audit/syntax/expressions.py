@@ -1,0 +1,168 @@
+"""Values and dotted names out of syntax nodes."""
+
+from __future__ import annotations
+
+from tree_sitter import Node
+
+from tallystick.audit.ir import NOTHING, Expr
+from tallystick.audit.syntax import tables
+
+DEEPEST = 40
+
+
+def text_of(node: Node | None) -> str:
+    """The source text of a node."""
+    return node.text.decode("utf-8", "replace") if node is not None and node.text is not None else ""
+
+
+def plain(node: Node) -> str:
+    """The text of a literal without its quotes."""
+    return text_of(node).strip("\"'`:").removeprefix('f"').removeprefix("f'")
+
+
+def child_of(node: Node, index: int = 0) -> Node | None:
+    """A named child, or nothing."""
+    return node.named_child(index) if 0 <= index < node.named_child_count else None
+
+
+def chain(node: Node | None, depth: int = 0) -> str:
+    """The dotted name of a callee or a value; `()` marks a call on the way."""
+    if node is None or depth > DEEPEST:
+        return "?"
+    kind = node.type
+    if kind in tables.NAMES:
+        return text_of(node).lstrip("$@")
+    if kind in tables.MEMBERS:
+        left, right = tables.MEMBERS[kind]
+        first = node.child_by_field_name(left) if left else child_of(node, 0)
+        last = node.child_by_field_name(right) if right else child_of(node, node.named_child_count - 1)
+        return f"{chain(first, depth + 1)}.{text_of(last).lstrip('$')}"
+    if kind in tables.CALLS:
+        return callee(node, depth + 1) + "()"
+    if kind in ("subscript_expression", "subscript", "element_reference"):
+        return _subscript(node, depth)
+    if kind in tables.WRAPS or kind in tables.AWAITS:
+        return chain(child_of(node, 0), depth + 1)
+    return "?"
+
+
+def _subscript(node: Node, depth: int) -> str:
+    index = child_of(node, 1)
+    below = plain(index) if index is not None and index.type in tables.STRINGS else "[]"
+    return f"{chain(child_of(node, 0), depth + 1)}.{below}"
+
+
+def callee(node: Node, depth: int = 0) -> str:
+    """The dotted name of what a call node calls."""
+    name = node.child_by_field_name("name") or node.child_by_field_name("method")
+    receiver = next(
+        (
+            found
+            for field in ("object", "scope", "receiver")
+            if (found := node.child_by_field_name(field)) is not None
+        ),
+        None,
+    )
+    if receiver is not None and name is not None:
+        return f"{chain(receiver, depth)}.{text_of(name)}"
+    if name is not None:
+        return text_of(name)
+    target = (
+        node.child_by_field_name("function")
+        or node.child_by_field_name("constructor")
+        or node.child_by_field_name("type")
+        or child_of(node, 0)
+    )
+    return chain(target, depth)
+
+
+def arguments(node: Node) -> list[Node]:
+    """The argument nodes of a call."""
+    inside = node.child_by_field_name("arguments")
+    if inside is None:
+        inside = next(
+            (child for child in node.named_children if child.type in ("arguments", "argument_list")), None
+        )
+    if inside is None:
+        return []
+    if inside.type == "template_string":
+        return [inside]
+    return [child for child in inside.named_children if child.type != "comment"]
+
+
+def arguments_of(node: Node, depth: int = 0) -> tuple[Expr, ...]:
+    """The argument values; keyword arguments are gathered into one object at the end."""
+    plain_ones, keys, values = [], [], []
+    for one in arguments(node):
+        if one.type in ("keyword_argument", "pair"):
+            key = one.child_by_field_name("name") or one.child_by_field_name("key")
+            keys.append(plain(key) if key is not None else "")
+            values.append(expression(one.child_by_field_name("value"), depth + 1))
+        else:
+            plain_ones.append(expression(one, depth + 1))
+    if keys:
+        plain_ones.append(Expr("object", "", tuple(values), tuple(keys)))
+    return tuple(plain_ones)
+
+
+def expression(node: Node | None, depth: int = 0) -> Expr:
+    """The value a node stands for."""
+    if node is None or depth > DEEPEST:
+        return NOTHING
+    kind = node.type
+    if kind in tables.NAMES:
+        return Expr("name", chain(node))
+    if kind in tables.STRINGS and not _interpolated(node):
+        return Expr("const", plain(node))
+    if kind in tables.CONSTANTS:
+        return Expr("const", text_of(node))
+    if kind in tables.CALLS:
+        return Expr("call", callee(node), arguments_of(node, depth + 1))
+    if kind in tables.MEMBERS or kind in ("subscript_expression", "subscript", "element_reference"):
+        return _member(node, depth)
+    if kind in tables.OBJECTS:
+        return _object(node, depth)
+    if kind in tables.FUNCTIONS:
+        return Expr("func", str(node.start_point[0] + 1))
+    if kind in tables.WRAPS or kind in tables.AWAITS:
+        return expression(child_of(node, 0), depth + 1)
+    if kind == "template_string":
+        text = text_of(node).strip("`")
+        return Expr("mix", text[:200], tuple(expression(c, depth + 1) for c in node.named_children))
+    return Expr("mix", "", tuple(expression(child, depth + 1) for child in node.named_children[:40]))
+
+
+def _interpolated(node: Node) -> bool:
+    return any(
+        "interpolation" in child.type or child.type == "variable_name" for child in node.named_children
+    )
+
+
+def _member(node: Node, depth: int) -> Expr:
+    name = chain(node)
+    if "()" not in name and "?" not in name:
+        return Expr("name", name)
+    inner = node.child_by_field_name("object") or child_of(node, 0)
+    return Expr("member", name.rpartition(".")[2], (expression(inner, depth + 1),))
+
+
+def _object(node: Node, depth: int) -> Expr:
+    keys: list[str] = []
+    values: list[Expr] = []
+    body = node.child_by_field_name("body") or node
+    for child in body.named_children:
+        if child.type in tables.PAIRS:
+            key = child.child_by_field_name("key") or child_of(child, 0)
+            value = child.child_by_field_name("value") or child_of(child, child.named_child_count - 1)
+            keys.append(text_of(key).strip("\"'`:[]"))
+            values.append(expression(value, depth + 1))
+        elif child.type in ("shorthand_property_identifier", "identifier"):
+            keys.append(text_of(child))
+            values.append(Expr("name", text_of(child)))
+        elif child.type in ("spread_element", "dictionary_splat", "variadic_unpacking"):
+            keys.append("...")
+            values.append(expression(child_of(child, 0), depth + 1))
+        elif child.type == "method_definition":
+            keys.append(text_of(child.child_by_field_name("name")))
+            values.append(Expr("func", str(child.start_point[0] + 1)))
+    return Expr("object", "", tuple(values), tuple(keys))

@@ -1,0 +1,88 @@
+"""Import and re-export statements of ECMAScript and Python."""
+
+from __future__ import annotations
+
+from tree_sitter import Node
+
+from tallystick.audit.ir import Expr, Import
+from tallystick.audit.syntax.expressions import child_of, plain, text_of
+
+
+class Imports:
+    """What a file takes from others and hands on."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.names: list[Import] = []
+        self.reexports: list[Import] = []
+
+    def statement(self, node: Node) -> None:
+        """One import or export statement."""
+        if node.type == "import_from_statement":
+            self._python_from(node)
+        elif node.type == "import_statement" and node.child_by_field_name("source") is None:
+            self._python(node)
+        elif node.type == "import_statement":
+            self._clause(node, plain(node.child_by_field_name("source") or node))
+        elif node.type == "export_statement":
+            self._export(node)
+
+    def _python(self, node: Node) -> None:
+        for child in node.named_children:
+            name = child.child_by_field_name("name") or child
+            alias = child.child_by_field_name("alias")
+            source = text_of(name)
+            self.names.append(Import(text_of(alias) if alias else source, source, "*"))
+
+    def _python_from(self, node: Node) -> None:
+        source = text_of(node.child_by_field_name("module_name"))
+        for child in node.children_by_field_name("name"):
+            name = child.child_by_field_name("name") or child
+            alias = child.child_by_field_name("alias")
+            self.names.append(Import(text_of(alias) if alias else text_of(name), source, text_of(name)))
+        if any(child.type == "wildcard_import" for child in node.named_children):
+            self.reexports.append(Import("*", source, "*"))
+
+    def _clause(self, node: Node, source: str) -> None:
+        clause = next((child for child in node.named_children if child.type == "import_clause"), None)
+        for child in clause.named_children if clause is not None else []:
+            if child.type == "identifier":
+                self.names.append(Import(text_of(child), source, "default"))
+            elif child.type == "namespace_import":
+                self.names.append(Import(text_of(child_of(child, 0)), source, "*"))
+            elif child.type == "named_imports":
+                for one in child.named_children:
+                    name = text_of(one.child_by_field_name("name"))
+                    alias = text_of(one.child_by_field_name("alias"))
+                    self.names.append(Import(alias or name, source, name))
+
+    def _export(self, node: Node) -> None:
+        source = node.child_by_field_name("source")
+        clause = next((child for child in node.named_children if child.type == "export_clause"), None)
+        where = plain(source) if source is not None else ""
+        if clause is None:
+            if source is not None:
+                self.reexports.append(Import("*", where, "*"))
+            return
+        for one in clause.named_children:
+            name = text_of(one.child_by_field_name("name"))
+            alias = text_of(one.child_by_field_name("alias"))
+            self.reexports.append(Import(alias or name, where, name))
+
+    def required(self, left: Node, right: Node) -> None:
+        """`const x = require("…")` and `const { a, b: c } = await import("…")`."""
+        text = text_of(right)[:300].removeprefix("await ").strip()
+        if not text.startswith(("require(", "import(")):
+            return
+        source = text.partition("(")[2].partition(")")[0].strip().strip("\"'`")
+        if left.type == "identifier":
+            self.names.append(Import(text_of(left), source, "*"))
+        for child in left.named_children if left.type == "object_pattern" else []:
+            key = child.child_by_field_name("key") or child
+            value = child.child_by_field_name("value") or child
+            self.names.append(Import(text_of(value), source, text_of(key)))
+
+    def dynamic(self, callee: str, values: tuple[Expr, ...]) -> None:
+        """A bare `import("…")` or `require("…")` used in place."""
+        if callee in ("import", "require") and values and values[0].kind == "const":
+            self.names.append(Import("", values[0].text, "*"))

@@ -1,0 +1,274 @@
+"""One walk over a tree-sitter tree that fills a module."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from tree_sitter import Node
+
+from tallystick.audit.ir import NOTHING, Call, Expr, Handler, Module
+from tallystick.audit.syntax import tables
+from tallystick.audit.syntax.drafts import Context, Draft, assigned, started
+from tallystick.audit.syntax.expressions import arguments, arguments_of, callee, child_of, expression, text_of
+from tallystick.audit.syntax.grammars import grammar_of, parser
+from tallystick.audit.syntax.imports import Imports
+from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
+
+DEEPEST = 220
+GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
+CHAINED = frozenset(["then", "catch", "finally"])
+ANONYMOUS = frozenset(["handler", "handle", "resolve", "execute", "run", "default"])
+SPAWNING = re.compile(
+    r"(?:^|\.)(?:waitUntil|after|unstable_after|create_task|ensure_future|run_coroutine_threadsafe|start_soon)$"
+)
+TAGGED = re.compile(rb"(\w)(<[\w\s\[\]{}:;,|?]{1,200}>)(`)")
+
+
+class Lowering:
+    """The walk over one file."""
+
+    def __init__(self, path: str, source: bytes) -> None:
+        """Nothing is read yet."""
+        self.path = path
+        self.grammar = grammar_of(path)
+        self.source = source
+        self.drafts = [Draft("", flags=flags_of(b""))]
+        self.imports = Imports()
+
+    def module(self) -> Module:
+        """The lowered file."""
+        source = TAGGED.sub(lambda hit: hit[1] + b" " * len(hit[2]) + hit[3], self.source)
+        tree = parser(self.grammar).parse(source)
+        self.drafts[0].end_line = tree.root_node.end_point[0] + 1
+        self.children(tree.root_node, Context())
+        directive = USE.search(source[:400])
+        head = directive.group(1).decode() if directive else ""
+        return Module(
+            self.path,
+            self.grammar,
+            tuple(draft.finished() for draft in self.drafts),
+            tuple(self.imports.names),
+            tuple(self.imports.reexports),
+            head if not self._inside_function(directive) else "",
+            tree.root_node.has_error,
+        )
+
+    def _inside_function(self, directive: re.Match[bytes] | None) -> bool:
+        return directive is not None and b"{" in re.sub(
+            rb"import[^;\n]*", b"", self.source[: directive.start()]
+        )
+
+    def children(self, node: Node, context: Context) -> None:
+        """Walk all named children in the same context."""
+        deeper = replace(context, depth=context.depth + 1, state="inner")
+        for child in node.named_children:
+            self.walk(child, deeper)
+
+    def walk(self, node: Node, context: Context) -> None:
+        """Dispatch on the role of the node."""
+        kind = node.type
+        if kind in tables.SKIPPED or context.depth > DEEPEST:
+            return
+        if kind in tables.CALLS:
+            self.call(node, context)
+        elif kind in tables.FUNCTIONS and not (kind == "lambda" and node.child_count == 0):
+            self.function(node, context)
+        elif kind in tables.ASSIGNS:
+            self.assignment(node, context)
+        elif kind in tables.TRIES:
+            self.attempt(node, context)
+        elif kind in tables.AWAITS:
+            self.children_as(node, context, "awaited" if context.state in ("floating", "inner") else "used")
+        elif kind in ("expression_statement", "statement"):
+            self.children_as(node, context, "floating")
+        elif kind in tables.WRAPS:
+            self.children_as(node, context, context.state)
+        else:
+            self.other(node, context)
+
+    def other(self, node: Node, context: Context) -> None:
+        """Everything that is not about calls and functions."""
+        kind = node.type
+        if kind in tables.CLASSES:
+            name = text_of(node.child_by_field_name("name")) or context.name
+            self.children(node, replace(context, owner=name, decorators=()))
+        elif kind == "decorated_definition":
+            self.decorated(node, context)
+        elif kind in ("return_statement", "return"):
+            inner = child_of(node, 0)
+            self.drafts[context.function].returns.append(expression(inner) if inner is not None else NOTHING)
+            self.children_as(node, context, "returned")
+        elif kind in ("import_statement", "import_from_statement", "export_statement"):
+            self.imports.statement(node)
+            self.exported(node, context)
+        elif kind in tables.PAIRS:
+            self.pair(node, context)
+        elif kind in ("go_statement", "unary_expression"):
+            void = kind == "go_statement" or text_of(node).startswith("void ")
+            self.children_as(node, context, "void" if void else context.state)
+        else:
+            self.children(node, context)
+
+    def children_as(self, node: Node, context: Context, state: str) -> None:
+        """Walk the children with a result use of their own."""
+        for child in node.named_children:
+            self.walk(child, replace(context, depth=context.depth + 1, state=state))
+
+    def exported(self, node: Node, context: Context) -> None:
+        """What an export statement declares."""
+        if node.type != "export_statement":
+            return
+        default = node.child_by_field_name("value") is not None or text_of(node).startswith("export default")
+        inner = replace(context, exported=True, name="default" if default else "")
+        for child in node.named_children:
+            if child.type != "decorator":
+                self.walk(child, replace(inner, depth=context.depth + 1, decorators=self.decorators(node)))
+
+    def decorators(self, node: Node) -> tuple[Expr, ...]:
+        """The decorators written among the children of a node."""
+        found = [
+            child
+            for child in node.named_children
+            if child.type in ("decorator", "annotation", "marker_annotation")
+        ]
+        return tuple(expression(child_of(one, 0)) for one in found)
+
+    def decorated(self, node: Node, context: Context) -> None:
+        """A Python definition with its decorators."""
+        for child in node.named_children:
+            if child.type == "decorator":
+                self.walk(child, replace(context, depth=context.depth + 1))
+            else:
+                self.walk(child, replace(context, decorators=self.decorators(node), depth=context.depth + 1))
+
+    def pair(self, node: Node, context: Context) -> None:
+        """A key with a value: a function literal takes the key as its name."""
+        key = node.child_by_field_name("key") or node.child_by_field_name("name") or child_of(node, 0)
+        name = text_of(key).strip("\"'`:")
+        if name in ANONYMOUS and context.via >= 0 and context.name:
+            name = context.name  # `export const report = action({ handler })` is known as `report`
+        for child in node.named_children:
+            if child != key:
+                self.walk(child, replace(context, depth=context.depth + 1, name=name, state="inner"))
+
+    def assignment(self, node: Node, context: Context) -> None:
+        """A name gets a value."""
+        left = node.child_by_field_name("name") or node.child_by_field_name("left") or child_of(node, 0)
+        right = node.child_by_field_name("value") or node.child_by_field_name("right")
+        if left is None:
+            return
+        pairs = assigned(left, right)
+        self.drafts[context.function].assigns += pairs
+        text = text_of(left)
+        exported = context.exported or text.startswith(("module.exports", "exports."))
+        name = "default" if text == "module.exports" else text.rpartition(".")[2].lstrip("$")
+        if right is not None:
+            self.imports.required(left, right)
+            inner = replace(context, name=name, exported=exported, state="assigned", depth=context.depth + 1)
+            if right.type in tables.OBJECTS and not context.owner:
+                inner = replace(inner, owner=name)
+            self.walk(right, inner)
+
+    def attempt(self, node: Node, context: Context) -> None:
+        """A try: what its body throws meets the catches."""
+        catches = [child for child in node.named_children if child.type in tables.CATCHES]
+        handlers = tuple(Handler(one.start_point[0] + 1, catch_kind(self._body(one))) for one in catches)
+        worst = tuple(sorted(handlers, key=lambda one: one.kind == "rethrow"))[:1]
+        body = node.child_by_field_name("body")
+        for child in node.named_children:
+            guarded = child == body or (body is None and child not in catches)
+            inner = (*context.handlers, *worst) if guarded else context.handlers
+            self.walk(child, replace(context, handlers=inner, depth=context.depth + 1, state="inner"))
+
+    def _body(self, clause: Node) -> bytes:
+        return (clause.text or b"").partition(b"{" if b"{" in (clause.text or b"") else b":")[2]
+
+    def call(self, node: Node, context: Context) -> None:
+        """Record a call and walk what it is made of."""
+        name = callee(node)
+        draft = self.drafts[context.function]
+        values = arguments_of(node)
+        start, end = node.start_point, node.end_point
+        record = Call(
+            name[:200], values, start[0] + 1, start[1] + 1, end[0] + 1, end[1] + 1,
+            context.state, context.handlers, context.spawned,
+        )  # fmt: skip
+        index = len(draft.calls)
+        draft.calls.append(record)
+        self.imports.dynamic(name, values)
+        self.receiver(node, name, context)
+        gathering = GATHERING.match(name)
+        state = context.state if gathering and context.state != "inner" else "inner"
+        inner = replace(context, state=state, via=index, depth=context.depth + 1)
+        if SPAWNING.search(name):
+            inner = replace(inner, spawned=True)
+        if name == "Promise.allSettled":
+            inner = replace(inner, handlers=(*context.handlers, Handler(start[0] + 1, "log")))
+        for one in arguments(node):
+            if gathering and one.type in ("array", "list"):
+                self.children_as(one, inner, state)
+            else:
+                self.walk(one, inner)
+        for block in node.named_children:
+            if block.type in ("block", "do_block", "class_body"):
+                self.walk(block, inner)
+
+    def receiver(self, node: Node, name: str, context: Context) -> None:
+        """Calls inside the callee: a promise chain hands on its fate."""
+        method = name.rpartition(".")[2]
+        target = node.child_by_field_name("function") or node.child_by_field_name("object")
+        target = target or node.child_by_field_name("receiver")
+        if target is None:
+            return
+        inner = replace(context, depth=context.depth + 1, state="inner", name="")
+        if method in CHAINED:
+            inner = replace(inner, state=context.state)
+            if method == "catch":
+                said = b"".join(one.text or b"" for one in arguments(node))
+                kind = catch_kind(said)
+                inner = replace(inner, handlers=(*context.handlers, Handler(node.end_point[0] + 1, kind)))
+        if target.type in tables.MEMBERS:
+            for child in target.named_children:
+                self.walk(child, inner)
+        else:
+            self.walk(target, inner)
+
+    def function(self, node: Node, context: Context) -> None:
+        """A function of its own; catches around a definition do not guard its body unless it runs there."""
+        given = self.decorators(node) + context.decorators
+        if node.prev_named_sibling is not None and node.prev_named_sibling.type == "decorator":
+            given += self._decorators_before(node)
+        draft = started(node, replace(context, decorators=given))
+        draft.exported = draft.exported or (not context.owner and self.grammar not in ("typescript", "tsx"))
+        self.drafts.append(draft)
+        index = len(self.drafts) - 1
+        inner = Context(function=index, owner=context.owner, depth=context.depth + 1)
+        body = node.child_by_field_name("body")
+        if body is None:
+            self.children(node, inner)
+            return
+        if body.type not in (
+            "statement_block",
+            "block",
+            "compound_statement",
+            "body_statement",
+            "constructor_body",
+        ):
+            draft.returns.append(expression(body))
+            self.walk(body, replace(inner, state="returned"))
+        else:
+            self.children(body, inner)
+
+    def _decorators_before(self, node: Node) -> tuple[Expr, ...]:
+        found = []
+        before = node.prev_named_sibling
+        while before is not None and before.type == "decorator":
+            found.append(expression(child_of(before, 0)))
+            before = before.prev_named_sibling
+        return tuple(found)
+
+
+def lower(path: str, source: bytes) -> Module:
+    """The module of one source file."""
+    return Lowering(path, source).module()

@@ -1,0 +1,70 @@
+"""What a stretch of source says by its words: catches, guards, directives."""
+
+from __future__ import annotations
+
+import re
+
+RETHROW = re.compile(
+    rb"\bthrow\b|\braise\b|\breject\(|\bnext\(\s*\w|\bpanic\(|\breturn err\b|\babort\(|Promise\.reject"
+)
+RESPOND = re.compile(
+    rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:|[,(]\s*[45]\d\d\s*\)|createError\("
+    rb"|(?:fail|error)\(\s*[45]\d\d|json\(\s*\{\s*error|\.send\(\s*\w*[eE]rr|internalServerError"
+)
+RECORD = re.compile(
+    rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|enqueue|dispatch|send_?message)\w*\("
+    rb"|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
+)
+LOGGING = re.compile(
+    rb"(?i)(?:console|log|logger|logging|sentry|\blog)\.[\w.]*\([^;\n]*\)?|captureException\([^;\n]*\)|print\([^;\n]*\)"
+)
+SIGNAL = re.compile(rb"\breturn\b")
+
+SECRET = re.compile(
+    rb"(?:(?:process\.env|env|os\.environ|settings|config|Deno\.env)[\w.\[\]()'\"!]*?"
+    rb"(?:SECRET|TOKEN|INTERNAL\w*KEY|SERVICE\w*KEY|API_KEY|CRON\w*)|timingSafeEqual|compare_digest"
+    rb"|\w*(?:[vV]erify|[cC]heck|[iI]s|[rR]equire)\w*(?:Cron|Internal|Service)\w*\()",
+)
+COMPARED = re.compile(
+    rb"(?i)authorization|x-[\w-]*(?:key|secret|token)|timingSafeEqual|compare_digest|bearer|headers?\b|internal|cron"
+)
+VERIFIED = re.compile(
+    rb"constructEvent(?:Async)?\(|construct_event\(|verify\w*(?:Signature|Webhook)\w*\(|verify_signature|webhooks?\.verify\("
+    rb"|validateEvent\(|verify_header|Webhook\.construct"
+)
+SESSION = re.compile(
+    rb"getServerSession|\bauth\(\)|currentUser\(|getUser\(|getSession\(|requireAuth|requireUser|withAuth|getAuth\("
+    rb"|verifyToken|verifyIdToken|getUserIdentity|getAuthUserId|current_user|login_required|validateRequest|jwt\.verify"
+)
+USE = re.compile(rb"^\s*[\"']use (server|client)[\"']", re.MULTILINE)
+EARLY = re.compile(
+    rb"if\s*\([^\n]*(?:existing|already|reported|processed)[^\n]*\)\s*(?:\{\s*)?(?:continue|return)",
+    re.IGNORECASE,
+)
+
+
+def catch_kind(text: bytes) -> str:
+    """What a catch clause does with the error."""
+    if RETHROW.search(text):
+        return "rethrow"
+    if RESPOND.search(text):
+        return "respond"
+    bare = LOGGING.sub(b"", text)
+    if RECORD.search(bare):
+        return "record"
+    return "signal" if SIGNAL.search(text) else "log"
+
+
+def flags_of(text: bytes) -> tuple[str, ...]:
+    """What a function's own words say about its guards."""
+    flags = []
+    if SECRET.search(text) and COMPARED.search(text):
+        flags.append("secret")
+    if VERIFIED.search(text):
+        flags.append("verified")
+    if SESSION.search(text):
+        flags.append("session")
+    found = USE.search(text[:200])
+    if found:
+        flags.append("use " + found.group(1).decode())
+    return tuple(flags)

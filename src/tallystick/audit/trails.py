@@ -1,0 +1,185 @@
+"""From a reporting call up to the requests and jobs that cause it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from tallystick.audit import schedules
+from tallystick.audit.entries import Entries, Entry
+from tallystick.audit.ir import Call, Handler
+from tallystick.audit.labels import Labelling, Labels
+from tallystick.audit.program import Key, Program
+from tallystick.audit.sites import Site
+
+SCHEDULER = re.compile(
+    r"(?i)^crons?\.|cron|schedule|setInterval|repeat|add_job|(?:^|\.)(?:every|Interval)$|^(?:hourly|daily)$"
+)
+LONGEST = 14
+MOST = 400
+
+
+@dataclass(frozen=True)
+class Trail:
+    """One way from an entry to a reporting call, and what happens to the call on it."""
+
+    site: Site
+    hops: tuple[tuple[Key, Call], ...]
+    quantity: Labels
+    customer: Labels
+    entry: Entry | None = None
+    top: Key = ("", 0)
+    error: str = "open"  # open, surfaced, recorded, signal, swallowed
+    handler: tuple[str, int] = ("", 0)
+    floating: tuple[str, int] = ("", 0)
+    deferred: tuple[str, int, str] = ("", 0, "")
+    remote: bool = False
+    flags: frozenset[str] = frozenset()
+    client: bool = False
+    seen: frozenset[Key] = field(default_factory=frozenset)
+
+
+class Climb:
+    """Walks callers upwards from one site."""
+
+    def __init__(self, program: Program, entries: Entries, labelling: Labelling) -> None:
+        """Take what the walk asks."""
+        self.program = program
+        self.entries = entries
+        self.labelling = labelling
+        self.defer = program.knowledge.setting("defer", "callee")
+        self.iterate = program.knowledge.setting("iterate", "callee")
+
+    def trails(self, site: Site) -> list[Trail]:
+        """All trails of a site, each function once per fate."""
+        start = Trail(site, (), site.quantity, site.customer)
+        stack = [self._through(start, site.key, site.call, True)]
+        visited: set[tuple[object, ...]] = set()
+        done: list[Trail] = []
+        while stack and len(visited) < MOST:
+            trail = stack.pop(0)
+            fate = (trail.top, trail.error, bool(trail.floating[1]), bool(trail.deferred[1]), trail.remote)
+            if fate in visited:
+                continue
+            visited.add(fate)
+            further = self._further(trail, done)
+            stack += [one for one in further if one.top not in trail.seen]
+        return done
+
+    def _through(self, trail: Trail, key: Key, call: Call, is_sink: bool, is_async: bool = True) -> Trail:
+        """The trail after passing through one call in `key`."""
+        function = self.program.function(key)
+        trail = replace(
+            trail,
+            top=key,
+            hops=(*trail.hops, (key, call)),
+            flags=trail.flags | set(function.flags),
+            client=trail.client or self.program.modules[key[0]].directive == "client",
+            seen=trail.seen | {trail.top},
+        )
+        trail = self._settled(trail, key, call)
+        script = self.program.modules[key[0]].language in ("typescript", "tsx", "go")
+        if (call.state == "void" or (call.state == "floating" and (script or not is_sink))) and is_async:
+            spared = trail.site.sink.durable and is_sink
+            if not spared and (script or is_async) and not trail.floating[1]:
+                trail = replace(trail, floating=(key[0], call.line))
+        if call.spawned and not trail.deferred[1]:
+            trail = replace(trail, deferred=(key[0], call.line, "in the background"))
+        return trail
+
+    def _settled(self, trail: Trail, key: Key, call: Call) -> Trail:
+        """What becomes of the error at this call."""
+        if trail.error == "signal":
+            if call.state in ("awaited", "floating", "void", "inner"):
+                return replace(trail, error="swallowed")
+            return replace(trail, error="surfaced" if call.state in ("used", "assigned") else "signal")
+        for handler in reversed(call.handlers):
+            if trail.error != "open":
+                break
+            trail = self._caught(trail, key, handler)
+        return trail
+
+    def _caught(self, trail: Trail, key: Key, handler: Handler) -> Trail:
+        kinds = {"respond": "surfaced", "record": "recorded", "signal": "signal", "log": "swallowed"}
+        fate = kinds.get(handler.kind)
+        if fate is None:
+            return trail
+        if fate == "signal" and self.entries.found.get(key, Entry(key, "", "", "", 0)).kind in (
+            "http",
+            "action",
+        ):
+            fate = "surfaced"
+        return replace(trail, error=fate, handler=(key[0], handler.line))
+
+    def _further(self, trail: Trail, done: list[Trail]) -> list[Trail]:
+        """The next steps up; finished trails go to `done`."""
+        key = trail.top
+        entry = self.entries.found.get(key)
+        if entry is not None:
+            done.append(self._ended(trail, entry))
+            return []
+        if key[1] == 0:
+            done.append(replace(trail, entry=Entry(key, "script", "script", key[0], 1)))
+            return []
+        if len(trail.hops) > LONGEST:
+            return []
+        up = self._outward(trail, key, done)
+        called = self._called(trail, key, done)
+        if not up and not called and not self._scheduled_already(done, trail):
+            done.append(trail)
+        return up + called
+
+    @staticmethod
+    def _scheduled_already(done: list[Trail], trail: Trail) -> bool:
+        return any(
+            one.entry is not None and one.entry.kind == "schedule" and one.top == trail.top for one in done
+        )
+
+    def _ended(self, trail: Trail, entry: Entry) -> Trail:
+        if trail.error == "signal":
+            served = entry.kind in ("http", "action")
+            trail = replace(trail, error="surfaced" if served else "swallowed")
+        return replace(trail, entry=entry)
+
+    def _outward(self, trail: Trail, key: Key, done: list[Trail]) -> list[Trail]:
+        """A literal lives in the function around it, below the call it is given to."""
+        function = self.program.function(key)
+        outer = (key[0], function.parent)
+        if function.via < 0:
+            return [replace(trail, top=outer, seen=trail.seen | {key})] if function.parent > 0 else []
+        call = self.program.function(outer).calls[function.via]
+        return self._handed(trail, outer, call, done, function.is_async)
+
+    def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
+        """A function given to a call: by the clock, put off, or run in place."""
+        if SCHEDULER.search(call.callee):
+            entry = Entry(outer, "schedule", "script", call.callee, call.line, schedules.of_call(call))
+            entry.where = (outer[0], call.line)
+            done.append(self._ended(trail, entry))
+            return []
+        if self.defer.search(call.callee) and not trail.deferred[1]:
+            trail = replace(trail, deferred=(outer[0], call.line, call.callee.rpartition(".")[2]))
+        loop = bool(self.iterate.search(call.callee)) and is_async
+        further = self._through(trail, outer, call, False, is_async and (loop or call.state != "floating"))
+        if loop and not further.floating[1]:
+            further = replace(further, floating=(outer[0], call.line))
+        return [further]
+
+    def _called(self, trail: Trail, key: Key, done: list[Trail]) -> list[Trail]:
+        found = []
+        function = self.program.function(key)
+        for edge in self.program.callers.get(key, ()):
+            if edge.kind == "pass":
+                found += self._handed(trail, edge.caller, edge.call, done, function.is_async)
+                continue
+            args = edge.call.args
+            moved = replace(
+                trail,
+                quantity=self.labelling.substitute(trail.quantity, key, edge.caller, args),
+                customer=self.labelling.substitute(trail.customer, key, edge.caller, args),
+                remote=trail.remote or edge.kind == "remote",
+            )
+            queued = re.search(r"\.(?:delay|apply_async|dispatch)$", edge.call.callee) is not None
+            asynchronous = function.is_async and not queued and edge.kind == "call"
+            found.append(self._through(moved, edge.caller, edge.call, False, asynchronous))
+        return found
