@@ -48,7 +48,7 @@ class Relay:
     """
 
     def __init__(
-        self, sender: Sender, *, batch: int = 4000, threads: int = 8, idle_seconds: float = 0.5
+        self, sender: Sender, *, batch: int = 10_000, threads: int = 8, idle_seconds: float = 0.5
     ) -> None:
         self._sender = sender
         self._ledger = sender.ledger
@@ -137,7 +137,7 @@ class Relay:
         return Progress(sequenced, entries, len(attempts) + retried, len(unlinked))
 
     def _retry(self, now: int) -> int:
-        due = self._ledger.read(flows.due_dispatches(now, self._batch // 4))
+        due = self._ledger.read(flows.due_dispatches(now, 1000))
         if not due:
             return 0
         attempts = self._ledger.commit.run(errand=lambda: flows.retake(due, self._sender.terms))

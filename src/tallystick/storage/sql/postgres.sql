@@ -51,8 +51,13 @@ from (
     from tallystick.entries e
     where e.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = :customer
       and e.meter = :meter and e.kind > 1
-      and ((e.recorded_at >= :since and e.recorded_at < :since_end)
-           or (e.recorded_at >= :until_start and e.recorded_at < :until))
+      and e.recorded_at >= :since and e.recorded_at < :since_end
+    union all
+    select e.recorded_at / 3600000000, e.attributes, 1, e.quantity / 1000000000, e.quantity % 1000000000
+    from tallystick.entries e
+    where e.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = :customer
+      and e.meter = :meter and e.kind > 1
+      and e.recorded_at >= :until_start and e.recorded_at < :until
 ) as parts
 group by hour, attributes
 

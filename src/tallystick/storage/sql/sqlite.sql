@@ -21,6 +21,7 @@ where tenant = :tenant and mode = :mode
 group by customer, meter
 
 -- name: usage
+-- (cross join: walk the short tail and look entries up, never the customer's whole history)
 select hour, attributes, sum(entries), sum(high), sum(low)
 from (
     select hour, attributes, entries, high, low
@@ -30,7 +31,7 @@ from (
     union all
     select e.recorded_at / 3600000000, e.attributes, 1, e.quantity / 1000000000, e.quantity % 1000000000
     from tallystick.unsequenced u
-    join tallystick.entries e on e.lane = u.lane and e.entry = u.entry
+    cross join tallystick.entries e on e.lane = u.lane and e.entry = u.entry
     where u.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = :customer
       and e.meter = :meter and e.kind > 1
       and e.recorded_at >= :first_hour * 3600000000 and e.recorded_at < :end_hour * 3600000000
@@ -39,8 +40,13 @@ from (
     from tallystick.entries e
     where e.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = :customer
       and e.meter = :meter and e.kind > 1
-      and ((e.recorded_at >= :since and e.recorded_at < :since_end)
-           or (e.recorded_at >= :until_start and e.recorded_at < :until))
+      and e.recorded_at >= :since and e.recorded_at < :since_end
+    union all
+    select e.recorded_at / 3600000000, e.attributes, 1, e.quantity / 1000000000, e.quantity % 1000000000
+    from tallystick.entries e
+    where e.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = :customer
+      and e.meter = :meter and e.kind > 1
+      and e.recorded_at >= :until_start and e.recorded_at < :until
 )
 group by hour, attributes
 

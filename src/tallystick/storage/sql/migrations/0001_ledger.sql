@@ -82,11 +82,11 @@ create table tallystick.totals (
     mode text not null,
     customer text not null,
     meter text not null,
-    attributes text not null,
     hour bigint not null,
+    attributes text not null,
     entries bigint not null,
     $total,
-    primary key (lane, tenant, mode, customer, meter, attributes, hour)
+    primary key (lane, tenant, mode, customer, meter, hour, attributes)
 ) $clustered;
 
 -- Holds that were open when they were sequenced; the sweep removes the resolved ones.
