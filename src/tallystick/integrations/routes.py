@@ -37,8 +37,8 @@ class Route(msgspec.Struct, frozen=True):
         exempt = f'exempt={{"{self.path}": "why"}}'
         if self.path.endswith("/*"):
             return exempt
-        name = self.name.rpartition(".")[2]
-        return f'add @tally.metered("…", customer=Depends(…)) right above `def {name}`, or {exempt}'
+        line = '@tally.records("…")' if self.methods == "WS" else '@tally.metered("…", customer=Depends(…))'
+        return f"add {line} right above `def {self.name.rpartition('.')[2]}`, or {exempt}"
 
 
 def routes(app: Any, tally: Tally, exempt: Exempt = ()) -> list[Route]:
