@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tallystick.audit import schedules, sites, verdict
+from tallystick.audit.cache import Cache
 from tallystick.audit.case import Case, scheduled
 from tallystick.audit.entries import Entries
 from tallystick.audit.ir import Module
@@ -46,18 +47,21 @@ def audit(
     knowledge = Knowledge(models)
     corpus = Corpus(root, knowledge, options.include_tests)
     corpus.load(files, progress)
-    run = Run(corpus, knowledge, progress)
-    return run.report(profile, options, len(files))
+    run = Run(corpus, knowledge, progress, Cache(options.cache_dir))
+    report = run.report(profile, options, len(files))
+    run.cache.save()
+    return report
 
 
 class Run:
     """One audit in progress."""
 
-    def __init__(self, corpus: Corpus, knowledge: Knowledge, progress: Progress) -> None:
+    def __init__(self, corpus: Corpus, knowledge: Knowledge, progress: Progress, cache: Cache) -> None:
         """Nothing lowered yet."""
         self.corpus = corpus
         self.knowledge = knowledge
         self.progress = progress
+        self.cache = cache
         self.modules: dict[str, Module] = {}
         self.resolver: Resolver | None = None
 
@@ -70,14 +74,19 @@ class Run:
             if number % 50 == 0:
                 self.progress("parsing", number, len(todo))
             try:
-                self.modules[path] = lower(path, self.corpus.sources[path])
+                key = self.cache.key(path, self.corpus.sources[path]) if self.cache.path else ""
+                module = self.cache.get(key) if key else None
+                if module is None:
+                    module = lower(path, self.corpus.sources[path])
+                    self.cache.put(key, module)
+                self.modules[path] = module
             except RecursionError:
                 self.corpus.unread.append((path, "nested too deeply to follow"))
 
     def program(self) -> Program:
         """The sinks' files, all that reaches them, and the work around them."""
-        words = "|".join(f"(?:{row.word})" for row, *_ in self.knowledge.sinks)
-        candidates = set(self.corpus.grep(re.compile(words.encode(), re.IGNORECASE)))
+        words = {word for row, *_ in self.knowledge.sinks for word in row.word.lower().split("|")}
+        candidates = set(self.corpus.holding([word.encode() for word in sorted(words)]))
         self.lower(candidates)
         holders = {path for path in candidates if self._holds(path)}
         self.resolver = Resolver(self.corpus)
@@ -85,7 +94,7 @@ class Run:
             return Program([], self.resolver, self.knowledge)
         graph = Graph(self.corpus, self.resolver)
         closure = graph.importers(holders) | self._unimported(holders)
-        near = graph.imported(closure, 2, 800)
+        near = graph.imported(closure, 2, 400)
         sold = {path for path in closure | near if COSTLY.search(self.corpus.sources[path])}
         costly = graph.importers(sold, 400) if sold else set()
         chosen = closure | near | costly
@@ -140,10 +149,20 @@ class Run:
         climb = Climb(program, entries, labelling)
         trails = [trail for site in found for trail in climb.trails(site)]
         signal = self.corpus.signals
+        bare = not trails  # without a reporting call, prices and counters have to speak
         case = Case(
-            self.corpus, program, entries, found, trails, signal("metered"), signal("priced"), signal("counted"),
-            signal("payment"), schedules.written(self.corpus), pinned(self.corpus),
-        )  # fmt: skip
+            self.corpus,
+            program,
+            entries,
+            found,
+            trails,
+            signal("metered"),
+            signal("priced") if bare else (),
+            signal("counted") if bare else (),
+            signal("payment", 3),
+            schedules.written(self.corpus) if trails else [],
+            pinned(self.corpus),
+        )
         scheduled(case)
         return case
 
