@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +28,6 @@ from tallystick.audit.run import Progress, Request, run, silent
 from tallystick.errors import ConfigError
 
 WIDEST = 110
-CACHE = ".tallystick-audit-cache"
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -68,7 +69,7 @@ def watched(request: Request, cache: bool, quiet: bool) -> Outcome:
     def engine(root: Path, files: Sequence[str], settings: Settings, progress: Progress) -> Report:
         from tallystick.audit.engine import audit
 
-        options = Options(cache_dir=str(root / CACHE) if cache else "")
+        options = Options(cache_dir=cache_folder(root) if cache else "")
         with model_files(settings.models) as models:
             return audit(
                 root, files, profile=settings.profile, models=models, options=options, progress=progress
@@ -76,6 +77,16 @@ def watched(request: Request, cache: bool, quiet: bool) -> Outcome:
 
     with _progress(quiet) as progress:
         return run(request, engine, progress)
+
+
+def cache_folder(root: Path) -> str:
+    """Where facts about this tree are kept: at the user's, never in the tree, which could bring false ones along."""
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no home, no cache
+        return ""
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:24]
+    return str(base / "tallystick" / "audit" / name)
 
 
 @contextmanager
