@@ -18,6 +18,7 @@ from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
 CHAINED = frozenset(["then", "catch", "finally"])
+BLOCKS = frozenset(["block", "do_block"])
 ANONYMOUS = frozenset(["handler", "handle", "resolve", "execute", "run", "default"])
 SPAWNING = re.compile(
     r"(?:^|\.)(?:waitUntil|after|unstable_after|create_task|ensure_future|run_coroutine_threadsafe|start_soon)$"
@@ -83,7 +84,7 @@ class Lowering:
             return
         if kind in tables.CALLS:
             self.call(node, context)
-        elif kind in tables.FUNCTIONS and not (kind == "lambda" and node.child_count == 0):
+        elif kind in tables.FUNCTIONS and not (kind in BLOCKS and self.grammar != "ruby"):
             self.function(node, context)
         elif kind in tables.ASSIGNS:
             self.assignment(node, context)
