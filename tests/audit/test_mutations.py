@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from trees import FASTAPI, NEXT, Tree, audited, codes
 
 from tallystick.audit.model import Profile, Verdict
-from trees import FASTAPI, NEXT, Tree, audited, codes
 
 ROUTE, BILL, METER = "src/app/api/generate/route.ts", "src/lib/billing.ts", "src/lib/meter.ts"
 MAIN, PY_BILL, PY_METER = "shop/main.py", "shop/billing.py", "shop/meter.py"

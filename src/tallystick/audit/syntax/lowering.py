@@ -135,7 +135,8 @@ class Lowering:
         inner = replace(context, exported=True, name="default" if default else "")
         for child in node.named_children:
             if child.type != "decorator":
-                self.walk(child, replace(inner, decorators=self.decorators(node)))
+                owner = "default" if default and child.type in tables.OBJECTS else inner.owner
+                self.walk(child, replace(inner, owner=owner, decorators=self.decorators(node)))
 
     def decorators(self, node: Node) -> tuple[Expr, ...]:
         """The decorators written among the children of a node."""
