@@ -14,7 +14,7 @@ from tallystick.audit.ir import Module
 from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.labels import Labelling
 from tallystick.audit.lexical import Corpus
-from tallystick.audit.model import Coverage, Endpoint, Finding, Options, Profile, Report
+from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Profile, Report
 from tallystick.audit.program import Program
 from tallystick.audit.resolve import Graph, Resolver
 from tallystick.audit.rules import RULES
@@ -23,7 +23,7 @@ from tallystick.audit.versions import pinned
 
 Progress = Callable[[str, int, int], None]
 COSTLY = re.compile(
-    rb"(?i)completions\.|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
+    rb"(?i)completions\.|responses\.|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
     rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate"
 )
 
@@ -173,7 +173,9 @@ class Run:
         found = [one for rule in RULES if rule.code not in options.disabled for one in rule.find(case)]
         findings = _distinct(found)
         endpoints = _endpoints(case, findings)
-        answer, detail, code = verdict.decide(findings, endpoints, case.metered, profile, bool(case.payment))
+        reports = tuple(Hop(case.at(trail), "a usage report") for trail in case.trails[:20])
+        signals = (*case.metered, *reports)
+        answer, detail, code = verdict.decide(findings, endpoints, signals, profile, bool(case.payment))
         return Report(
             verdict=answer,
             profile=profile,

@@ -107,7 +107,8 @@ class Corpus:
         """Whether a name occurs elsewhere than in one file's own text, import and export lines aside."""
         word = name.encode()
         used = re.compile(
-            rb"^(?!\s*(?:import|export \{|export \*|from|//|#|\*)\b).*\b" + re.escape(word) + rb"\b", re.M
+            rb"^(?!\s*(?:import\b|export \{|export \*|from\b|//|#|\*)).*\b" + re.escape(word) + rb"\b",
+            re.MULTILINE,
         )
         return any(
             path != outside and word in data and used.search(data) is not None

@@ -18,6 +18,7 @@ from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
 CHAINED = frozenset(["then", "catch", "finally"])
+BLOCKS = frozenset(["block", "do_block"])
 ANONYMOUS = frozenset(["handler", "handle", "resolve", "execute", "run", "default"])
 SPAWNING = re.compile(
     r"(?:^|\.)(?:waitUntil|after|unstable_after|create_task|ensure_future|run_coroutine_threadsafe|start_soon)$"
@@ -83,7 +84,7 @@ class Lowering:
             return
         if kind in tables.CALLS:
             self.call(node, context)
-        elif kind in tables.FUNCTIONS and not (kind == "lambda" and node.child_count == 0):
+        elif kind in tables.FUNCTIONS and not (kind in BLOCKS and self.grammar != "ruby"):
             self.function(node, context)
         elif kind in tables.ASSIGNS:
             self.assignment(node, context)
@@ -134,7 +135,8 @@ class Lowering:
         inner = replace(context, exported=True, name="default" if default else "")
         for child in node.named_children:
             if child.type != "decorator":
-                self.walk(child, replace(inner, decorators=self.decorators(node)))
+                owner = "default" if default and child.type in tables.OBJECTS else inner.owner
+                self.walk(child, replace(inner, owner=owner, decorators=self.decorators(node)))
 
     def decorators(self, node: Node) -> tuple[Expr, ...]:
         """The decorators written among the children of a node."""
