@@ -18,6 +18,7 @@ from rich.text import Text
 
 from tallystick.audit import baseline as baselines
 from tallystick.audit import catalogue, handbook
+from tallystick.audit.answers import Answers
 from tallystick.audit.config import FailOn, Settings
 from tallystick.audit.escape import clean
 from tallystick.audit.model import Options, Profile, Report
@@ -67,13 +68,19 @@ def watched(request: Request, cache: bool, quiet: bool) -> Outcome:
     """Run the audit with a progress line on a terminal."""
 
     def engine(root: Path, files: Sequence[str], settings: Settings, progress: Progress) -> Report:
-        from tallystick.audit.engine import audit
+        folder = cache_folder(root) if cache else ""
+        answers = Answers(folder, root, files, settings)
+        report = answers.get()
+        if report is None:
+            from tallystick.audit.engine import audit
 
-        options = Options(cache_dir=cache_folder(root) if cache else "")
-        with model_files(settings.models) as models:
-            return audit(
-                root, files, profile=settings.profile, models=models, options=options, progress=progress
-            )
+            options = Options(cache_dir=folder)
+            with model_files(settings.models) as models:
+                report = audit(
+                    root, files, profile=settings.profile, models=models, options=options, progress=progress
+                )
+            answers.put(report)
+        return report
 
     with _progress(quiet) as progress:
         return run(request, engine, progress)
