@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Each framework: the route is found, a server's number passes, a client's number fails."""
 
 from __future__ import annotations
