@@ -64,6 +64,7 @@ class Run:
         self.cache = cache
         self.modules: dict[str, Module] = {}
         self.resolver: Resolver | None = None
+        self.graph: Graph | None = None
 
     def lower(self, paths: set[str]) -> None:
         """Lower the files that are not lowered yet."""
@@ -92,12 +93,14 @@ class Run:
         self.resolver = Resolver(self.corpus)
         if not holders:
             return Program([], self.resolver, self.knowledge)
-        graph = Graph(self.corpus, self.resolver)
+        self.graph = graph = Graph(self.corpus, self.resolver)
         closure = graph.importers(holders) | self._unimported(holders)
-        near = graph.imported(closure, 2, 400)
-        sold = {path for path in closure | near if COSTLY.search(self.corpus.sources[path])}
-        costly = graph.importers(sold, 400) if sold else set()
-        chosen = closure | near | costly
+        near = graph.imported(holders, 2, 200) | graph.imported(closure, 1, 400)
+        return self.loaded(closure | near)
+
+    def loaded(self, chosen: set[str]) -> Program:
+        """The program of these files."""
+        assert self.resolver is not None
         self.lower(chosen)
         kept = [self.modules[path] for path in sorted(chosen) if path in self.modules]
         return Program(kept, self.resolver, self.knowledge)
@@ -131,7 +134,7 @@ class Run:
             found |= (
                 {one for one in self.corpus.sources if one.endswith(".go")} if ".go" in endings else set()
             )
-        for folder in ("convex/", "server/"):
+        for folder in ("convex/", "server/") if self._nitro() else ("convex/",):
             roots = {path[: path.index(folder)] + folder for path in seeds if folder in path}
             if folder == "server/":
                 roots = {
@@ -140,14 +143,33 @@ class Run:
             found |= {path for path in self.corpus.sources if roots and path.startswith(tuple(roots))}
         return found
 
-    def case(self) -> Case:
-        """All records the rules look at."""
-        program = self.program()
+    def _nitro(self) -> bool:
+        """Whether server folders are joined without imports."""
+        return any(
+            path.endswith("package.json") and (b'"nuxt"' in data or b"nitro" in data)
+            for path, data in self.corpus.support.items()
+        )
+
+    def _traced(self, program: Program) -> tuple[Entries, list[sites.Site], list[Trail]]:
         labelling = Labelling(program)
         entries = Entries(program)
         found = sites.find(program, labelling, self.corpus.sources)
         climb = Climb(program, entries, labelling)
-        trails = [trail for site in found for trail in climb.trails(site)]
+        return entries, found, [trail for site in found for trail in climb.trails(site)]
+
+    def case(self) -> Case:
+        """All records the rules look at."""
+        program = self.program()
+        entries, found, trails = self._traced(program)
+        served = any(
+            one.entry is not None and one.entry.kind in ("http", "action", "worker") for one in trails
+        )
+        if served and self.graph is not None:
+            sold = {path for path in program.modules if COSTLY.search(self.corpus.sources[path])}
+            wider = self.graph.importers(sold, 400) - program.modules.keys()
+            if wider:
+                program = self.loaded(wider | program.modules.keys())
+                entries, found, trails = self._traced(program)
         signal = self.corpus.signals
         bare = not trails  # without a reporting call, prices and counters have to speak
         case = Case(

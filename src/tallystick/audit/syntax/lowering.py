@@ -140,11 +140,9 @@ class Lowering:
 
     def decorators(self, node: Node) -> tuple[Expr, ...]:
         """The decorators written among the children of a node."""
-        found = [
-            child
-            for child in node.named_children
-            if child.type in ("decorator", "annotation", "marker_annotation")
-        ]
+        own = [*node.named_children]
+        own += [one for child in own if child.type == "modifiers" for one in child.named_children]
+        found = [child for child in own if child.type in ("decorator", "annotation", "marker_annotation")]
         return tuple(expression(child_of(one, 0)) for one in found)
 
     def decorated(self, node: Node, context: Context) -> None:
