@@ -4,7 +4,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean audit-docs audit-size audit-fuzz audit-sarif audit-fresh bench-audit
+.PHONY: help demo test check bench format lock clean audit-docs audit-devset audit-size audit-fuzz audit-sarif audit-fresh bench-audit
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -55,6 +55,9 @@ audit-docs: .venv/.ready  ## write the page of finding codes from the rules
 
 audit-size: .venv/.ready  ## how big tallystick[audit] is, installed alone
 	$(BIN)/python benchmarks/audit/size.py
+
+audit-devset: .venv/.ready  ## verdicts against labels: LABELS=file.jsonl CHECKOUTS=folder
+	$(BIN)/python benchmarks/audit/devset.py $(LABELS) $(CHECKOUTS)
 
 audit-fuzz: .venv/.ready  ## fuzz the auditor's readers for FUZZ_SECONDS (60)
 	$(BIN)/python benchmarks/audit/fuzz.py

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tallystick.audit import schedules, sites, verdict
+from tallystick.audit.cache import Cache
 from tallystick.audit.case import Case, scheduled
 from tallystick.audit.entries import Entries
 from tallystick.audit.ir import Module
 from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.labels import Labelling
 from tallystick.audit.lexical import Corpus
-from tallystick.audit.model import Coverage, Endpoint, Finding, Options, Profile, Report
+from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Profile, Report
 from tallystick.audit.program import Program
 from tallystick.audit.resolve import Graph, Resolver
 from tallystick.audit.rules import RULES
@@ -22,7 +23,7 @@ from tallystick.audit.versions import pinned
 
 Progress = Callable[[str, int, int], None]
 COSTLY = re.compile(
-    rb"(?i)completions\.|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
+    rb"(?i)completions\.|responses\.|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
     rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate"
 )
 
@@ -46,20 +47,24 @@ def audit(
     knowledge = Knowledge(models)
     corpus = Corpus(root, knowledge, options.include_tests)
     corpus.load(files, progress)
-    run = Run(corpus, knowledge, progress)
-    return run.report(profile, options, len(files))
+    run = Run(corpus, knowledge, progress, Cache(options.cache_dir))
+    report = run.report(profile, options, len(files))
+    run.cache.save()
+    return report
 
 
 class Run:
     """One audit in progress."""
 
-    def __init__(self, corpus: Corpus, knowledge: Knowledge, progress: Progress) -> None:
+    def __init__(self, corpus: Corpus, knowledge: Knowledge, progress: Progress, cache: Cache) -> None:
         """Nothing lowered yet."""
         self.corpus = corpus
         self.knowledge = knowledge
         self.progress = progress
+        self.cache = cache
         self.modules: dict[str, Module] = {}
         self.resolver: Resolver | None = None
+        self.graph: Graph | None = None
 
     def lower(self, paths: set[str]) -> None:
         """Lower the files that are not lowered yet."""
@@ -70,25 +75,32 @@ class Run:
             if number % 50 == 0:
                 self.progress("parsing", number, len(todo))
             try:
-                self.modules[path] = lower(path, self.corpus.sources[path])
+                key = self.cache.key(path, self.corpus.sources[path]) if self.cache.path else ""
+                module = self.cache.get(key) if key else None
+                if module is None:
+                    module = lower(path, self.corpus.sources[path])
+                    self.cache.put(key, module)
+                self.modules[path] = module
             except RecursionError:
                 self.corpus.unread.append((path, "nested too deeply to follow"))
 
     def program(self) -> Program:
         """The sinks' files, all that reaches them, and the work around them."""
-        words = "|".join(f"(?:{row.word})" for row, *_ in self.knowledge.sinks)
-        candidates = set(self.corpus.grep(re.compile(words.encode(), re.IGNORECASE)))
+        words = {word for row, *_ in self.knowledge.sinks for word in row.word.lower().split("|")}
+        candidates = set(self.corpus.holding([word.encode() for word in sorted(words)]))
         self.lower(candidates)
         holders = {path for path in candidates if self._holds(path)}
         self.resolver = Resolver(self.corpus)
         if not holders:
             return Program([], self.resolver, self.knowledge)
-        graph = Graph(self.corpus, self.resolver)
+        self.graph = graph = Graph(self.corpus, self.resolver)
         closure = graph.importers(holders) | self._unimported(holders)
-        near = graph.imported(closure, 2, 800)
-        sold = {path for path in closure | near if COSTLY.search(self.corpus.sources[path])}
-        costly = graph.importers(sold, 400) if sold else set()
-        chosen = closure | near | costly
+        near = graph.imported(holders, 2, 200) | graph.imported(closure, 1, 400)
+        return self.loaded(closure | near)
+
+    def loaded(self, chosen: set[str]) -> Program:
+        """The program of these files."""
+        assert self.resolver is not None
         self.lower(chosen)
         kept = [self.modules[path] for path in sorted(chosen) if path in self.modules]
         return Program(kept, self.resolver, self.knowledge)
@@ -122,7 +134,7 @@ class Run:
             found |= (
                 {one for one in self.corpus.sources if one.endswith(".go")} if ".go" in endings else set()
             )
-        for folder in ("convex/", "server/"):
+        for folder in ("convex/", "server/") if self._nitro() else ("convex/",):
             roots = {path[: path.index(folder)] + folder for path in seeds if folder in path}
             if folder == "server/":
                 roots = {
@@ -131,19 +143,48 @@ class Run:
             found |= {path for path in self.corpus.sources if roots and path.startswith(tuple(roots))}
         return found
 
-    def case(self) -> Case:
-        """All records the rules look at."""
-        program = self.program()
+    def _nitro(self) -> bool:
+        """Whether server folders are joined without imports."""
+        return any(
+            path.endswith("package.json") and (b'"nuxt"' in data or b"nitro" in data)
+            for path, data in self.corpus.support.items()
+        )
+
+    def _traced(self, program: Program) -> tuple[Entries, list[sites.Site], list[Trail]]:
         labelling = Labelling(program)
         entries = Entries(program)
         found = sites.find(program, labelling, self.corpus.sources)
         climb = Climb(program, entries, labelling)
-        trails = [trail for site in found for trail in climb.trails(site)]
+        return entries, found, [trail for site in found for trail in climb.trails(site)]
+
+    def case(self) -> Case:
+        """All records the rules look at."""
+        program = self.program()
+        entries, found, trails = self._traced(program)
+        served = any(
+            one.entry is not None and one.entry.kind in ("http", "action", "worker") for one in trails
+        )
+        if served and self.graph is not None:
+            sold = {path for path in program.modules if COSTLY.search(self.corpus.sources[path])}
+            wider = self.graph.importers(sold, 400) - program.modules.keys()
+            if wider:
+                program = self.loaded(wider | program.modules.keys())
+                entries, found, trails = self._traced(program)
         signal = self.corpus.signals
+        bare = not trails  # without a reporting call, prices and counters have to speak
         case = Case(
-            self.corpus, program, entries, found, trails, signal("metered"), signal("priced"), signal("counted"),
-            signal("payment"), schedules.written(self.corpus), pinned(self.corpus),
-        )  # fmt: skip
+            self.corpus,
+            program,
+            entries,
+            found,
+            trails,
+            signal("metered"),
+            signal("priced") if bare else (),
+            signal("counted") if bare else (),
+            signal("payment", 3),
+            schedules.written(self.corpus) if trails else [],
+            pinned(self.corpus),
+        )
         scheduled(case)
         return case
 
@@ -154,7 +195,9 @@ class Run:
         found = [one for rule in RULES if rule.code not in options.disabled for one in rule.find(case)]
         findings = _distinct(found)
         endpoints = _endpoints(case, findings)
-        answer, detail, code = verdict.decide(findings, endpoints, case.metered, profile, bool(case.payment))
+        reports = tuple(Hop(case.at(trail), "a usage report") for trail in case.trails[:20])
+        signals = (*case.metered, *reports)
+        answer, detail, code = verdict.decide(findings, endpoints, signals, profile, bool(case.payment))
         return Report(
             verdict=answer,
             profile=profile,

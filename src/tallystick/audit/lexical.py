@@ -70,7 +70,16 @@ class Corpus:
         """Source files whose bytes match."""
         return [path for path, data in self.sources.items() if pattern.search(data)]
 
-    def live_hits(self, pattern: re.Pattern[bytes]) -> list[tuple[str, int, bytes]]:
+    def holding(self, words: Sequence[bytes]) -> list[str]:
+        """Source files that hold one of the words, in whatever case."""
+        found = []
+        for path, data in self.sources.items():
+            lowered = data.lower()
+            if any(word in lowered for word in words):
+                found.append(path)
+        return found
+
+    def live_hits(self, pattern: re.Pattern[bytes], most: int = 50) -> list[tuple[str, int, bytes]]:
         """Matches outside comment lines, with path and line."""
         found = []
         for path, data in self.sources.items():
@@ -82,21 +91,24 @@ class Corpus:
                     continue
                 found.append((path, data.count(b"\n", 0, hit.start()) + 1, hit.group(0)))
                 break
+            if len(found) >= most:
+                break
         return found
 
-    def signals(self, name: str) -> tuple[Hop, ...]:
+    def signals(self, name: str, most: int = 50) -> tuple[Hop, ...]:
         """The signals of one kind, each with its first place in a file."""
         return tuple(
             Hop(Place(path, line), note)
             for note, pattern in self.knowledge.signals(name)
-            for path, line, _ in self.live_hits(pattern)
+            for path, line, _ in self.live_hits(pattern, most)
         )
 
     def mentioned(self, name: str, outside: str) -> bool:
         """Whether a name occurs elsewhere than in one file's own text, import and export lines aside."""
         word = name.encode()
         used = re.compile(
-            rb"^(?!\s*(?:import|export \{|export \*|from|//|#|\*)\b).*\b" + re.escape(word) + rb"\b", re.M
+            rb"^(?!\s*(?:import\b|export \{|export \*|from\b|//|#|\*)).*\b" + re.escape(word) + rb"\b",
+            re.MULTILINE,
         )
         return any(
             path != outside and word in data and used.search(data) is not None

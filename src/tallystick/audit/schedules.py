@@ -176,7 +176,7 @@ def _yaml(path: str, data: bytes) -> list[Schedule]:
     text = data.decode("utf-8", "replace")
     found = []
     for hit in re.finditer(
-        r"(?:schedule|cron|Schedule)[\"']?\s*:\s*[\"']?((?:rate|cron)\([^)]*\)|[^\n\"'#]+)", text
+        r"(?:schedule|cron|Schedule)[\"']?[ \t]*:[ \t]*[\"']?((?:rate|cron)\([^)]*\)|[^\n\"'#]+)", text
     ):
         seconds = seconds_of(hit[1])
         if seconds is None:

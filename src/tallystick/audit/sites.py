@@ -11,6 +11,9 @@ from tallystick.audit.labels import CLIENT, MEASURED, Labelling, Labels
 from tallystick.audit.program import Key, Program
 
 HARMLESS = frozenset([MEASURED])
+DATABASE = re.compile(
+    r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
+)  # a table named like a provider's resource is a table
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
     r"|time|_at$|At$|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
@@ -32,6 +35,8 @@ class Site:
 
 def sink_of(call: Call, knowledge: Knowledge, near: str) -> Sink | None:
     """The sink model a call matches."""
+    if DATABASE.search(call.callee):
+        return None
     for sink, callee, text, nearness in knowledge.sinks:
         if not callee.search(call.callee):
             continue

@@ -9,6 +9,7 @@ from tallystick.audit.case import Case
 from tallystick.audit.lexical import ASIDE
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.trails import Trail
 
 COUNTER = re.compile(
     rb"(?i)localStorage\.setItem\(\s*[\"'`][^\"'`]*(?:usage|credits?|quota|count)[^\"'`]*[\"'`]"
@@ -20,7 +21,7 @@ def find(case: Case) -> Iterator[Finding]:
     for trail in case.trails:
         entry = trail.entry
         told = entry is not None and entry.kind == "action" and case.client_parts(trail.quantity, entry)
-        relay = bool(told) and entry is not None and _bare(case, entry.key)
+        relay = bool(told) and entry is not None and _bare(case, trail, entry.key)
         if trail.client or relay:
             yield RULE.finding(
                 "usage is reported by code in the browser; a customer who blocks the call uses the product for free",
@@ -38,9 +39,16 @@ def find(case: Case) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
-def _bare(case: Case, key: tuple[str, int]) -> bool:
+def _bare(case: Case, trail: Trail, key: tuple[str, int]) -> bool:
     """Whether a server action does little more than report what its caller says."""
-    return len(case.program.function(key).calls) < 20
+    known = [calls for _, _, calls in case.program.knowledge.labels if calls is not None]
+    onward = {call.callee for _, call in trail.hops}
+    others = [
+        call
+        for call in case.program.function(key).calls
+        if call.state in ("awaited", "used") and call.callee not in onward
+    ]
+    return all(any(one.search(call.callee) for one in known) for call in others)
 
 
 RULE = Rule(

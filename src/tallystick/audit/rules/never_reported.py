@@ -25,12 +25,13 @@ def find(case: Case) -> Iterator[Finding]:
             case.hops(trail),
         )
     if not case.trails and case.metered:
-        hop = case.metered[0]
-        yield RULE.finding(
-            f"{hop.note} is set up here, and no code reports usage to it", hop.place, Confidence.MEDIUM
-        )
-    elif not case.trails and case.priced and case.counted and case.payment:
-        hop = case.priced[0]
+        setup = case.metered[0]
+        message = f"{setup.note} is set up here, and no code reports usage to it"
+        yield RULE.finding(message, setup.place, Confidence.MEDIUM)
+        return
+    counters = {hop.place.path for hop in case.counted}
+    hop = next((one for one in case.priced if one.place.path in counters), None)
+    if not case.trails and hop is not None and case.payment:
         yield RULE.finding(
             "a price per unit is promised here and usage is only counted; nothing reports it to be billed",
             hop.place,

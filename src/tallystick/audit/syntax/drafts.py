@@ -66,7 +66,6 @@ class Context:
     via: int = -1
     exported: bool = False
     spawned: bool = False
-    depth: int = 0
     decorators: tuple[Expr, ...] = ()
 
 

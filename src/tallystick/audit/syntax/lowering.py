@@ -18,6 +18,7 @@ from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
 CHAINED = frozenset(["then", "catch", "finally"])
+BLOCKS = frozenset(["block", "do_block"])
 ANONYMOUS = frozenset(["handler", "handle", "resolve", "execute", "run", "default"])
 SPAWNING = re.compile(
     r"(?:^|\.)(?:waitUntil|after|unstable_after|create_task|ensure_future|run_coroutine_threadsafe|start_soon)$"
@@ -35,6 +36,7 @@ class Lowering:
         self.source = source
         self.drafts = [Draft("", flags=flags_of(b""))]
         self.imports = Imports()
+        self.depth = 0
 
     def module(self) -> Module:
         """The lowered file."""
@@ -61,18 +63,28 @@ class Lowering:
 
     def children(self, node: Node, context: Context) -> None:
         """Walk all named children in the same context."""
-        deeper = replace(context, depth=context.depth + 1, state="inner")
+        inner = context if context.state == "inner" else replace(context, state="inner")
         for child in node.named_children:
-            self.walk(child, deeper)
+            self.walk(child, inner)
 
     def walk(self, node: Node, context: Context) -> None:
+        """Visit one node, no deeper than the stack bears."""
+        if node.named_child_count == 0 and node.type != "lambda":
+            return
+        if self.depth > DEEPEST:
+            return
+        self.depth += 1
+        self.visit(node, context)
+        self.depth -= 1
+
+    def visit(self, node: Node, context: Context) -> None:
         """Dispatch on the role of the node."""
         kind = node.type
-        if kind in tables.SKIPPED or context.depth > DEEPEST:
+        if kind in tables.SKIPPED:
             return
         if kind in tables.CALLS:
             self.call(node, context)
-        elif kind in tables.FUNCTIONS and not (kind == "lambda" and node.child_count == 0):
+        elif kind in tables.FUNCTIONS and not (kind in BLOCKS and self.grammar != "ruby"):
             self.function(node, context)
         elif kind in tables.ASSIGNS:
             self.assignment(node, context)
@@ -113,7 +125,7 @@ class Lowering:
     def children_as(self, node: Node, context: Context, state: str) -> None:
         """Walk the children with a result use of their own."""
         for child in node.named_children:
-            self.walk(child, replace(context, depth=context.depth + 1, state=state))
+            self.walk(child, replace(context, state=state))
 
     def exported(self, node: Node, context: Context) -> None:
         """What an export statement declares."""
@@ -123,24 +135,23 @@ class Lowering:
         inner = replace(context, exported=True, name="default" if default else "")
         for child in node.named_children:
             if child.type != "decorator":
-                self.walk(child, replace(inner, depth=context.depth + 1, decorators=self.decorators(node)))
+                owner = "default" if default and child.type in tables.OBJECTS else inner.owner
+                self.walk(child, replace(inner, owner=owner, decorators=self.decorators(node)))
 
     def decorators(self, node: Node) -> tuple[Expr, ...]:
         """The decorators written among the children of a node."""
-        found = [
-            child
-            for child in node.named_children
-            if child.type in ("decorator", "annotation", "marker_annotation")
-        ]
+        own = [*node.named_children]
+        own += [one for child in own if child.type == "modifiers" for one in child.named_children]
+        found = [child for child in own if child.type in ("decorator", "annotation", "marker_annotation")]
         return tuple(expression(child_of(one, 0)) for one in found)
 
     def decorated(self, node: Node, context: Context) -> None:
         """A Python definition with its decorators."""
         for child in node.named_children:
             if child.type == "decorator":
-                self.walk(child, replace(context, depth=context.depth + 1))
+                self.walk(child, replace(context))
             else:
-                self.walk(child, replace(context, decorators=self.decorators(node), depth=context.depth + 1))
+                self.walk(child, replace(context, decorators=self.decorators(node)))
 
     def pair(self, node: Node, context: Context) -> None:
         """A key with a value: a function literal takes the key as its name."""
@@ -150,7 +161,7 @@ class Lowering:
             name = context.name  # `export const report = action({ handler })` is known as `report`
         for child in node.named_children:
             if child != key:
-                self.walk(child, replace(context, depth=context.depth + 1, name=name, state="inner"))
+                self.walk(child, replace(context, name=name, state="inner"))
 
     def assignment(self, node: Node, context: Context) -> None:
         """A name gets a value."""
@@ -165,7 +176,7 @@ class Lowering:
         name = "default" if text == "module.exports" else text.rpartition(".")[2].lstrip("$")
         if right is not None:
             self.imports.required(left, right)
-            inner = replace(context, name=name, exported=exported, state="assigned", depth=context.depth + 1)
+            inner = replace(context, name=name, exported=exported, state="assigned")
             if right.type in tables.OBJECTS and not context.owner:
                 inner = replace(inner, owner=name)
             self.walk(right, inner)
@@ -179,7 +190,7 @@ class Lowering:
         for child in node.named_children:
             guarded = child == body or (body is None and child not in catches)
             inner = (*context.handlers, *worst) if guarded else context.handlers
-            self.walk(child, replace(context, handlers=inner, depth=context.depth + 1, state="inner"))
+            self.walk(child, replace(context, handlers=inner, state="inner"))
 
     def _body(self, clause: Node) -> bytes:
         return (clause.text or b"").partition(b"{" if b"{" in (clause.text or b"") else b":")[2]
@@ -200,7 +211,7 @@ class Lowering:
         self.receiver(node, name, context)
         gathering = GATHERING.match(name)
         state = context.state if gathering and context.state != "inner" else "inner"
-        inner = replace(context, state=state, via=index, depth=context.depth + 1)
+        inner = replace(context, state=state, via=index)
         if SPAWNING.search(name):
             inner = replace(inner, spawned=True)
         if name == "Promise.allSettled":
@@ -221,7 +232,7 @@ class Lowering:
         target = target or node.child_by_field_name("receiver")
         if target is None:
             return
-        inner = replace(context, depth=context.depth + 1, state="inner", name="")
+        inner = replace(context, state="inner", name="")
         if method in CHAINED:
             inner = replace(inner, state=context.state)
             if method == "catch":
@@ -243,7 +254,7 @@ class Lowering:
         draft.exported = draft.exported or (not context.owner and self.grammar not in ("typescript", "tsx"))
         self.drafts.append(draft)
         index = len(self.drafts) - 1
-        inner = Context(function=index, owner=context.owner, depth=context.depth + 1)
+        inner = Context(function=index, owner=context.owner)
         body = node.child_by_field_name("body")
         if body is None:
             self.children(node, inner)
