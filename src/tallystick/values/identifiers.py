@@ -33,7 +33,7 @@ class SystemIds:
         self._pid = 0
         self._millisecond = 0
         self._counter = 0
-        self._tail = b""
+        self._tail = 0
 
     def next(self) -> bytes:
         """A new UUIDv7, sorted after all earlier ones of this process."""
@@ -42,9 +42,10 @@ class SystemIds:
             if now > self._millisecond or self._pid != os.getpid():
                 self._millisecond = max(now, self._millisecond)
                 self._pid = os.getpid()
+                chance = int.from_bytes(os.urandom(10), "big")
                 # The counter starts in the lower half, so that it cannot run over in one millisecond.
-                self._counter = int.from_bytes(os.urandom(6), "big") & (_COUNTER_MASK >> 1)
-                self._tail = os.urandom(4)
+                self._counter = (chance >> 32) & (_COUNTER_MASK >> 1)
+                self._tail = chance & 0xFFFFFFFF
             self._counter += 1
             return _layout(self._millisecond, self._counter, self._tail)
 
@@ -59,17 +60,14 @@ class SeededIds:
     def next(self) -> bytes:
         """The next id of the seeded sequence."""
         self._count += 1
-        return _layout(self._seed, self._count, b"\0\0\0\0")
+        return _layout(self._seed, self._count, 0)
 
 
-def _layout(millisecond: int, counter: int, tail: bytes) -> bytes:
-    high, low = counter >> 30, counter & ((1 << 30) - 1)
-    return (
-        millisecond.to_bytes(6, "big")
-        + (0x7000 | high).to_bytes(2, "big")
-        + (0x80000000 | low).to_bytes(4, "big")
-        + tail
-    )
+def _layout(millisecond: int, counter: int, tail: int) -> bytes:
+    """RFC 9562: 48 bits of time, version, 12 bits, variant, 30 bits, and 32 bits of chance."""
+    high = (millisecond << 16) | 0x7000 | (counter >> 30)
+    low = (0b10 << 62) | ((counter & 0x3FFFFFFF) << 32) | tail
+    return ((high << 64) | low).to_bytes(16, "big")
 
 
 @lru_cache(maxsize=65536)
