@@ -51,6 +51,7 @@ def run(
     stand: Stand, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Run:
     (tmp_path / "main.py").write_text("x = 1\n")
+    monkeypatch.setattr("tallystick.cli.auditing.cache_folder", lambda root: "")
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tallystick", "audit", *arguments])

@@ -19,6 +19,12 @@ SELF = sorted(path for path in (Path(__file__).parent / "fixtures/self").iterdir
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*") if any(path.rglob("*.py")))
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of its own for each test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 def audit(root: Path, *options: str, seconds: float = 30) -> subprocess.CompletedProcess[str]:
     """Run the command on a tree."""
     return subprocess.run(
@@ -181,9 +187,13 @@ def test_memory_stays_bounded_on_a_hostile_tree(tmp_path: Path) -> None:
     json.loads(done.stdout)
 
 
-def test_a_cache_is_a_private_folder_and_can_be_left_out(tmp_path: Path) -> None:
-    """Without the cache nothing is written into the audited tree."""
+@pytest.mark.parametrize("options", [[], ["--no-cache"]])
+def test_nothing_is_written_into_the_tree(options: list[str], tmp_path: Path) -> None:
+    """The cache is the user's: a tree cannot bring false facts along, and stays as it was."""
     shutil.copytree(SELF[0], tmp_path / "project")
-    before = sorted(path.name for path in (tmp_path / "project").iterdir())
-    audit(tmp_path / "project", "--no-cache")
-    assert sorted(path.name for path in (tmp_path / "project").iterdir()) == before
+    before = sorted(tmp_path.rglob("*"))
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path.parent / f"{tmp_path.name}-cache")}
+    command = [*COMMAND, *options, "-q", "."]
+    assert subprocess.run(command, cwd=tmp_path / "project", env=environment, check=False).returncode == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path.parent / f"{tmp_path.name}-cache").exists() is not bool(options)

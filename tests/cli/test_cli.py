@@ -153,6 +153,10 @@ def test_routes_lists_what_the_guard_sees(run: Run, tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert found["/chat"]["meters"] == ["ai_tokens"]
     assert found["/health"]["exempt"] == "probe"
+    assert (
+        json.loads(run("status", "--app", "main:app", "--json").stdout)["settings"]["trusted to the client"]
+        == "nothing"
+    )
     assert found["/leak"]["problem"] == "neither metered nor exempt"
 
 

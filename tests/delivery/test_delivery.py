@@ -6,12 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from tallystick import Tally
+from tallystick.delivery.links import Resolver
+from tallystick.meters.config import DeliverySettings
+from tallystick.providers.stripe import StripeProvider
 from tallystick.sandbox import Sandbox
+from tallystick.storage import open_store
+from tests.delivery.conftest import KEY, METERS
 
 Make = Callable[..., Tally]
 
@@ -80,6 +85,32 @@ def test_an_unlinked_customer_waits_for_its_link(make: Make, sandbox: Sandbox) -
     tally.link_customer("org_a", sandbox.links["org_a"])  # type: ignore[attr-defined]
     tally.relay.drain()  # type: ignore[union-attr]
     assert provider_totals(sandbox) == {("org_a", "tokens"): 5}
+
+
+def test_a_resolver_links_from_the_applications_own_column(sandbox: Sandbox, store_url: str) -> None:
+    """Customers nobody linked are looked up once, and stay linked without the resolver."""
+    links, asked = sandbox.links, []  # type: ignore[attr-defined]
+
+    def resolver(customers: Sequence[str]) -> dict[str, str]:
+        asked.append(list(customers))
+        return {name: links[name] for name in customers if name in links}
+
+    def build(resolver: Resolver | None) -> Tally:
+        settings = DeliverySettings(inline=False, relay="process")
+        provider = StripeProvider(KEY, base=sandbox.url)
+        store = open_store(store_url, auto_migrate=True)
+        return Tally(store, METERS, provider=provider, delivery=settings, resolver=resolver)
+
+    with build(resolver) as tally:
+        for customer in ("org_a", "org_a", "org_nobody"):
+            tally.record("tokens", 5, customer=customer)
+        tally.relay.drain()  # type: ignore[union-attr]
+    with build(None) as tally:
+        tally.record("tokens", 5, customer="org_a")
+        tally.relay.drain()  # type: ignore[union-attr]
+        assert tally.status().undelivered == 1
+    assert asked == [["org_a", "org_nobody"]]
+    assert provider_totals(sandbox) == {("org_a", "tokens"): 15}
 
 
 def test_a_poisoned_dispatch_blocks_nobody(make: Make, sandbox: Sandbox) -> None:

@@ -8,13 +8,14 @@ A quantity that was measured but cannot be recorded leaves the hold open, with a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from enum import Enum
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from tallystick.actions import scope as scopes
 from tallystick.actions.recorder import Recorder, Step, canonical, name_of
+from tallystick.actions.stream import counted
 from tallystick.errors import (
     ActionError,
     LedgerError,
@@ -26,6 +27,8 @@ from tallystick.errors import (
 from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting, Resolution
 from tallystick.meters import Formula
 from tallystick.values.quantity import MAX_STEPS
+
+Part = TypeVar("Part")
 
 
 class State(Enum):
@@ -248,6 +251,22 @@ class Action:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._recorder.drive_async(self.settling() if kind is None else self.failing())
+
+    def stream(
+        self, parts: AsyncIterable[Part], *, count: Callable[[Part], Any], cumulative: bool = False
+    ) -> AsyncIterator[Part]:
+        """Pass the parts on and count them; the action ends with the stream, however that ends.
+
+        `count` gives what a part adds, or with `cumulative` the running total so far (which may start
+        again from zero); None for a part that says nothing. When the client goes away, the server stops or the
+        parts raise, what was produced until then is recorded.
+        """
+        self._require(State.OPEN)
+        return counted(self, parts, count, cumulative=cumulative)
+
+    async def abandon(self) -> None:
+        """End the action after an exception: what was counted before it is recorded."""
+        await self._recorder.drive_async(self.failing())
 
     async def close(self) -> None:
         """Settle an action that was opened with `await tally.aio.open(...)`."""

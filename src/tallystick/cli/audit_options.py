@@ -32,7 +32,7 @@ RequireMetering = Annotated[bool, typer.Option("--require-metering", help="Exit 
 StrictCoverage = Annotated[bool, typer.Option("--strict-coverage", help="Exit with 4 on lost coverage.")]
 ExitZero = Annotated[bool, typer.Option("--exit-zero", help="Exit with 0 whatever the verdict is.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but what a format asks for.")]
-Cache = Annotated[bool, typer.Option(help="Keep facts about unchanged files between runs.")]
+Cache = Annotated[bool, typer.Option(help="Keep facts about unchanged files, in the user's cache folder.")]
 Explain = Annotated[str, typer.Option(metavar="CODE", help="Explain one finding code.")]
 Rules = Annotated[bool, typer.Option("--rules", help="List the finding codes.")]
 Routes = Annotated[bool, typer.Option("--routes", help="List the routes that were found.")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from rich.text import Text
 
 from tallystick.audit import baseline as baselines
 from tallystick.audit import catalogue, handbook
+from tallystick.audit.answers import Answers
 from tallystick.audit.config import FailOn, Settings
 from tallystick.audit.escape import clean
 from tallystick.audit.model import Options, Profile, Report
@@ -26,7 +29,6 @@ from tallystick.audit.run import Progress, Request, run, silent
 from tallystick.errors import ConfigError
 
 WIDEST = 110
-CACHE = ".tallystick-audit-cache"
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
@@ -66,16 +68,32 @@ def watched(request: Request, cache: bool, quiet: bool) -> Outcome:
     """Run the audit with a progress line on a terminal."""
 
     def engine(root: Path, files: Sequence[str], settings: Settings, progress: Progress) -> Report:
-        from tallystick.audit.engine import audit
+        folder = cache_folder(root) if cache else ""
+        answers = Answers(folder, root, files, settings)
+        report = answers.get()
+        if report is None:
+            from tallystick.audit.engine import audit
 
-        options = Options(cache_dir=str(root / CACHE) if cache else "")
-        with model_files(settings.models) as models:
-            return audit(
-                root, files, profile=settings.profile, models=models, options=options, progress=progress
-            )
+            options = Options(cache_dir=folder)
+            with model_files(settings.models) as models:
+                report = audit(
+                    root, files, profile=settings.profile, models=models, options=options, progress=progress
+                )
+            answers.put(report)
+        return report
 
     with _progress(quiet) as progress:
         return run(request, engine, progress)
+
+
+def cache_folder(root: Path) -> str:
+    """Where facts about this tree are kept: at the user's, never in the tree, which could bring false ones along."""
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no home, no cache
+        return ""
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:24]
+    return str(base / "tallystick" / "audit" / name)
 
 
 @contextmanager

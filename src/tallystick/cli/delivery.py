@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from tallystick.app import Tally
-from tallystick.cli.output import Config, Json, as_json, configured, table
+from tallystick.cli.output import Config, Json, as_json, configured, installed, table
 from tallystick.delivery.relay import Relay
 from tallystick.errors import ConfigError
 
@@ -40,11 +40,17 @@ def _relay(tally: Tally) -> Relay:
     return tally.relay
 
 
-def status(json: Json = False, config: Config = None) -> None:
+def status(
+    app: Annotated[str, typer.Option(help="Also list what this application trusts its clients with.")] = "",
+    json: Json = False,
+    config: Config = None,
+) -> None:
     """Undelivered, oldest age, parked, open holds, settings in force. Exit code 1 when something is parked."""
     with configured(config) as tally:
         found = tally.status()
         settings = _settings(tally)
+    if app:
+        settings["trusted to the client"] = "; ".join(installed(app)[0].untrusted()) or "nothing"
     if json:
         shown = {**msgspec.to_builtins(found, builtin_types=(bytes,)), "settings": settings}
         shown["parked"] = [{"identifier": d.identifier, "reason": d.reason} for d in found.parked]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tallystick.app import Tally
+from tallystick.errors import ConfigError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Config = Annotated[Path | None, typer.Option(help="Configuration file; default tallystick.toml.")]
@@ -37,3 +40,17 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     for row in rows:
         made.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
     Console().print(made)
+
+
+def installed(target: str) -> tuple[Tally, Any, Any]:
+    """The Tally, the exemptions and the application that `module:attribute` names; ConfigError if there is none."""
+    module, _, name = target.partition(":")
+    sys.path.insert(0, "")
+    try:
+        application = getattr(importlib.import_module(module), name or "app")
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"--app {target}: {error}; give module:attribute, such as main:app") from error
+    found = getattr(getattr(application, "state", None), "tallystick", None)
+    if found is None:
+        raise ConfigError(f"{target} has no tallystick; call install(app, tally) first")
+    return (*found, application)
