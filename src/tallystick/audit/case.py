@@ -52,6 +52,11 @@ class Case:
         call = trail.site.call
         return Place(trail.site.key[0], call.line, call.column, call.end_line, call.end_column)
 
+    def origin(self, trail: Trail) -> Place:
+        """Where the request's own code sends usage on its way."""
+        key, call = trail.hops[-1]
+        return Place(key[0], call.line, call.column, call.end_line, call.end_column)
+
     def hops(self, trail: Trail) -> tuple[Hop, ...]:
         """The way from the entry down to the reporting call."""
         steps = []
@@ -73,7 +78,7 @@ class Case:
             return []
         found = [text for kind, text in labels if kind == CLIENT]
         found += [text for kind, text in labels if kind == "param" and self.exposed(text, entry)]
-        return sorted(set(found))
+        return sorted({one for one in found if not one.endswith((".length", ".byteLength"))})
 
     def exposed(self, text: str, entry: Entry) -> bool:
         """Whether a parameter of the entry is the client's to fill."""

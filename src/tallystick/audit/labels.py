@@ -162,7 +162,7 @@ class Labelling:
     ) -> Labels:
         """Labels in terms of the caller: parameters give way to the arguments."""
         found: set[Label] = set()
-        for kind, text in labels:
+        for kind, text in sorted(labels):
             place, _, rest = text.partition(":")
             if kind != "param" or place != f"{callee[0]}#{callee[1]}":
                 found.add((kind, text))

@@ -19,7 +19,7 @@ def find(case: Case) -> Iterator[Finding]:
         yield RULE.finding(
             f"{trail.entry.route} bills whichever customer the caller names ({', '.join(map(_last, parts[:3]))}); "
             "usage can be put on somebody else's bill",
-            case.at(trail),
+            case.origin(trail),
             Confidence.MEDIUM if mixed else Confidence.HIGH,
             case.name(trail),
             case.hops(trail),

@@ -24,7 +24,7 @@ def find(case: Case) -> Iterator[Finding]:
         yield RULE.finding(
             f"{trail.entry.route} bills the number the caller sends ({', '.join(map(_last, parts[:3]))}); "
             "anyone can send 0 and use the product for free",
-            case.at(trail),
+            case.origin(trail),
             Confidence.MEDIUM if mixed else Confidence.HIGH,
             case.name(trail),
             case.hops(trail),
