@@ -18,6 +18,7 @@ from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Pr
 from tallystick.audit.program import Program
 from tallystick.audit.resolve import Graph, Resolver
 from tallystick.audit.rules import RULES
+from tallystick.audit.rules.neighbours import NEIGHBOURS
 from tallystick.audit.trails import Climb, Trail
 from tallystick.audit.versions import pinned
 
@@ -193,7 +194,8 @@ class Run:
         case = self.case()
         self.progress("judging", 0, 0)
         found = [one for rule in RULES if rule.code not in options.disabled for one in rule.find(case)]
-        findings = _distinct(found)
+        beside = {rule.code for rule in NEIGHBOURS}
+        findings = _distinct([one for one in found if one.code not in beside])
         endpoints = _endpoints(case, findings)
         reports = tuple(Hop(case.at(trail), "a usage report") for trail in case.trails[:20])
         signals = (*case.metered, *reports)
@@ -203,6 +205,7 @@ class Run:
             profile=profile,
             detail=detail,
             findings=tuple(findings),
+            neighbours=tuple(_distinct([one for one in found if one.code in beside])),
             endpoints=tuple(endpoints),
             coverage=self._coverage(case, files),
             providers=tuple(sorted({one.sink.provider for one in case.sites})),

@@ -15,6 +15,7 @@ from tallystick.audit.rules import (
     scheduled_reporting,
     unmetered_endpoint,
 )
+from tallystick.audit.rules.neighbours import NEIGHBOURS
 from tallystick.audit.rules.outcomes import OUTCOMES
 
 RULES = (
@@ -29,5 +30,6 @@ RULES = (
     recorded_before_action.RULE,
     scheduled_reporting.RULE,
     unmetered_endpoint.RULE,
+    *NEIGHBOURS,
     *OUTCOMES,
 )
