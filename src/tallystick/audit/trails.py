@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tallystick.audit import schedules
 from tallystick.audit.entries import Entries, Entry
-from tallystick.audit.ir import Call, Handler
+from tallystick.audit.ir import Call, Expr, Handler
 from tallystick.audit.labels import Labelling, Labels
 from tallystick.audit.program import Key, Program
 from tallystick.audit.sites import Site
@@ -169,17 +169,31 @@ class Climb:
         found = []
         function = self.program.function(key)
         for edge in self.program.callers.get(key, ()):
-            if edge.kind == "pass":
-                found += self._handed(trail, edge.caller, edge.call, done, function.is_async)
-                continue
             args = edge.call.args
-            moved = replace(
-                trail,
-                quantity=self.labelling.substitute(trail.quantity, key, edge.caller, args),
-                customer=self.labelling.substitute(trail.customer, key, edge.caller, args),
-                remote=trail.remote or edge.kind == "remote",
-            )
+            if edge.kind == "pass":
+                later = _given_later(args, function.name)
+                moved = self._substituted(trail, key, edge.caller, later) if later else trail
+                found += self._handed(moved, edge.caller, edge.call, done, function.is_async)
+                continue
+            moved = self._substituted(trail, key, edge.caller, args)
+            moved = replace(moved, remote=trail.remote or edge.kind == "remote")
             queued = re.search(r"\.(?:delay|apply_async|dispatch)$", edge.call.callee) is not None
             asynchronous = function.is_async and not queued and edge.kind == "call"
             found.append(self._through(moved, edge.caller, edge.call, False, asynchronous))
         return found
+
+    def _substituted(self, trail: Trail, callee: Key, caller: Key, args: tuple[Expr, ...]) -> Trail:
+        """The trail with its labels in terms of the caller."""
+        return replace(
+            trail,
+            quantity=self.labelling.substitute(trail.quantity, callee, caller, args),
+            customer=self.labelling.substitute(trail.customer, callee, caller, args),
+        )
+
+
+def _given_later(args: tuple[Expr, ...], name: str) -> tuple[Expr, ...]:
+    """What `run_later(function, a, b)` will call the function with: the arguments after its name."""
+    for index, arg in enumerate(args):
+        if arg.kind == "name" and arg.text.rpartition(".")[2] == name:
+            return args[index + 1 :]
+    return ()
