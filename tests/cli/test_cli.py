@@ -195,3 +195,18 @@ def test_the_printed_schema_is_the_schema(run: Run, dialect: str, postgres_url: 
         with psycopg.connect(postgres_url) as server:
             server.execute(text.encode())
             assert migrations.migrate(server.cursor(), dialect) == []
+
+
+def test_without_extras_each_command_says_what_to_install(tmp_path: Path) -> None:
+    """A plain install lists its commands; one that needs an extra names it in one line."""
+    extras = ["stripe", "httptools", "pathspec", "tree_sitter", "fastapi"]
+    block = f"import sys; sys.modules.update(dict.fromkeys({extras}))\n"
+    run = block + "sys.argv[0] = 'tallystick'; from tallystick.cli import main; main()"
+    for arguments, extra in (("sandbox", "sandbox"), ("doctor", "stripe"), ("demo", ""), ("audit", "audit")):
+        command = [sys.executable, "-c", run, arguments]
+        answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert answer.returncode == 2, answer.stderr
+        assert f"tallystick[{extra}" in answer.stderr
+        assert answer.stderr.count("\n") == 1
+    command = [sys.executable, "-c", run, "--help"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60).returncode == 0

@@ -211,3 +211,46 @@ def test_keys_and_modes(sandbox: Sandbox, client: stripe.StripeClient) -> None:
     assert live.v1.customers.list().data == []
     with pytest.raises(stripe.AuthenticationError):
         stripe.StripeClient("pk_test_wrong_key", base_addresses={"api": sandbox.url}).v1.customers.list()
+
+
+def test_a_flag_that_says_false_is_false(client: stripe.StripeClient) -> None:
+    """invoice_now=false drops usage like leaving it out."""
+    _, customer, subscription = provision(client)
+    send(client, customer.id, "100")
+    client.v1.subscriptions.cancel(subscription.id, {"invoice_now": False})
+    assert client.v1.invoices.list({"customer": customer.id}).data == []
+
+
+def test_invoice_now_bills_what_was_used(client: stripe.StripeClient, sandbox: Sandbox) -> None:
+    """Immediate cancel with invoice_now drafts an invoice of the running period."""
+    _, customer, subscription = provision(client)
+    send(client, customer.id, "100")
+    sandbox.advance(DAY)
+    client.v1.subscriptions.cancel(subscription.id, {"invoice_now": True})
+    [invoice] = client.v1.invoices.list({"customer": customer.id}).data
+    assert (invoice.total, invoice.lines.data[0].period.end) == (5, START + DAY)
+
+
+def test_cancelling_an_event(client: stripe.StripeClient, sandbox: Sandbox) -> None:
+    """Within 24 hours, once, by identifier and event name."""
+    _, customer, _ = provision(client)
+    send(client, customer.id, "5", identifier="one")
+    params: Any = {"event_name": "tokens", "type": "cancel", "cancel": {"identifier": "one"}}
+    adjustments = client.v1.billing.meter_event_adjustments
+    assert adjustments.create(params).status == "complete"
+    assert sandbox.totals()[0]["total"] == "0"
+    with pytest.raises(stripe.InvalidRequestError, match="already been cancelled"):
+        adjustments.create(params)
+    send(client, customer.id, "5", identifier="two")
+    sandbox.advance(DAY + 1)
+    with pytest.raises(stripe.InvalidRequestError, match="within 24 hours"):
+        adjustments.create({**params, "cancel": {"identifier": "two"}})
+
+
+@pytest.mark.parametrize("name", ["limit", "start_time"])
+def test_bad_numbers_are_a_400(sandbox: Sandbox, client: stripe.StripeClient, name: str) -> None:
+    """Not a 500."""
+    meter, customer, _ = provision(client)
+    window: Any = {"customer": customer.id, "start_time": START, "end_time": START + 60, name: "x"}
+    with pytest.raises(stripe.InvalidRequestError, match="Invalid integer: x"):
+        client.v1.billing.meters.event_summaries.list(meter.id, window)

@@ -141,6 +141,8 @@ def _exits() -> Iterator[None]:
             f"{problem.filename or 'a file'}: {problem.strerror or problem}; check the path and its permissions"
         )
         raise typer.Exit(USAGE) from problem
+    except ModuleNotFoundError:
+        raise  # an extra that is not installed: the entry point says which
     except Exception as problem:
         traceback.print_exc()
         _complain(

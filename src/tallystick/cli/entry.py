@@ -28,6 +28,17 @@ COMMANDS = {
     "audit": "tallystick.cli.audit:audit",
     "demo": "tallystick.cli.demo:demo",
 }
+EXTRAS = {
+    "stripe": "stripe",
+    "psycopg": "postgres",
+    "httptools": "sandbox",
+    "fastapi": "demo",
+    "uvicorn": "demo",
+    "pydantic": "demo",
+    "pathspec": "audit",
+    "yaml": "audit",
+    "tree_sitter": "audit",
+}
 USAGE, FAILED = 2, 1
 
 
@@ -41,6 +52,9 @@ def main() -> None:
         app.command(command)(_load(COMMANDS[command]))
     try:
         app()
+    except ModuleNotFoundError as error:
+        print(f"tallystick: {_missing(error)}", file=sys.stderr)
+        sys.exit(USAGE)
     except TallystickError as error:
         print(f"tallystick: {error}", file=sys.stderr)
         sys.exit(USAGE if isinstance(error, ConfigError) else FAILED)
@@ -51,5 +65,23 @@ def _root() -> None:
 
 
 def _load(target: str) -> Any:
+    """A command's function; where an extra is not installed, one that says which."""
     module, _, function = target.partition(":")
-    return getattr(importlib.import_module(module), function)
+    try:
+        return getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        missing = error
+
+        def unavailable() -> None:
+            raise missing
+
+        unavailable.__doc__ = f"(needs {missing.name}, which is not installed)"
+        return unavailable
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    name = (error.name or "").partition(".")[0]
+    extra = EXTRAS.get(name)
+    if extra is None:
+        raise error
+    return f"this needs {name}; run: pip install 'tallystick[{extra}]'"

@@ -14,7 +14,7 @@ import msgspec
 
 from tallystick.sandbox import billing, catalogue, meters
 from tallystick.sandbox.clock import Clock
-from tallystick.sandbox.refusal import Refusal, missing
+from tallystick.sandbox.refusal import Refusal, missing, whole
 from tallystick.sandbox.world import Object, World
 
 Handler = Callable[[World, Object, tuple[str, ...]], Any]
@@ -128,7 +128,7 @@ class Api:
 
 def page(rows: list[Object], params: Object, path: str) -> Object:
     """One page of a list, newest first as Stripe has it."""
-    limit = int(params.get("limit") or 10)
+    limit = whole(params, "limit") if params.get("limit") else 10
     if not 1 <= limit <= 100:
         raise Refusal("This value must be between 1 and 100.", param="limit")
     ids = [row["id"] for row in rows]
@@ -238,6 +238,6 @@ ROUTES = [
     _route(
         "POST",
         "/v1/invoices/{id}/finalize",
-        lambda w, p, i: billing.finalize(w, w.get("invoice", i[0]), w.clock.now()),
+        lambda w, p, i: billing.finalize_now(w, i[0]),
     ),
 ]

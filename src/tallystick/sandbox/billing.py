@@ -58,7 +58,7 @@ def _subscription_fields(params: Object, anchor: int, start: int) -> Object:
         "billing_cycle_anchor": anchor,
         "start_date": start,
         "status": "active",
-        "cancel_at_period_end": bool(params.get("cancel_at_period_end")),
+        "cancel_at_period_end": _plain(params.get("cancel_at_period_end", "false")),
         "canceled_at": None,
         "ended_at": None,
         "collection_method": "charge_automatically",
@@ -103,7 +103,7 @@ def cancel(world: World, identity: str, params: Object) -> Object:
     settle(world)
     subscription = world.get("subscription", identity)
     now = world.clock.now()
-    if params.get("invoice_now"):
+    if _plain(params.get("invoice_now", "false")):
         _draft(world, subscription, now, reason="subscription_update")
     subscription.update(status="canceled", canceled_at=now, ended_at=now)
     return subscription
@@ -256,6 +256,12 @@ def finalize(world: World, invoice: Object, at: int) -> Object:
     invoice["status_transitions"]["finalized_at"] = at
     invoice["automatically_finalizes_at"] = None
     return invoice
+
+
+def finalize_now(world: World, identity: str) -> Object:
+    """POST /v1/invoices/{id}/finalize; a draft whose window is over was finalised when it was."""
+    settle(world)
+    return finalize(world, world.get("invoice", identity), world.clock.now())
 
 
 def update_invoice(world: World, identity: str, params: Object) -> Object:

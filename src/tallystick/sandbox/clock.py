@@ -17,7 +17,9 @@ class Clock:
         return self._frozen if self._frozen is not None else int(time.time()) + self._offset
 
     def advance(self, seconds: int) -> None:
-        """Move forward."""
+        """Move forward; ValueError for a step back."""
+        if seconds < 0:
+            raise ValueError(f"the clock only goes forward, not {seconds} seconds")
         if self._frozen is not None:
             self._frozen += seconds
         else:

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from tallystick.sandbox.refusal import Refusal, missing, required
+from tallystick.sandbox.refusal import Refusal, missing, required, whole
 from tallystick.sandbox.world import Event, Object, World, aggregate
 
 DAY = 86400
@@ -144,8 +144,12 @@ def adjust(world: World, params: Object) -> Object:
     required(params, "event_name", "type")
     identifier = (params.get("cancel") or {}).get("identifier", "")
     event = world.identifiers.get(identifier)
-    if event is None:
+    if params["type"] != "cancel":
+        raise Refusal("Invalid type: must be cancel", param="type")
+    if event is None or world.get("billing.meter", event.meter)["event_name"] != params["event_name"]:
         raise missing("meter event", identifier)
+    if event.cancelled:
+        raise Refusal(f"The event with identifier {identifier} has already been cancelled.")
     if world.clock.now() - event.received_at > DAY:
         raise Refusal("Meter events can only be cancelled within 24 hours of Stripe receiving them.")
     event.cancelled = True
@@ -163,7 +167,7 @@ def summaries(world: World, identity: str, params: Object) -> list[Object]:
     """GET …/event_summaries: sums of aligned windows that hold events, newest first."""
     meter = world.get("billing.meter", identity)
     required(params, "customer", "start_time", "end_time")
-    since, until = int(params["start_time"]), int(params["end_time"])
+    since, until = whole(params, "start_time"), whole(params, "end_time")
     group = params.get("value_grouping_window")
     width = {"hour": 3600, "day": DAY, None: 60}.get(group)
     if width is None:
@@ -172,6 +176,8 @@ def summaries(world: World, identity: str, params: Object) -> list[Object]:
         )
     if since % width or until % width:
         raise Refusal(f"start_time and end_time must be aligned with {group or 'minute'} boundaries.")
+    if since >= until:
+        raise Refusal("start_time must be before end_time.", param="start_time")
     world.get("customer", params["customer"])
     visible = world.clock.now() - world.summary_lag_seconds
     step = width if group else until - since

@@ -29,7 +29,7 @@ def _tiered(price: Object, quantity: Decimal) -> Decimal:
         for tier in price["tiers"]:
             if tier["up_to"] is None or quantity <= tier["up_to"]:
                 return quantity * Decimal(tier["unit_amount_decimal"] or 0) + Decimal(
-                    tier["flat_amount"] or 0
+                    tier["flat_amount_decimal"] or 0
                 )
     total, below = Decimal(0), Decimal(0)
     for tier in price["tiers"]:
@@ -37,7 +37,9 @@ def _tiered(price: Object, quantity: Decimal) -> Decimal:
         if not reached:
             break
         top = quantity if tier["up_to"] is None else min(quantity, Decimal(tier["up_to"]))
-        total += (top - below) * Decimal(tier["unit_amount_decimal"] or 0) + Decimal(tier["flat_amount"] or 0)
+        total += (top - below) * Decimal(tier["unit_amount_decimal"] or 0) + Decimal(
+            tier["flat_amount_decimal"] or 0
+        )
         below = top
         if tier["up_to"] is None or quantity <= tier["up_to"]:
             break

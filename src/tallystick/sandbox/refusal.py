@@ -44,3 +44,11 @@ def required(params: dict[str, Any], *names: str) -> None:
     for name in names:
         if params.get(name) in (None, ""):
             raise Refusal(f"Missing required param: {name}.", code="parameter_missing", param=name)
+
+
+def whole(params: dict[str, Any], name: str) -> int:
+    """A parameter as an integer; Stripe's 400 when it is not one."""
+    text = str(params[name])
+    if not text.isascii() or not text.lstrip("-").isdigit():
+        raise Refusal(f"Invalid integer: {text}", param=name)
+    return int(text)

@@ -119,6 +119,9 @@ class Server:
 
     def begin_outage(self, seconds: float | None) -> None:
         """Close the listener and every connection; open again after `seconds`, or when told (None)."""
+        if self._reopening is not None:
+            self._reopening.cancel()
+            self._reopening = None
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -156,7 +159,11 @@ class Server:
             error = {
                 "error": {"type": "rate_limit_error", "message": "Too many requests.", "code": "rate_limit"}
             }
-            connection.send(Reply(429, msgspec.json.encode(error)))
+            headers = {
+                "request-id": f"req_limited{self.requests:08d}",
+                "stripe-rate-limited-reason": "global-rate",
+            }
+            connection.send(Reply(429, msgspec.json.encode(error), headers))
             return
         reply = self.api.handle(method, target, headers, body, fail=fate is Fate.FAIL)
         if fate is Fate.LOSE_REPLY:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from decimal import getcontext
 
 import msgspec
 
@@ -25,6 +26,9 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; the first line printed is JSON with both URLs."""
+    getcontext().prec = (
+        60  # sums and products of values with 30 digits before and 12 after the point are exact
+    )
     server = Server(Api(Clock(settings.frozen_at)), faults=settings.faults)
     api, control = await server.start(settings.port, settings.control_port)
     print(json.dumps({"api": api, "control": control}), flush=True)
