@@ -51,7 +51,8 @@ def _parse(part: str, dialect: str) -> Query:
         elif not line.startswith("--"):
             lines.append(line)
     sql = _parameters(render("\n".join(lines).strip().rstrip(";"), dialect), dialect)
-    returns = sql.lower().startswith("select") or "\nreturning " in sql
+    reads = re.match(r"select\b|with\b(?!.*\b(insert|update|delete)\b)", sql, re.DOTALL) is not None
+    returns = reads or "\nreturning " in sql
     return Query(name.strip(), sql, types, returns)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tallystick.audit.case import Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.rules.habits import HABITS
 from tallystick.audit.syntax.patterns import VERIFIED
 
 EVENT = re.compile(
@@ -62,4 +63,4 @@ PRICE_RULE = Rule(
     find=priced,
     remediation="Map a plan name to a price id on the server and refuse anything else.",
 )
-NEIGHBOURS = (PRICE_RULE, WEBHOOK_RULE)
+NEIGHBOURS = (PRICE_RULE, WEBHOOK_RULE, *HABITS)

@@ -15,9 +15,10 @@ on conflict do nothing
 
 -- name: find_resolutions
 -- rows: smallint, bytea
-select lane, hold, outcome, reason, resolved_by, mark
-from tallystick.resolutions
-where (lane, hold) in (:rows)
+with r (l, h) as (:rows)
+select x.lane, x.hold, x.outcome, x.reason, x.resolved_by, x.mark
+from r
+join tallystick.resolutions x on x.lane = r.l and x.hold = r.h
 
 -- name: insert_keys
 -- rows: smallint, text, text, text, text, text, bytea, bytea
@@ -27,9 +28,11 @@ on conflict do nothing
 
 -- name: find_keys
 -- rows: smallint, text, text, text, text, text
-select lane, tenant, mode, customer, meter, key, entry, content
-from tallystick.entry_keys
-where (lane, tenant, mode, customer, meter, key) in (:rows)
+with r (l, t, m, c, n, k) as (:rows)
+select x.lane, x.tenant, x.mode, x.customer, x.meter, x.key, x.entry, x.content
+from r
+join tallystick.entry_keys x
+  on x.lane = r.l and x.tenant = r.t and x.mode = r.m and x.customer = r.c and x.meter = r.n and x.key = r.k
 
 -- name: insert_unsequenced
 -- rows: smallint, bytea
@@ -45,18 +48,21 @@ on conflict do nothing
 
 -- name: find_entries
 -- rows: smallint, bytea
-select lane, entry, kind, tenant, mode, account, customer, meter, quantity, key, refers, attributes,
-       occurred_at, recorded_at
-from tallystick.entries
-where (lane, entry) in (:rows)
+with r (l, e) as (:rows)
+select x.lane, x.entry, x.kind, x.tenant, x.mode, x.account, x.customer, x.meter, x.quantity, x.key, x.refers,
+       x.attributes, x.occurred_at, x.recorded_at
+from r
+join tallystick.entries x on x.lane = r.l and x.entry = r.e
 
 -- name: find_committed
 -- rows: smallint, bytea
-select entry from tallystick.entries where (lane, entry) in (:rows)
+with r (l, e) as (:rows)
+select x.entry from r join tallystick.entries x on x.lane = r.l and x.entry = r.e
 
 -- name: find_positions
 -- rows: smallint, bytea
-select lane, entry from tallystick.positions where (lane, entry) in (:rows)
+with r (l, e) as (:rows)
+select x.lane, x.entry from r join tallystick.positions x on x.lane = r.l and x.entry = r.e
 
 -- name: heads
 select lane, position, hash from tallystick.heads
@@ -71,10 +77,6 @@ insert into tallystick.heads (lane, position, hash) values (:lane, :position, :h
 -- rows: smallint, bigint, bytea, bytea
 insert into tallystick.positions (lane, position, entry, hash)
 :rows
-
--- name: delete_unsequenced
--- rows: smallint, bytea
-delete from tallystick.unsequenced where (lane, entry) in (:rows)
 
 -- name: insert_open_holds
 -- rows: smallint, bytea

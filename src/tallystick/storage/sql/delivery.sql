@@ -2,8 +2,10 @@
 
 -- name: find_links
 -- rows: smallint, text, text, text
-select customer, provider_customer from tallystick.customer_links
-where (lane, tenant, mode, customer) in (:rows)
+with r (l, t, m, c) as (:rows)
+select x.customer, x.provider_customer
+from r
+join tallystick.customer_links x on x.lane = r.l and x.tenant = r.t and x.mode = r.m and x.customer = r.c
 
 -- name: all_links
 select customer, provider_customer from tallystick.customer_links
@@ -20,10 +22,11 @@ do update set provider = excluded.provider, provider_customer = excluded.provide
 
 -- name: owed_entries
 -- rows: smallint, bytea
-select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
-from tallystick.obligations o
-join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-where o.dispatch is null and (o.lane, o.entry) in (:rows)
+with r (l, e) as (:rows)
+select x.lane, x.entry, x.tenant, x.mode, x.customer, x.meter, x.quantity, x.recorded_at
+from r
+join tallystick.obligations o on o.lane = r.l and o.entry = r.e and o.dispatch is null
+join tallystick.entries x on x.lane = o.lane and x.entry = o.entry
 
 -- name: due_obligations
 select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
@@ -56,9 +59,11 @@ on conflict do nothing
 
 -- name: find_slots
 -- rows: smallint, text, text, text, text
-select lane, tenant, mode, provider_customer, provider_meter, fence, expires_at
-from tallystick.slots
-where (lane, tenant, mode, provider_customer, provider_meter) in (:rows)
+with r (l, t, m, c, p) as (:rows)
+select s.lane, s.tenant, s.mode, s.provider_customer, s.provider_meter, s.fence, s.expires_at
+from r
+join tallystick.slots s
+  on s.lane = r.l and s.tenant = r.t and s.mode = r.m and s.provider_customer = r.c and s.provider_meter = r.p
 
 -- name: take_slots
 -- rows: smallint, text, text, text, text, bigint, text, bigint

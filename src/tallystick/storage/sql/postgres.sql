@@ -67,3 +67,7 @@ select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter
 from (select lane, entry from tallystick.unsequenced order by lane, entry limit :limit) u
 join tallystick.entries e on e.lane = u.lane and e.entry = u.entry
 order by e.lane, e.entry
+
+-- name: delete_unsequenced
+-- rows: smallint, bytea
+delete from tallystick.unsequenced where (lane, entry) in (:rows)

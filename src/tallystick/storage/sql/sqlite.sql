@@ -56,3 +56,9 @@ select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter
 from (select lane, entry from tallystick.unsequenced order by entry limit :limit) u
 join tallystick.entries e on e.lane = u.lane and e.entry = u.entry
 order by e.lane, e.entry
+
+-- name: delete_unsequenced
+-- rows: smallint, bytea
+-- (by entry alone: SQLite looks up one column of a list in the key, but scans for two)
+with r (l, e) as (:rows)
+delete from tallystick.unsequenced where entry in (select e from r)
