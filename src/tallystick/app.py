@@ -14,7 +14,7 @@ from typing import Any
 from tallystick.actions.action import Action
 from tallystick.actions.declaration import mark
 from tallystick.actions.metered import Handler, Metering, wrap
-from tallystick.actions.recorder import Recorder, Step, canonical, name_of
+from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
@@ -195,7 +195,7 @@ class Tally:
         if on is not None:
             carried = self._recorder.carry(on, posting)
             return Recording(carried, meter, self.find) if hasattr(carried, "__await__") else carried
-        return self._recorder.drive(_once(posting))
+        return self._recorder.post(posting)
 
     def record_many(self, rows: Sequence[Mapping[str, Any]]) -> list[Posted]:
         """Record many at once, each row the arguments of `record` but `on`; they share commits."""
@@ -319,7 +319,7 @@ class Awaitable:
         posting = self._tally.posting(meter, quantity, **rest)
         recorder = self._tally._recorder
         if on is None:
-            return Recording(recorder.drive_async(_once(posting)), meter, recorder.find)
+            return Recording(recorder.post_async(posting), meter, recorder.find)
         carried = recorder.carry(on, posting)
         return Recording(carried if hasattr(carried, "__await__") else _given(carried), meter, recorder.find)
 
@@ -381,11 +381,6 @@ def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provi
             "live and test never mix: change one of them"
         )
     return provider
-
-
-def _once(posting: Posting) -> Step[Posted]:
-    posted = yield posting
-    return posted
 
 
 async def _given(posted: Posted) -> Posted:

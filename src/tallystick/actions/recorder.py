@@ -134,6 +134,23 @@ class Recorder:
             result: T = stop.value
             return result
 
+    def post(self, posting: Posting) -> Posted:
+        """Post one piece, blocking; ActionError on an event loop."""
+        _refuse_event_loop()
+        posted = self.ledger.post(posting)
+        owed = self._keep(posting, posted)
+        if owed:
+            self._delivery.deliver(owed)
+        return posted
+
+    async def post_async(self, posting: Posting) -> Posted:
+        """The awaitable `post`."""
+        posted = await self.ledger.post_async(posting)
+        owed = self._keep(posting, posted)
+        if owed:
+            await self._delivery.deliver_async(owed)
+        return posted
+
     def post_many(self, postings: Sequence[Posting]) -> list[Posted]:
         """Post many pieces that share commits, blocking."""
         _refuse_event_loop()

@@ -69,6 +69,7 @@ class GroupCommit:
         self._stragglers: ThreadPoolExecutor | None = None
         self._broken: LedgerError | None = None
         self._closing = False
+        self._idle = True  # the writer waits to be told of arrivals
 
     def run(self, pieces: Sequence[Piece] = (), errand: Errand | None = None) -> Any:
         """Commit and wait for it, blocking this thread."""
@@ -126,12 +127,15 @@ class GroupCommit:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="tallystick-writer", daemon=True)
                 self._thread.start()
-            self._arrived.notify()
+            if self._idle:
+                self._arrived.notify()
 
     def _loop(self) -> None:
         while True:
             with self._arrived:
+                self._idle = True
                 self._arrived.wait_for(lambda: self._queue or self._closing)
+                self._idle = False
                 if not self._queue:
                     return
                 batch = self._take()
