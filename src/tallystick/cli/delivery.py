@@ -90,6 +90,7 @@ def _settings(tally: Tally) -> dict[str, str]:
 def redrive(
     identifier: Annotated[str, typer.Argument(help="The parked dispatch's identifier.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="Every parked dispatch.")] = False,
+    json: Json = False,
     config: Config = None,
 ) -> None:
     """Try parked dispatches again, once their cause is mended."""
@@ -99,7 +100,10 @@ def redrive(
         )
     with configured(config) as tally:
         count = tally.redrive(identifier)
-    typer.echo(f"{count} dispatch(es) will be tried again")
+    if json:
+        as_json({"tried_again": count})
+    else:
+        typer.echo(f"{count} dispatch(es) will be tried again")
     raise typer.Exit(0 if count else 1)
 
 

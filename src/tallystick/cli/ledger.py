@@ -63,16 +63,21 @@ Then: export TALLYSTICK_STORE=sqlite:///usage.db, and run: tallystick doctor
 
 def init(
     path: Annotated[Path, typer.Argument(help="Where to write the configuration.")] = Path(FILE),
+    json: Json = False,
 ) -> None:
     """Write a commented tallystick.toml and print the lines to add to an application."""
     if path.exists():
         raise ConfigError(f"{path} exists; edit it, or give another path")
     path.write_text(_EXAMPLE)
-    typer.echo(f"wrote {path}\n\n{_LINES}", nl=False)
+    if json:
+        as_json({"written": str(path)})
+    else:
+        typer.echo(f"wrote {path}\n\n{_LINES}", nl=False)
 
 
 def migrate(
     sql: Annotated[str, typer.Option(help="Print the schema for 'sqlite' or 'postgres' instead.")] = "",
+    json: Json = False,
     config: Config = None,
 ) -> None:
     """Bring the ledger's tables up to this version (SQLite does it by itself when it is opened)."""
@@ -82,8 +87,12 @@ def migrate(
         typer.echo(script(sql), nl=False)
         return
     settings = load(config or Path(os.environ.get("TALLYSTICK_CONFIG", FILE)))
-    open_store(store_url(settings, os.environ), auto_migrate=True).close()
-    typer.echo("the ledger's tables are up to date")
+    store = open_store(store_url(settings, os.environ), auto_migrate=True)
+    store.close()
+    if json:
+        as_json({"store": store.dialect, "up_to_date": True})
+    else:
+        typer.echo("the ledger's tables are up to date")
 
 
 def usage(
