@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from tallystick.errors import EntryRefusedError, LedgerBusyError
+from tallystick.errors import EntryRefusedError, LedgerBusyError, LedgerError
 from tallystick.ledger.commit import GroupCommit
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Posting
@@ -197,3 +197,118 @@ def test_a_forked_child_starts_its_own_writer(ledger: Ledger, entry: Make) -> No
     assert os.waitpid(child, 0)[1] == 0
     ledger.post(Posting((entry("org", 4),)))
     assert sum(e.quantity for e in ledger.entries("org", ["tokens"])) == 7
+
+
+def test_an_awaited_record_waits_for_its_locked_key(postgres_url: str) -> None:
+    """An open transaction holds the key: the task is answered after the commit, not with its batch."""
+    from tallystick.ledger.model import Kind
+    from tallystick.storage import open_store
+    from tallystick.values.identifiers import lane_of
+
+    ledger = Ledger(open_store(postgres_url, auto_migrate=True), CATALOGUE)
+
+    def make(customer: str, key: str | None = None) -> Posting:
+        lane = lane_of("default", "test", customer)
+        return Posting(
+            (
+                Entry(
+                    lane, ledger.ids.next(), Kind.USAGE, "default", "test", "", customer, "tokens", 1, key=key
+                ),
+            )
+        )
+
+    async def run(application: psycopg.Connection) -> None:
+        blocked = asyncio.create_task(ledger.post_async(make("org", "same")))
+        await asyncio.gather(*(ledger.post_async(make(f"org_{n}")) for n in range(20)))
+        await ledger.post_async(make("later"))
+        assert not blocked.done()
+        application.commit()
+        assert (await asyncio.wait_for(blocked, 30)).repeated == (0,)
+
+    with psycopg.connect(postgres_url) as application:
+        ledger.post_on(application, make("org", "same"))
+        asyncio.run(run(application))
+    ledger.close()
+
+
+@pytest.mark.parametrize("text", ["\ud83d", "\0"])
+def test_text_that_no_database_takes_fails_alone(ledger: Ledger, entry: Make, text: str) -> None:
+    """Half a surrogate pair, NUL: neighbours of the batch are recorded."""
+
+    async def run() -> list[object]:
+        postings = [Posting((entry(f"org_{n}", 1, attributes=text if n == 7 else ""),)) for n in range(50)]
+        return await asyncio.gather(*(ledger.post_async(p) for p in postings), return_exceptions=True)
+
+    bad = [index for index, result in enumerate(asyncio.run(run())) if isinstance(result, Exception)]
+    assert set(bad) <= {7}
+    assert sum(count for count, _ in ledger.recomputed_totals().values()) == 50 - len(bad)
+
+
+def test_conflicts_within_one_batch_name_the_first(ledger: Ledger, entry: Make) -> None:
+    """Two contents under one key in one commit: what stands is what the ledger holds."""
+    first, second = ledger.post_many([Posting((entry("org", n, key="k"),)) for n in (5, 6)])
+    assert second.conflicting == (0,)
+    assert [e.quantity for e in second.entries] == [5] == [e.quantity for e in first.entries]
+    assert [e.quantity for e in ledger.entries("org", ["tokens"])] == [5]
+
+
+def test_connections_go_with_their_threads(ledger: Ledger, entry: Make) -> None:
+    """Many short threads that read leave no connection behind."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(ledger.open_holds).result()
+    for _ in range(150):
+        thread = threading.Thread(target=ledger.open_holds)
+        thread.start()
+        thread.join()
+    assert len(ledger.store._connections._held) <= 3
+
+
+def test_a_fork_inside_a_turn_does_not_keep_the_turn(sqlite_url: str) -> None:
+    """The child shares the lock file; the parent's next commit does not wait for it to end."""
+    from tallystick.storage import open_store
+
+    store = open_store(sqlite_url)
+    read, write = os.pipe()
+    with store.write() as transaction:
+        child = os.fork()
+        if child == 0:
+            os.read(read, 1)
+            os._exit(0)
+        transaction.run(Statement("count_unsequenced"))
+    done = threading.Event()
+
+    def again() -> None:
+        with store.write() as transaction:
+            transaction.run(Statement("count_unsequenced"))
+        done.set()
+
+    threading.Thread(target=again, daemon=True).start()
+    free = done.wait(20)
+    os.write(write, b"x")
+    os.waitpid(child, 0)
+    assert free
+    store.close()
+
+
+def test_what_comes_while_closing_is_told_so(ledger: Ledger, entry: Make) -> None:
+    """A post during close() fails clearly instead of waiting for a writer that has gone."""
+    running, go_on = threading.Event(), threading.Event()
+
+    def stall():  # type: ignore[no-untyped-def]
+        running.set()
+        go_on.wait()
+        yield Statement("identity")
+
+    with ThreadPoolExecutor(2) as pool:
+        stalled = pool.submit(ledger.commit.run, (), stall)
+        running.wait()
+        closing = pool.submit(ledger.commit.close)
+        while not ledger.commit._closing:
+            pass
+        with pytest.raises(LedgerError, match="being closed"):
+            ledger.post(Posting((entry("org", 1),)))
+        go_on.set()
+        stalled.result()
+        closing.result()
+    ledger.post(Posting((entry("org", 2),)))
+    assert [e.quantity for e in ledger.entries("org", ["tokens"])] == [2]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from tallystick.errors import TransactionError
+from tallystick.errors import EntryRefusedError, TransactionError
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Posting
 
@@ -229,3 +229,16 @@ def test_a_separate_record_beside_an_open_transaction_is_refused(
         connection.execute("commit")
     ledger.post(Posting((entry("org", 2),)))
     assert _quantities(ledger) == [1, 2]
+
+
+def test_a_refused_row_leaves_no_key_behind(ledger: Ledger, entry: Make, store_url: str) -> None:
+    """What cannot be recorded claims nothing, even when the application commits all the same."""
+    sqlite = store_url.startswith("sqlite")
+    connection: Any = _sqlite(store_url, isolation_level=None) if sqlite else psycopg.connect(store_url)
+    connection.execute("begin immediate" if sqlite else "select 1")
+    with pytest.raises(EntryRefusedError):
+        ledger.post_on(connection, Posting((entry("org", -1, key="k"),)))
+    connection.execute("commit")
+    connection.close()
+    assert ledger.post(Posting((entry("org", 5, key="k"),))).repeated == ()
+    assert _quantities(ledger) == [5]

@@ -230,9 +230,14 @@ def _refuse_event_loop() -> None:
 def name_of(what: str, value: Any) -> str:
     """The text of a customer or key; ActionError for what cannot be one, such as None or ''."""
     text = value if isinstance(value, str) else str(value) if type(value) is int else _text(value)
-    if not text or len(text) > 255 or "\0" in text:
+    if not text or len(text) > 255 or not _storable(text):
         raise ActionError(f"{what} {value!r} cannot be recorded; give 1 to 255 characters of text")
     return text
+
+
+def _storable(text: str) -> bool:
+    """Whether every database takes the text: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and (text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text))
 
 
 def _text(value: Any) -> str:
@@ -249,5 +254,9 @@ def canonical(attributes: Mapping[str, Any] | None) -> str:
         if not isinstance(value, str | int | bool) and value is not None:
             raise ActionError(
                 f"attribute {name}={value!r} is a {type(value).__name__}; give text, an int, a bool or None"
+            )
+        if not _storable(name) or (isinstance(value, str) and not _storable(value)):
+            raise ActionError(
+                f"attribute {name!r}={value!r} has characters that are not text; leave them out"
             )
     return json.dumps(dict(attributes), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -122,6 +122,8 @@ class GroupCommit:
         if self._broken is not None:
             raise self._broken
         with self._arrived:
+            if self._closing:
+                raise LedgerError("the ledger is being closed; nothing of this was recorded")
             self._queue.append(item)
             self._queued += len(item.pieces) or 1
             if self._thread is None:
@@ -160,6 +162,9 @@ class GroupCommit:
         except (EntryRefusedError, LedgerBusyError) as error:
             self._single_out(batch, error)
         except BaseException as error:
+            if len(batch) > 1 and not isinstance(error, LedgerError):
+                self._single_out(batch, error)  # a value that cannot even be handed to the database
+                return
             if isinstance(error, LedgerError) and "I/O error" in str(error):
                 # After a failed fsync the kernel may have dropped the page: only a restart is honest.
                 self._broken = error
@@ -197,7 +202,7 @@ class GroupCommit:
                 done += len(item.pieces)
         return results
 
-    def _single_out(self, batch: list[Item], error: LedgerError) -> None:
+    def _single_out(self, batch: list[Item], error: BaseException) -> None:
         if len(batch) > 1 and not (isinstance(error, LedgerBusyError) and self._store.dialect == "sqlite"):
             middle = len(batch) // 2
             self._commit(batch[:middle])

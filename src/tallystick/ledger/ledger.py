@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tallystick.errors import LedgerError, TransactionError
+from tallystick.errors import EntryRefusedError, LedgerError, TransactionError
 from tallystick.ledger import reading
 from tallystick.ledger.commit import GroupCommit
-from tallystick.ledger.model import Entry, Posted, Posting
+from tallystick.ledger.model import Entry, Kind, Posted, Posting
 from tallystick.ledger.posting import Piece, post
 from tallystick.ledger.reading import FOREVER, Partition, Usage
 from tallystick.ledger.sequencer import Sequencer
@@ -23,7 +23,7 @@ from tallystick.values.identifiers import Ids, SystemIds
 from tallystick.values.instant import Clock, SystemClock
 
 T = TypeVar("T")
-_riding: ContextVar[Callable[[], bool] | None] = ContextVar("tallystick_riding", default=None)
+_riding: ContextVar[tuple[str, Callable[[], bool]] | None] = ContextVar("tallystick_riding", default=None)
 
 
 class Carried(msgspec.Struct, frozen=True):
@@ -100,13 +100,15 @@ class Ledger:
         if is_async(connection):
             return self._post_on_async(connection, posting)
         posted, ended = post_on(connection, self.store.dialect, lambda: self._carried(posting))
-        _riding.set(ended)
+        _riding.set((self.identity, ended))
         return Carried(posted, ended)
 
     def _refuse_lock_out(self) -> None:
         """On SQLite a separate posting would wait for the very transaction this context holds open."""
-        ended = _riding.get()
-        if ended is not None and self.store.dialect == "sqlite" and not ended():
+        riding = _riding.get()
+        if riding is None or self.store.dialect != "sqlite" or riding[0] != self.identity:
+            return
+        if not riding[1]():
             raise TransactionError(
                 "this request holds an open transaction on the ledger's SQLite file: a separate record would wait for "
                 "it for ever; give that transaction as on="
@@ -114,7 +116,7 @@ class Ledger:
 
     async def _post_on_async(self, connection: Any, posting: Posting) -> Carried:
         posted, ended = await post_on_async(connection, self.store.dialect, lambda: self._carried(posting))
-        _riding.set(ended)
+        _riding.set((self.identity, ended))
         return Carried(posted, ended)
 
     def _carried(self, posting: Posting) -> Flow[Posted]:
@@ -123,6 +125,8 @@ class Ledger:
             raise TransactionError(
                 "on= reaches another ledger than this Tally's; point TALLYSTICK_STORE at the application's database"
             )
+        if any(e.quantity < 0 and e.kind is Kind.USAGE for e in posting.entries):
+            raise EntryRefusedError("usage is never negative; nothing was written on your transaction")
         now = self.clock.now()
         own_clock = self.store.dialect == "postgres" and not self.clock.frozen
         posted = yield from post(

@@ -44,13 +44,14 @@ def post(
     """
     rivals = yield from _resolve(pieces)
     taken = yield from _claim_keys([p for i, p in enumerate(pieces) if i not in rivals])
+    here = {e.entry: e for piece in pieces for e in piece.posting.entries} if taken else {}
     entries: list[Entry] = []
     results: list[Posted] = []
     for index, piece in enumerate(pieces):
         if index in rivals:
             results.append(Posted((), resolved_before=rivals[index]))
         elif taken:
-            results.append((yield from _partly(piece.posting.entries, taken, entries)))
+            results.append((yield from _partly(piece.posting.entries, taken, entries, here)))
         else:
             entries.extend(piece.posting.entries)
             results.append(Posted(piece.posting.entries))
@@ -134,7 +135,10 @@ def _claim_keys(pieces: Sequence[Piece]) -> Flow[dict[Key, tuple[bytes, bytes]]]
 
 
 def _partly(
-    posting: Sequence[Entry], taken: dict[Key, tuple[bytes, bytes]], entries: list[Entry]
+    posting: Sequence[Entry],
+    taken: dict[Key, tuple[bytes, bytes]],
+    entries: list[Entry],
+    here: dict[bytes, Entry],
 ) -> Flow[Posted]:
     """Post the entries whose key is theirs; for the others read back the entry that has it."""
     standing: list[Entry] = []
@@ -148,6 +152,9 @@ def _partly(
         repeated.append(index)
         if content != entry.content():
             conflicting.append(index)
+        if first in here:  # the first one is of this very batch, and not in the table yet
+            standing.append(here[first])
+            continue
         rows = yield Statement("find_entries", rows=[(entry.lane, first)])
         standing.append(to_entry(rows[0]) if rows else msgspec.structs.replace(entry, entry=first))
     return Posted(tuple(standing), tuple(repeated), tuple(conflicting))

@@ -43,17 +43,19 @@ class ThreadTicket:
 class TaskTicket:
     """A task of an event loop waits; a whole batch wakes its loop once."""
 
-    __slots__ = ("error", "future", "loop", "result")
+    __slots__ = ("error", "future", "loop", "result", "settled")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
         self.result: Any = None
         self.error: BaseException | None = None
+        self.settled = False
 
     def settle(self, result: Any, error: BaseException | None) -> None:
         """Keep the result until `wake`."""
         self.result, self.error = result, error
+        self.settled = True
 
     def deliver(self) -> None:
         """On the loop's own thread: give the result to the task, unless it has gone."""
@@ -66,10 +68,10 @@ class TaskTicket:
 
 
 def wake(tickets: Iterable[Ticket]) -> None:
-    """Wake the event loops of settled tickets, each loop once."""
+    """Wake the event loops of settled tickets, each loop once; others have still to wait."""
     by_loop: dict[asyncio.AbstractEventLoop, list[TaskTicket]] = {}
     for ticket in tickets:
-        if isinstance(ticket, TaskTicket):
+        if isinstance(ticket, TaskTicket) and ticket.settled:
             by_loop.setdefault(ticket.loop, []).append(ticket)
     for loop, waiting in by_loop.items():
         try:

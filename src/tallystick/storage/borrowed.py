@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from tallystick.errors import TransactionError
+from tallystick.errors import TallystickError, TransactionError
 from tallystick.storage.port import Flow, Statement, Transaction, drive
 from tallystick.storage.postgres import PostgresTransaction, render_statement
 from tallystick.storage.queries import load
@@ -40,7 +40,7 @@ def post_on(connection: Any, dialect: str, flow: Callable[[], Flow[Any]]) -> tup
     transaction, ended = _borrow(connection, dialect)
     try:
         return drive(transaction, flow()), ended
-    except TransactionError:
+    except TallystickError:
         raise
     except Exception as error:
         raise _explain(error) from error
@@ -60,7 +60,7 @@ async def post_on_async(
         async with connection.cursor() as cursor:
             await _require_durable_commit_async(cursor)
             return await _drive_async(cursor, flow()), _psycopg_ended(connection)
-    except TransactionError:
+    except TallystickError:
         raise
     except Exception as error:
         raise _explain(error) from error

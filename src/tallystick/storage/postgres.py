@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +18,7 @@ from tallystick.storage import migrations
 from tallystick.storage.durability import check_keys, check_postgres
 from tallystick.storage.port import Statement
 from tallystick.storage.queries import expand, load
+from tallystick.storage.threads import ThreadConnections
 
 try:
     import psycopg
@@ -33,6 +32,10 @@ class PostgresTransaction:
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor
         self._queries = load("postgres")
+
+    def see_one_snapshot(self) -> None:
+        """Have all statements of this transaction read the same state, and none write."""
+        self._cursor.execute("set transaction isolation level repeatable read, read only")
 
     def wait_for_locks(self, seconds: float) -> None:
         """How long statements of this transaction wait for rows that somebody else holds."""
@@ -68,9 +71,7 @@ class PostgresStore:
             raise ConfigError("a PostgreSQL store needs psycopg; install tallystick[postgres]")
         self.url = url
         self._lock_seconds = lock_seconds
-        self._local = threading.local()
-        self._open: list[Any] = []
-        self._pid = os.getpid()
+        self._connections = ThreadConnections(self._connect)
         if auto_migrate:
             self.migrate()
         self._check()
@@ -97,15 +98,6 @@ class PostgresStore:
         except psycopg.Error as error:
             raise LedgerUnreachableError(f"PostgreSQL cannot be reached: {str(error).strip()}") from error
 
-    def _connection(self) -> Any:
-        if self._pid != os.getpid():
-            self._pid, self._local, self._open = os.getpid(), threading.local(), []
-        connection = getattr(self._local, "connection", None)
-        if connection is None or connection.closed:
-            connection = self._local.connection = self._connect()
-            self._open.append(connection)
-        return connection
-
     @contextmanager
     def write(self, *, patience_seconds: float | None = None) -> Iterator[PostgresTransaction]:
         """A transaction that commits, durably, at the end of the block; `patience_seconds` for row locks."""
@@ -116,13 +108,14 @@ class PostgresStore:
 
     @contextmanager
     def read(self) -> Iterator[PostgresTransaction]:
-        """A consistent read."""
+        """A consistent read: every statement sees the same snapshot."""
         with self._transaction() as transaction:
+            transaction.see_one_snapshot()
             yield transaction
 
     @contextmanager
     def _transaction(self) -> Iterator[PostgresTransaction]:
-        connection = self._connection()
+        connection = self._connections.get()
         try:
             with connection.transaction(), connection.cursor() as cursor:
                 yield PostgresTransaction(cursor)
@@ -134,10 +127,7 @@ class PostgresStore:
 
     def close(self) -> None:
         """Close this process's connections."""
-        if self._pid == os.getpid():
-            for connection in self._open:
-                connection.close()
-        self._open, self._local = [], threading.local()
+        self._connections.close()
 
 
 def _explain(error: Any) -> Exception:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -17,6 +16,7 @@ from tallystick.storage import migrations
 from tallystick.storage.durability import REQUIRED_KEYS, check_disk, check_keys
 from tallystick.storage.port import Statement
 from tallystick.storage.queries import Query, expand, load
+from tallystick.storage.threads import ThreadConnections
 
 _CHUNK = 256  # rows per statement; the text of each power of two below it stays prepared
 _FULL = 2
@@ -66,9 +66,7 @@ class SqliteStore:
         self.url = f"sqlite:///{self.path}"
         self.relaxed = relaxed
         self._wait = wait_seconds
-        self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
-        self._pid = os.getpid()
+        self._connections = ThreadConnections(self._connect)
         if not relaxed:
             check_disk(self.path)
         self._migrate()
@@ -107,13 +105,7 @@ class SqliteStore:
         return connection
 
     def _connection(self) -> sqlite3.Connection:
-        if self._pid != os.getpid():
-            # After a fork the parent's connections must not be used, nor closed, here.
-            self._pid, self._local, self._open = os.getpid(), threading.local(), []
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-            self._open.append(connection)
+        connection: sqlite3.Connection = self._connections.get()
         return connection
 
     @contextmanager
@@ -124,6 +116,8 @@ class SqliteStore:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
+            # Closing alone would leave the turn with a child that was forked meanwhile and shares the file.
+            fcntl.flock(handle, fcntl.LOCK_UN)
             os.close(handle)
 
     @contextmanager
@@ -151,18 +145,18 @@ class SqliteStore:
     def read(self) -> Iterator[SqliteTransaction]:
         """A consistent read."""
         connection = self._connection()
-        connection.execute("begin")
         try:
+            connection.execute("begin")
             yield SqliteTransaction(connection)
+        except sqlite3.Error as error:
+            raise _explain(error, self.path) from error
         finally:
-            connection.execute("rollback")
+            if connection.in_transaction:
+                connection.execute("rollback")
 
     def close(self) -> None:
         """Close this process's connections."""
-        if self._pid == os.getpid():
-            for connection in self._open:
-                connection.close()
-        self._open, self._local = [], threading.local()
+        self._connections.close()
 
 
 def _primary_key(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:

@@ -23,6 +23,10 @@ def to_steps(value: Any, decimals: int, *, meter: str) -> int:
     int or Decimal with at most `decimals` digits after the point and within bounds.
     """
     if type(value) is int:
+        if value.bit_length() > 64:
+            raise QuantityError(
+                f"meter {meter!r}: quantity of {value.bit_length()} bits exceeds what one entry can hold"
+            )
         steps = value * 10**decimals if decimals else value
     else:
         steps = _decimal_steps(value, decimals, meter)
@@ -43,6 +47,10 @@ def _decimal_steps(value: Any, decimals: int, meter: str) -> int:
         )
     if not value.is_finite():
         raise QuantityError(f"meter {meter!r}: quantity {value} is not finite")
+    if value and value.adjusted() < -40:
+        raise QuantityError(
+            f"meter {meter!r}: quantity {value} has more than {decimals} decimals; round it where it is measured"
+        )
     if value.adjusted() > 40:
         raise QuantityError(f"meter {meter!r}: quantity {value} exceeds {from_steps(MAX_STEPS, decimals)}")
     sign, digits, exponent = value.as_tuple()
