@@ -111,7 +111,9 @@ def test_the_database_refuses_what_cannot_be(ledger: Ledger, entry: Make) -> Non
 def test_entries_cannot_be_changed_or_deleted(ledger: Ledger, entry: Make, store_url: str) -> None:
     """The tables refuse UPDATE and DELETE, whoever asks."""
     ledger.post(Posting((entry("org", 1),)))
-    for statement in ("update {} set quantity = 2", "delete from {}"):
+    for statement in ("update {} set quantity = 2", "delete from {}", "truncate {}"):
+        if store_url.startswith("sqlite") and statement.startswith("truncate"):
+            continue  # SQLite has no such statement
         if store_url.startswith("sqlite"):
             with (
                 sqlite3.connect(store_url.removeprefix("sqlite:///")) as connection,

@@ -145,6 +145,26 @@ def test_a_lost_key_is_refused(store_url: str) -> None:
         open_store(store_url)
 
 
+@pytest.mark.parametrize("what", ["index", "trigger"])
+def test_a_lost_guard_is_refused(store_url: str, what: str) -> None:
+    """The unique index of positions, the triggers that keep entries unchanged."""
+    open_store(store_url, auto_migrate=True).close()
+    if store_url.startswith("postgres"):
+        drop = (
+            "index tallystick.positions_of_entry"
+            if what == "index"
+            else "trigger entries_immutable on tallystick.entries"
+        )
+        with psycopg.connect(store_url) as server:
+            server.execute(f"drop {drop}".encode())
+    else:
+        name = "positions_of_entry" if what == "index" else "entries_no_update"
+        with sqlite3.connect(store_url.removeprefix("sqlite:///")) as file:
+            file.execute(f"drop {what} tallystick_{name}")
+    with pytest.raises(UnsafeStoreError, match="has lost"):
+        open_store(store_url)
+
+
 def test_an_unlogged_table_is_refused(postgres_url: str) -> None:
     """A crash empties it."""
     open_store(postgres_url, auto_migrate=True).close()

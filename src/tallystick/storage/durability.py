@@ -89,6 +89,31 @@ def check_keys(present: dict[str, tuple[str, ...]]) -> None:
             )
 
 
+def check_guards(present: set[str], dialect: str) -> None:
+    """Raise UnsafeStoreError when an index or trigger that keeps the ledger append-only is missing."""
+    for name in REQUIRED_GUARDS[dialect]:
+        if name not in present:
+            raise UnsafeStoreError(
+                f"the database has lost {name}, which keeps entries single and unchanged; restore it before starting"
+            )
+
+
+REQUIRED_GUARDS = {
+    "sqlite": (
+        "tallystick_positions_of_entry",
+        "tallystick_entries_no_update",
+        "tallystick_entries_no_delete",
+        "tallystick_resolutions_no_update",
+        "tallystick_resolutions_no_delete",
+    ),
+    "postgres": (
+        "positions_of_entry",
+        "entries_immutable",
+        "entries_not_truncated",
+        "resolutions_immutable",
+        "resolutions_not_truncated",
+    ),
+}
 REQUIRED_KEYS = {
     "entries": ("lane", "entry"),
     "entry_keys": ("lane", "tenant", "mode", "customer", "meter", "key"),

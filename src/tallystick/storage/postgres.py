@@ -15,7 +15,7 @@ from tallystick.errors import (
     SchemaError,
 )
 from tallystick.storage import migrations
-from tallystick.storage.durability import check_keys, check_postgres
+from tallystick.storage.durability import check_guards, check_keys, check_postgres
 from tallystick.storage.port import Statement
 from tallystick.storage.queries import expand, load
 from tallystick.storage.threads import ThreadConnections
@@ -87,6 +87,8 @@ class PostgresStore:
             check_postgres(cursor)
             cursor.execute(_PRIMARY_KEYS)
             check_keys({table: tuple(columns) for table, columns in cursor.fetchall()})
+            cursor.execute(_GUARDS)
+            check_guards({name for (name,) in cursor.fetchall()}, "postgres")
 
     def _connect(self) -> Any:
         try:
@@ -142,6 +144,14 @@ def _explain(error: Any) -> Exception:
     return LedgerError(f"PostgreSQL: {text}")
 
 
+_GUARDS = """
+select indexname from pg_indexes where schemaname = 'tallystick' and indexdef like 'CREATE UNIQUE%'
+union all
+select t.tgname from pg_trigger t
+join pg_class c on c.oid = t.tgrelid
+join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'tallystick' and t.tgenabled <> 'D'
+"""
 _PRIMARY_KEYS = """
 select c.relname, array_agg(a.attname::text order by k.place)
 from pg_constraint p

@@ -13,7 +13,7 @@ from typing import Any
 
 from tallystick.errors import EntryRefusedError, LedgerBusyError, LedgerError, SchemaError, UnsafeStoreError
 from tallystick.storage import migrations
-from tallystick.storage.durability import REQUIRED_KEYS, check_disk, check_keys
+from tallystick.storage.durability import REQUIRED_KEYS, check_disk, check_guards, check_keys
 from tallystick.storage.port import Statement
 from tallystick.storage.queries import Query, expand, load
 from tallystick.storage.threads import ThreadConnections
@@ -79,6 +79,9 @@ class SqliteStore:
                 migrations.migrate(connection.cursor(), "sqlite")
                 connection.execute("commit")
                 check_keys({table: _primary_key(connection, table) for table in REQUIRED_KEYS})
+                check_guards(
+                    {row[0] for row in connection.execute("select name from sqlite_master")}, "sqlite"
+                )
             except sqlite3.Error as error:
                 raise _explain(error, self.path) from error
             finally:

@@ -113,3 +113,7 @@ create trigger entries_immutable before update or delete on tallystick.entries
 for each row execute function tallystick.refuse_change();
 create trigger resolutions_immutable before update or delete on tallystick.resolutions
 for each row execute function tallystick.refuse_change();
+create trigger entries_not_truncated before truncate on tallystick.entries
+for each statement execute function tallystick.refuse_change();
+create trigger resolutions_not_truncated before truncate on tallystick.resolutions
+for each statement execute function tallystick.refuse_change();
