@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections import Counter, deque
@@ -16,16 +15,18 @@ from tallystick.actions.declaration import mark
 from tallystick.actions.metered import Handler, Metering, wrap
 from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
+from tallystick.app.after_commit import AfterCommit
+from tallystick.app.awaitable import Awaitable
+from tallystick.app.environment import configured_provider, store_url
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
 from tallystick.delivery.sender import Sender
-from tallystick.errors import ConfigError
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posted, Posting
 from tallystick.ledger.reading import FOREVER, Usage
 from tallystick.meters import Catalogue
-from tallystick.meters.config import FILE, DeliverySettings, Settings, load
+from tallystick.meters.config import FILE, DeliverySettings, load
 from tallystick.providers import Provider
 from tallystick.reconciliation import operations
 from tallystick.reconciliation.model import Balance, Finding
@@ -70,7 +71,7 @@ class Tally:
         if provider is not None:
             self._assemble_delivery(provider)
         self._recorder = Recorder(
-            self.ledger, meters, _AfterCommit(self), self.find, tenant=tenant, mode=mode, account=account
+            self.ledger, meters, AfterCommit(self), self.find, tenant=tenant, mode=mode, account=account
         )
         self.declarations: list[Metering] = []
         self.findings: deque[Finding] = deque(maxlen=1000)
@@ -306,82 +307,3 @@ class Tally:
         for metering in self.declarations:
             for what in metering.untrusted:
                 yield f"{metering.name}: {what} ({metering.reason})"
-
-
-class Awaitable:
-    """The awaitable view of a Tally."""
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
-
-    def record(self, meter: str, quantity: Any = 1, *, on: Any = None, **rest: Any) -> Recording:
-        """`Tally.record` without blocking the loop; a Recording that is never awaited fails the request."""
-        posting = self._tally.posting(meter, quantity, **rest)
-        recorder = self._tally._recorder
-        if on is None:
-            return Recording(recorder.post_async(posting), meter, recorder.find)
-        carried = recorder.carry(on, posting)
-        return Recording(carried if hasattr(carried, "__await__") else _given(carried), meter, recorder.find)
-
-    async def record_many(self, rows: Sequence[Mapping[str, Any]]) -> list[Posted]:
-        """`Tally.record_many` without blocking the loop."""
-        return await self._tally._recorder.post_many_async([self._tally.posting(**row) for row in rows])
-
-    async def open(self, meter: str, *, customer: Any, **rest: Any) -> Action:
-        """An action whose hold is durable; end it with `await action.close()`."""
-        action = self._tally.action(meter, customer=customer, **rest)
-        return await self._tally._recorder.drive_async(action.opening())
-
-    async def usage(self, customer: str, meter: str, **rest: Any) -> list[Usage]:
-        """`Tally.usage` without blocking the loop."""
-        return await asyncio.to_thread(self._tally.usage, customer, meter, **rest)
-
-
-class _AfterCommit:
-    """Delivery outside of a request: the inline attempt right after the commit."""
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
-
-    def deliver(self, entries: Sequence[Entry]) -> None:
-        courier = self._tally.courier
-        if courier is not None:
-            budget = self._tally.settings.budget_ms / 1000
-            courier.expedite(entries, budget_seconds=budget).wait(budget)
-
-    async def deliver_async(self, entries: Sequence[Entry]) -> None:
-        courier = self._tally.courier
-        if courier is not None:
-            budget = self._tally.settings.budget_ms / 1000
-            await courier.expedite(entries, budget_seconds=budget).wait_async(budget)
-
-
-def store_url(settings: Settings, environ: Mapping[str, str]) -> str:
-    """The ledger's URL in the environment or the file; ConfigError without one."""
-    url = environ.get("TALLYSTICK_STORE") or settings.store.url
-    if not url:
-        raise ConfigError(
-            "no store; set TALLYSTICK_STORE, for instance to sqlite:///usage.db or postgresql://…"
-        )
-    return url
-
-
-def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provider | None:
-    """The provider whose key the environment holds; its mode must be the configured one."""
-    key = environ.get("STRIPE_API_KEY")
-    if not key:
-        return None
-    from tallystick.providers.stripe import StripeProvider
-    from tallystick.providers.stripe.provider import API
-
-    provider = StripeProvider(key, base=environ.get("STRIPE_API_BASE") or API)
-    if provider.mode != settings.mode:
-        raise ConfigError(
-            f"STRIPE_API_KEY is a {provider.mode} key, tallystick.toml says mode = {settings.mode!r}; "
-            "live and test never mix: change one of them"
-        )
-    return provider
-
-
-async def _given(posted: Posted) -> Posted:
-    return posted

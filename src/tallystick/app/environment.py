@@ -1,0 +1,36 @@
+"""What the environment adds to `tallystick.toml`: the ledger's URL and the provider's secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tallystick.errors import ConfigError
+from tallystick.meters.config import Settings
+from tallystick.providers import Provider
+
+
+def store_url(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The ledger's URL in the environment or the file; ConfigError without one."""
+    url = environ.get("TALLYSTICK_STORE") or settings.store.url
+    if not url:
+        raise ConfigError(
+            "no store; set TALLYSTICK_STORE, for instance to sqlite:///usage.db or postgresql://…"
+        )
+    return url
+
+
+def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provider | None:
+    """The provider whose key the environment holds; its mode must be the configured one."""
+    key = environ.get("STRIPE_API_KEY")
+    if not key:
+        return None
+    from tallystick.providers.stripe import StripeProvider
+    from tallystick.providers.stripe.provider import API
+
+    provider = StripeProvider(key, base=environ.get("STRIPE_API_BASE") or API)
+    if provider.mode != settings.mode:
+        raise ConfigError(
+            f"STRIPE_API_KEY is a {provider.mode} key, tallystick.toml says mode = {settings.mode!r}; "
+            "live and test never mix: change one of them"
+        )
+    return provider
