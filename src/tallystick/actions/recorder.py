@@ -11,7 +11,7 @@ from tallystick.actions import scope as scopes
 from tallystick.actions.scope import Carried
 from tallystick.errors import ActionError
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.model import Entry, Kind, Posted, Posting
+from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting
 from tallystick.meters import Catalogue, Meter
 from tallystick.values.identifiers import lane_of
 
@@ -203,19 +203,22 @@ class Recorder:
 
     def _notice(self, posting: Posting, posted: Posted) -> None:
         for index in posted.conflicting:
-            first, ours = posted.entries[index], posting.entries[index]
+            first = posted.entries[index]
+            ours = next(e for e in posting.entries if (e.meter, e.key) == (first.meter, first.key))
             self.find(
                 "key_conflict",
                 first.id,
                 f"key {first.key!r} of customer {first.customer!r} stands for {first.quantity} steps of "
                 f"{first.meter!r}; a repeat said {ours.quantity} steps or other attributes and was not counted",
             )
-        if (before := posted.resolved_before) is not None and posting.entries:
-            lost = ", ".join(f"{entry.quantity} steps of {entry.meter!r}" for entry in posting.entries)
+        if (before := posted.resolved_before) is not None and (posting.entries or posted.entries):
+            told = posted.entries if before.outcome is Outcome.EXPIRED else posting.entries
+            said = ", ".join(f"{entry.quantity} steps of {entry.meter!r}" for entry in told) or "nothing"
+            became = "posted as the difference" if before.outcome is Outcome.EXPIRED else "not recorded"
             self.find(
                 "late_settle",
-                posting.entries[0].customer,
-                f"a hold was {before.outcome.name.lower()} before its action ended; not recorded: {lost}",
+                (*posting.entries, *posted.entries)[0].customer,
+                f"a hold was {before.outcome.name.lower()} before its action ended; {became}: {said}",
             )
 
 

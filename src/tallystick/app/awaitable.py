@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.actions.action import Action
 from tallystick.actions.recording import Recording
-from tallystick.ledger.model import Posted
+from tallystick.ledger.model import Entry, Posted
 from tallystick.ledger.reading import Usage
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ class Awaitable:
         """An action whose hold is durable; end it with `await action.close()`."""
         action = self._tally.action(meter, customer=customer, **rest)
         return await self._tally._recorder.drive_async(action.opening())
+
+    async def correct(self, entry: Entry | str, *, quantity: Any, reason: str, by: str) -> Posted:
+        """`Tally.correct` without blocking the loop."""
+        return await asyncio.to_thread(self._tally.correct, entry, quantity=quantity, reason=reason, by=by)
 
     async def usage(self, customer: str, meter: str, **rest: Any) -> list[Usage]:
         """`Tally.usage` without blocking the loop."""

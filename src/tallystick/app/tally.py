@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tallystick.actions.action import Action
+from tallystick.actions.correcting import correct
 from tallystick.actions.declaration import mark
 from tallystick.actions.metered import Handler, Metering, wrap
 from tallystick.actions.recorder import Recorder, canonical, name_of
@@ -22,6 +23,7 @@ from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
 from tallystick.delivery.sender import Sender
+from tallystick.holds import Expirer, Holds
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posted, Posting
 from tallystick.ledger.reading import FOREVER, Usage
@@ -67,9 +69,11 @@ class Tally:
         self.links = Links(self.ledger, provider.profile.name if provider else "none", resolver=resolver)
         self.sender: Sender | None = None
         self.courier: Courier | None = None
-        self.relay: Relay | None = None
+        self.holds = Holds(self.ledger, meters)
+        self.expirer = Expirer(self.ledger, meters, self.find)
         if provider is not None:
             self._assemble_delivery(provider)
+        self.relay = Relay(self.ledger, self.sender, chores=(self.expirer.step,))
         self._recorder = Recorder(
             self.ledger, meters, AfterCommit(self), self.find, tenant=tenant, mode=mode, account=account
         )
@@ -81,7 +85,6 @@ class Tally:
 
     def _assemble_delivery(self, provider: Provider) -> None:
         self.sender = Sender(self.ledger, self.meters, provider, self.links)
-        self.relay = Relay(self.sender)
         if self.settings.inline:
             self.courier = Courier(self.sender)
             self.ledger.commit.grace = GRACE_SECONDS * 1_000_000
@@ -202,6 +205,14 @@ class Tally:
         """Record many at once, each row the arguments of `record` but `on`; they share commits."""
         return self._recorder.post_many([self.posting(**row) for row in rows])
 
+    def correct(self, entry: Entry | str, *, quantity: Any, reason: str, by: str) -> Posted:
+        """Say what an entry should have said: the difference is posted as a new, signed entry.
+
+        `entry` is the entry or its public id, `quantity` the right one in units; nothing is posted when the
+        entry and its corrections come to that already. ActionError, QuantityError or IdentifierError.
+        """
+        return correct(self._recorder, entry, quantity, reason=reason, by=by)
+
     def posting(
         self,
         meter: str,
@@ -279,15 +290,14 @@ class Tally:
 
     def start(self) -> None:
         """Start the in-process relay, if there is one; called by the integrations, harmless twice."""
-        if self.relay is not None and self.settings.relay == "in-process":
+        if self.settings.relay == "in-process":
             self.relay.start()
 
     def close(self) -> None:
         """Finish what is under way and close the connections."""
         if self.courier is not None:
             self.courier.close()
-        if self.relay is not None:
-            self.relay.stop()
+        self.relay.stop()
         self.ledger.close()
 
     def __enter__(self) -> Tally:

@@ -44,7 +44,7 @@ def _status(ledger: Ledger, limit: int) -> Flow[Status]:
     [(undelivered, oldest)] = yield Statement("undelivered", where)
     rows = yield Statement("open_dispatches", where)
     parked = yield Statement("parked", {**where, "limit": limit})
-    holds = yield Statement("open_holds", {"limit": limit})
+    holds = yield Statement("open_holds", {**where, "limit": limit})
     [(unsequenced,)] = yield Statement("count_unsequenced")
     age = (ledger.clock.now() - oldest) // SECOND if oldest is not None else 0
     in_delivery = {row[0]: int(row[2]) for row in rows}
