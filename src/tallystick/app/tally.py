@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tallystick.actions.action import Action
 from tallystick.actions.correcting import correct
 from tallystick.actions.declaration import mark
@@ -23,11 +25,13 @@ from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
 from tallystick.delivery.sender import Sender
+from tallystick.errors import ConfigError
 from tallystick.holds import Expirer, Holds
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posted, Posting
 from tallystick.ledger.reading import FOREVER, Usage
-from tallystick.meters import Catalogue
+from tallystick.ledger.spool import Spool
+from tallystick.meters import Catalogue, OnLedgerFailure
 from tallystick.meters.config import FILE, DeliverySettings, load
 from tallystick.providers import Provider
 from tallystick.reconciliation import operations
@@ -59,6 +63,7 @@ class Tally:
         account: str = "",
         delivery: DeliverySettings | None = None,
         resolver: Resolver | None = None,
+        spool: Path | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
     ) -> None:
@@ -73,9 +78,17 @@ class Tally:
         self.expirer = Expirer(self.ledger, meters, self.find)
         if provider is not None:
             self._assemble_delivery(provider)
-        self.relay = Relay(self.ledger, self.sender, chores=(self.expirer.step,))
+        self.spool = _spool(store, meters, spool, self.find)
+        self.relay = Relay(self.ledger, self.sender, chores=(self.expirer.step, self._replay))
         self._recorder = Recorder(
-            self.ledger, meters, AfterCommit(self), self.find, tenant=tenant, mode=mode, account=account
+            self.ledger,
+            meters,
+            AfterCommit(self),
+            self.find,
+            tenant=tenant,
+            mode=mode,
+            account=account,
+            spool=self.spool,
         )
         self.declarations: list[Metering] = []
         self.findings: deque[Finding] = deque(maxlen=1000)
@@ -115,6 +128,7 @@ class Tally:
             account=settings.account,
             delivery=settings.delivery,
             resolver=resolver,
+            spool=Path(settings.store.spool) if settings.store.spool else None,
         )
 
     # Declaring
@@ -276,7 +290,8 @@ class Tally:
 
     def status(self) -> Status:
         """What is undelivered, on its way, parked or open."""
-        return operations.status(self.ledger)
+        found = operations.status(self.ledger)
+        return found if self.spool is None else msgspec.structs.replace(found, spooled=self.spool.count())
 
     def tie_out(self) -> list[Balance]:
         """Recorded, delivered and the provider's total of every customer and meter; ProviderError."""
@@ -285,6 +300,9 @@ class Tally:
     def redrive(self, identifier: str = "") -> int:
         """Try a parked dispatch again, or all of them (''); how many."""
         return operations.redrive(self.ledger, identifier)
+
+    def _replay(self) -> int:
+        return self.spool.replay(self.ledger.post_many) if self.spool is not None else 0
 
     # Living
 
@@ -317,3 +335,20 @@ class Tally:
         for metering in self.declarations:
             for what in metering.untrusted:
                 yield f"{metering.name}: {what} ({metering.reason})"
+
+
+def _spool(
+    store: Store, meters: Catalogue, folder: Path | None, find: Callable[[str, str, str], None]
+) -> Spool | None:
+    """The spool, if a meter asks for one; beside a SQLite ledger unless placed otherwise."""
+    asking = [m.name for m in meters if m.on_ledger_failure is OnLedgerFailure.ALLOW_AND_SPOOL]
+    if not asking:
+        return None
+    if folder is None and store.dialect == "sqlite":
+        folder = Path(store.url.removeprefix("sqlite:///") + ".spool")
+    if folder is None:
+        raise ConfigError(
+            f'meter {asking[0]!r} has on_ledger_failure = "allow_and_spool", but there is no place for it: '
+            'set [store] spool = "a folder on a local disk"'
+        )
+    return Spool(folder, find)

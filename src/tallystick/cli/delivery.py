@@ -57,6 +57,7 @@ def status(
             *((f"entries in dispatches '{state}'", count) for state, count in found.in_delivery.items()),
             ("open holds", found.open_holds),
             ("not yet sequenced", found.unsequenced),
+            ("in the spool", found.spooled),
             ("parked dispatches", len(found.parked)),
             *settings.items(),
         ]

@@ -100,13 +100,15 @@ class Posted(msgspec.Struct, frozen=True, gc=False):
 
     `entries` are the entries as they stand in the ledger: for a repeated key the first one.
     `repeated` lists indexes whose key was there before; `conflicting` those of them whose content differs.
-    `resolved_before` is the resolution that won against ours.
+    `resolved_before` is the resolution that won against ours. `spooled`: the ledger could not write, the
+    local spool keeps the entries until it can.
     """
 
     entries: tuple[Entry, ...]
     repeated: tuple[int, ...] = ()
     conflicting: tuple[int, ...] = ()
     resolved_before: Resolution | None = None
+    spooled: bool = False
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):

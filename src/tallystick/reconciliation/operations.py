@@ -27,11 +27,12 @@ class Status(msgspec.Struct, frozen=True):
     parked: list[Dispatch]
     open_holds: int
     unsequenced: int
+    spooled: int = 0
 
     @property
     def settled(self) -> bool:
         """Whether nothing is on its way any more (parked dispatches wait for a person)."""
-        return not (self.undelivered or self.in_delivery or self.unsequenced)
+        return not (self.undelivered or self.in_delivery or self.unsequenced or self.spooled)
 
 
 def status(ledger: Ledger, *, limit: int = 1000) -> Status:
