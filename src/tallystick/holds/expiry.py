@@ -5,13 +5,14 @@ Several processes may sweep at once: the resolution's primary key decides, loser
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from tallystick.holds import rules
 from tallystick.ledger import reading
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Posting
-from tallystick.meters import Catalogue
+from tallystick.meters import Catalogue, Expiry
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import HOUR
 
@@ -46,6 +47,7 @@ class Expirer:
             self._ledger.post_many(postings)
         if marks:
             self._ledger.commit.run(errand=lambda: _mark(sorted(marks)))
+        self._tell([hold for hold in due if self._waits(hold, now)])
         return len(due)
 
     def run(self) -> int:
@@ -68,15 +70,25 @@ class Expirer:
         posting = rules.expiry(hold, meter, self._ledger.ids.next())
         if posting is not None:
             postings.append(posting)
-        else:
-            self._find(
-                "overdue_hold",
-                hold.id,
-                f"an action of customer {hold.customer!r} on {hold.meter!r} never ended; decide: "
-                f"tallystick holds settle {hold.id} --quantity … or tallystick holds void {hold.id}",
-            )
         # Marked even when resolved: the row leaves the sweep at once and goes with the next clearing.
         marks.append((hold.lane, hold.entry, due_at, 1))
+
+    def _waits(self, hold: Entry, now: int) -> bool:
+        if hold.meter not in self._catalogue:
+            return False
+        meter = self._catalogue[hold.meter]
+        return meter.on_expiry is Expiry.REVIEW and rules.due_at(hold, meter) <= now
+
+    def _tell(self, waiting: Sequence[Entry]) -> None:
+        """One finding a meter and sweep: a crash may leave thousands."""
+        for meter, count in Counter(hold.meter for hold in waiting).items():
+            first = next(hold for hold in waiting if hold.meter == meter)
+            self._find(
+                "overdue_hold",
+                meter,
+                f"{count} action(s) on {meter!r} never ended, the first of customer {first.customer!r} "
+                f"({first.id}); decide: tallystick holds list --overdue, then settle or void",
+            )
 
 
 def _mark(rows: list[Mark]) -> Flow[None]:
