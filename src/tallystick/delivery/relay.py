@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
 
@@ -197,7 +198,8 @@ class Relay:
         return held
 
     def _let_go(self) -> None:
-        self._ledger.commit.run(errand=lambda: flows.release_lease("relay", self._owner))
+        with suppress(LedgerError):  # it runs out by itself
+            self._ledger.commit.run(errand=lambda: flows.release_lease("relay", self._owner))
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
