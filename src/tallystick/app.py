@@ -27,6 +27,7 @@ from tallystick.ledger.reading import FOREVER, Usage
 from tallystick.meters import Catalogue
 from tallystick.meters.config import FILE, DeliverySettings, Settings, load
 from tallystick.providers import Provider
+from tallystick.providers.choice import choose
 from tallystick.reconciliation import operations
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
@@ -96,7 +97,8 @@ class Tally:
         """The Tally of `tallystick.toml` (or `path`, or TALLYSTICK_CONFIG) and the environment.
 
         TALLYSTICK_STORE is the ledger's URL, STRIPE_API_KEY the secret key (without it nothing is sent),
-        STRIPE_API_BASE another address than Stripe's own, such as the sandbox's.
+        STRIPE_API_BASE another address than Stripe's own, such as the sandbox's; with `[provider] kind`
+        OPENMETER_ or LAGO_ instead of STRIPE_.
         """
         environ = os.environ if environ is None else environ
         settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))
@@ -368,19 +370,7 @@ def store_url(settings: Settings, environ: Mapping[str, str]) -> str:
 
 def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provider | None:
     """The provider whose key the environment holds; its mode must be the configured one."""
-    key = environ.get("STRIPE_API_KEY")
-    if not key:
-        return None
-    from tallystick.providers.stripe import StripeProvider
-    from tallystick.providers.stripe.provider import API
-
-    provider = StripeProvider(key, base=environ.get("STRIPE_API_BASE") or API)
-    if provider.mode != settings.mode:
-        raise ConfigError(
-            f"STRIPE_API_KEY is a {provider.mode} key, tallystick.toml says mode = {settings.mode!r}; "
-            "live and test never mix: change one of them"
-        )
-    return provider
+    return choose(settings.provider, settings.mode, environ)
 
 
 async def _given(posted: Posted) -> Posted:

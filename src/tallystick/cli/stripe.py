@@ -10,8 +10,8 @@ from tallystick.app import Tally
 from tallystick.cli.output import Config, Json, as_json, configured, table
 from tallystick.errors import ConfigError
 from tallystick.meters import Formula
+from tallystick.providers import Check, Wanted
 from tallystick.providers.stripe import StripeProvider, setup
-from tallystick.providers.stripe.setup import Check, Wanted
 
 Prices = Annotated[
     list[str] | None, typer.Option("--price", help="meter=cents per unit, for instance ai_tokens=0.0015.")
