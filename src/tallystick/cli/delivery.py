@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from tallystick.app import Tally
-from tallystick.cli.output import Config, Json, as_json, configured, installed, table
+from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured, installed, table
 from tallystick.delivery.relay import Relay
 from tallystick.errors import ConfigError
 
@@ -36,7 +36,7 @@ def relay(
 
 def _relay(tally: Tally) -> Relay:
     if tally.relay is None:
-        raise ConfigError("no provider; set STRIPE_API_KEY (and STRIPE_API_BASE for the sandbox)")
+        raise ConfigError(NO_PROVIDER)
     return tally.relay
 
 

@@ -48,13 +48,6 @@ def choose(settings: ProviderSettings, mode: str, environ: Mapping[str, str]) ->
     return _openmeter(key, base, settings) if key or base else None
 
 
-def missing_key(settings: ProviderSettings) -> str:
-    """What to set when there is no provider."""
-    prefix = settings.kind.upper()
-    key = "STRIPE_API_KEY=sk_test_…" if settings.kind == "stripe" else f"{prefix}_API_KEY=…"
-    return f"export {key} (and {prefix}_API_BASE for the sandbox)"
-
-
 def _stripe(key: str, base: str, mode: str) -> Provider:
     from tallystick.providers.stripe import StripeProvider
     from tallystick.providers.stripe.provider import API

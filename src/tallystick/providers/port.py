@@ -75,6 +75,14 @@ class Profile(msgspec.Struct, frozen=True):
     settling_seconds: int = 0
     totals_are_doubles: bool = False
 
+    def meant(self, total: Decimal, decimals: int) -> Decimal:
+        """What a total read back means for a meter of so many decimals.
+
+        Every quantity is a whole number of steps, so the nearest step is the total that was added up,
+        while its errors stay below half a step.
+        """
+        return total.quantize(Decimal(1).scaleb(-decimals)) if self.totals_are_doubles else total
+
 
 class Wanted(msgspec.Struct, frozen=True):
     """A meter that the provider should have. Count meters are provisioned as `sum`: corrections need signs."""

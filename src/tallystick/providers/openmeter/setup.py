@@ -31,7 +31,7 @@ class Meter(msgspec.Struct, rename="camel"):
     deleted_at: str | None = None
 
 
-class _Attribution(msgspec.Struct, rename="camel"):
+class _Attribution(msgspec.Struct, frozen=True, rename="camel"):
     subject_keys: list[str] = []
 
 

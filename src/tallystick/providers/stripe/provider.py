@@ -153,7 +153,7 @@ def classify(error: stripe.StripeError) -> Answer:
     A repeated identifier is an error at Stripe, not a silent skip; only its text tells (it carries no code).
     """
     status, text = error.http_status, str(error.user_message or error)
-    if status is None:
+    if status is None or status < 400:  # no answer, or one that is not Stripe's
         return Answer(Outcome.UNKNOWN, text, answered=False)
     if status == 400 and _ALREADY in text:
         return Answer(Outcome.ACCEPTED, "the provider had it already")
