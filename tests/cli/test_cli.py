@@ -243,9 +243,14 @@ def test_without_extras_each_command_says_what_to_install(tmp_path: Path) -> Non
     extras = ["stripe", "httptools", "pathspec", "tree_sitter", "fastapi"]
     block = f"import sys; sys.modules.update(dict.fromkeys({extras}))\n"
     run = block + "sys.argv[0] = 'tallystick'; from tallystick.cli import main; main()"
+    (tmp_path / "tallystick.toml").write_text("[meters.tokens]\n")
+    store = f"sqlite:///{tmp_path / 'usage.db'}"
+    environ = {**os.environ, "STRIPE_API_KEY": "sk_test_x", "TALLYSTICK_STORE": store}
     for arguments, extra in (("sandbox", "sandbox"), ("doctor", "stripe"), ("demo", ""), ("audit", "audit")):
         command = [sys.executable, "-c", run, arguments]
-        answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        answer = subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60
+        )
         assert answer.returncode == 2, answer.stderr
         assert f"tallystick[{extra}" in answer.stderr
         assert answer.stderr.count("\n") == 1

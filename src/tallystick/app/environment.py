@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tallystick.errors import ConfigError
 from tallystick.meters.config import Settings
 from tallystick.providers import Provider
+from tallystick.providers.choice import choose
 
 
 def store_url(settings: Settings, environ: Mapping[str, str]) -> str:
@@ -21,16 +22,4 @@ def store_url(settings: Settings, environ: Mapping[str, str]) -> str:
 
 def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provider | None:
     """The provider whose key the environment holds; its mode must be the configured one."""
-    key = environ.get("STRIPE_API_KEY")
-    if not key:
-        return None
-    from tallystick.providers.stripe import StripeProvider
-    from tallystick.providers.stripe.provider import API
-
-    provider = StripeProvider(key, base=environ.get("STRIPE_API_BASE") or API)
-    if provider.mode != settings.mode:
-        raise ConfigError(
-            f"STRIPE_API_KEY is a {provider.mode} key, tallystick.toml says mode = {settings.mode!r}; "
-            "live and test never mix: change one of them"
-        )
-    return provider
+    return choose(settings.provider, settings.mode, environ)

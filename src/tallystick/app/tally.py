@@ -113,7 +113,8 @@ class Tally:
         """The Tally of `tallystick.toml` (or `path`, or TALLYSTICK_CONFIG) and the environment.
 
         TALLYSTICK_STORE is the ledger's URL, STRIPE_API_KEY the secret key (without it nothing is sent),
-        STRIPE_API_BASE another address than Stripe's own, such as the sandbox's.
+        STRIPE_API_BASE another address than Stripe's own, such as the sandbox's; with `[provider] kind`
+        OPENMETER_ or LAGO_ instead of STRIPE_.
         """
         environ = os.environ if environ is None else environ
         settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from tallystick.app import Tally
-from tallystick.cli.output import Config, Json, as_json, configured, installed, table
+from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured, installed, table
 from tallystick.errors import ConfigError
 
 
@@ -24,7 +24,7 @@ def relay(
     with configured(config) as tally:
         worker = tally.relay
         if tally.provider is None:
-            typer.echo("no provider (STRIPE_API_KEY is not set): nothing will be sent", err=True)
+            typer.echo(f"{NO_PROVIDER}; nothing will be sent", err=True)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.ask_to_stop())
         if once:

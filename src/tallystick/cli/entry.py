@@ -13,8 +13,10 @@ from tallystick.errors import ConfigError, TallystickError
 COMMANDS = {
     "init": "tallystick.cli.ledger:init",
     "migrate": "tallystick.cli.ledger:migrate",
-    "doctor": "tallystick.cli.stripe:doctor",
-    "stripe": "tallystick.cli.stripe:stripe",
+    "doctor": "tallystick.cli.setup:doctor",
+    "stripe": "tallystick.cli.setup:stripe",
+    "openmeter": "tallystick.cli.setup:openmeter",
+    "lago": "tallystick.cli.setup:lago",
     "link": "tallystick.cli.ledger:link",
     "routes": "tallystick.cli.routes:routes",
     "relay": "tallystick.cli.delivery:relay",

@@ -10,6 +10,7 @@ import msgspec
 
 from tallystick.errors import ConfigError
 from tallystick.meters.model import Catalogue, Meter
+from tallystick.providers.choice import ProviderSettings
 
 FILE = "tallystick.toml"
 
@@ -42,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True):
     mode: Literal["test", "live"] = "test"
     delivery: DeliverySettings = DeliverySettings()
     store: StoreSettings = StoreSettings()
+    provider: ProviderSettings = ProviderSettings()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +53,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: Literal["test", "live"] = "test"
     delivery: DeliverySettings = DeliverySettings()
     store: StoreSettings = StoreSettings()
+    provider: ProviderSettings = ProviderSettings()
 
 
 def load(path: Path) -> Settings:
@@ -72,7 +75,9 @@ def parse(document: dict[str, Any], source: str) -> Settings:
         _convert({"name": name, **fields}, Meter, f"{source}: [meters.{name}]")
         for name, fields in file.meters.items()
     ]
-    return Settings(Catalogue(meters), file.tenant, file.account, file.mode, file.delivery, file.store)
+    return Settings(
+        Catalogue(meters), file.tenant, file.account, file.mode, file.delivery, file.store, file.provider
+    )
 
 
 def _convert(value: Any, kind: type[Any], source: str) -> Any:

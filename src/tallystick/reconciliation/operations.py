@@ -75,7 +75,7 @@ def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None) -> 
                 from_steps(steps, decimals),
                 from_steps(delivered_steps, decimals),
                 from_steps(steps - delivered_steps, decimals),
-                None if provider is None else _provider_total(provider, sent),
+                None if provider is None else _provider_total(provider, sent, decimals),
             )
         )
     return found
@@ -99,9 +99,9 @@ def _delivered(ledger: Ledger) -> Flow[list[_Delivered]]:
     ]
 
 
-def _provider_total(provider: Provider, sent: Iterable[_Delivered]) -> Decimal:
+def _provider_total(provider: Provider, sent: Iterable[_Delivered], decimals: int) -> Decimal:
     minute = MINUTE // SECOND
-    return sum(
+    total = sum(
         (
             provider.total(
                 row.provider_customer,
@@ -113,6 +113,7 @@ def _provider_total(provider: Provider, sent: Iterable[_Delivered]) -> Decimal:
         ),
         Decimal(0),
     )
+    return provider.profile.meant(total, decimals)
 
 
 def redrive(ledger: Ledger, identifier: str) -> int:
