@@ -1,7 +1,7 @@
 """The relay: sends what the request did not, tries again what failed, and runs the sequencer.
 
-One process at a time scans (a lease), slots decide who sends; a process that is killed holds nothing
-longer than its lease.
+One process at a time scans for a tenant and mode (a lease), slots decide who sends; a process that is
+killed holds nothing longer than its lease. A relay sees only its own tenant and mode: other keys, other books.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Relay:
     ) -> None:
         self._sender = sender
         self._ledger = sender.ledger
+        self._lease = f"relay {sender.ledger.where.tenant} {sender.ledger.where.mode}"
         self._batch = batch
         self._threads = threads
         self._idle_seconds = idle_seconds
@@ -112,7 +113,7 @@ class Relay:
 
     def _await_due(self, until: int) -> bool:
         """Wait for what is due next; False when nothing will be due until then."""
-        due = self._ledger.read(flows.next_due())
+        due = self._ledger.read(flows.next_due(self._ledger.where))
         now = self._ledger.clock.now()
         if due is None or due > until or now >= until:
             return False
@@ -127,7 +128,7 @@ class Relay:
             return Progress(sequenced)
         now = self._ledger.clock.now()
         retried = self._retry(now)
-        owed = self._ledger.read(flows.due_obligations(now, self._batch))
+        owed = self._ledger.read(flows.due_obligations(self._ledger.where, now, self._batch))
         unlinked, by_slot = self._by_slot(owed)
         if unlinked:
             self._ledger.commit.run(errand=lambda: flows.postpone(unlinked, now + MINUTE))
@@ -137,7 +138,7 @@ class Relay:
         return Progress(sequenced, entries, len(attempts) + retried, len(unlinked))
 
     def _retry(self, now: int) -> int:
-        due = self._ledger.read(flows.due_dispatches(now, 1000))
+        due = self._ledger.read(flows.due_dispatches(self._ledger.where, now, 1000))
         if not due:
             return 0
         attempts = self._ledger.commit.run(errand=lambda: flows.retake(due, self._sender.terms))
@@ -174,13 +175,13 @@ class Relay:
     def _hold_lease(self) -> bool:
         now = self._ledger.clock.now()
         held: bool = self._ledger.commit.run(
-            errand=lambda: flows.take_lease("relay", self._sender.owner, now, now + LEASE)
+            errand=lambda: flows.take_lease(self._lease, self._sender.owner, now, now + LEASE)
         )
         return held
 
     def _let_go(self) -> None:
         owner = self._sender.owner
-        self._ledger.commit.run(errand=lambda: flows.release_lease("relay", owner))
+        self._ledger.commit.run(errand=lambda: flows.release_lease(self._lease, owner))
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
