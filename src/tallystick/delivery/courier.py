@@ -17,6 +17,7 @@ from tallystick.delivery.flows import Attempt
 from tallystick.delivery.sender import Sender
 from tallystick.errors import TallystickError
 from tallystick.ledger.model import Entry
+from tallystick.providers import Answer
 from tallystick.values.instant import SECOND
 
 Place = tuple[int, str, str, str, str]  # lane, tenant, mode, customer, meter
@@ -191,4 +192,10 @@ class Courier:
             for _, expedition in waiting:
                 expedition.arrive()
         if answered:
+            self._write_down(answered)
+
+    def _write_down(self, answered: Sequence[tuple[Attempt, Answer]]) -> None:
+        try:
             self._sender.write(answered)
+        except TallystickError:
+            return  # the dispatches stay `sending` until their slots expire: then the relay asks again
