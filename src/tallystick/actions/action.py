@@ -26,6 +26,7 @@ from tallystick.errors import (
 )
 from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting, Resolution
 from tallystick.meters import Formula
+from tallystick.values.failpoint import failpoint
 from tallystick.values.quantity import MAX_STEPS
 
 Part = TypeVar("Part")
@@ -129,6 +130,7 @@ class Action:
             scope.acted = True
         if self._held:
             hold = self._recorder.entry(Kind.HOLD, self._meter, self._customer, 0)
+            failpoint("action.opening")
             try:
                 yield Posting((hold,))
             except LedgerError:
@@ -139,6 +141,7 @@ class Action:
                 yield Posting((), Resolution(hold.lane, hold.entry, Outcome.VOIDED, reason))
                 raise
             self._hold = hold
+            failpoint("action.held")
         self._state = State.OPEN
         return self
 
@@ -164,6 +167,7 @@ class Action:
 
     def _ending(self, reason: str) -> Step[None]:
         self._require(State.OPEN)
+        failpoint("action.ending")
         self._state = State.CLOSED
         entries = tuple([self._usage(name, steps) for name, steps in self._steps.items()])
         resolution = None
@@ -175,6 +179,7 @@ class Action:
         if entries or resolution is not None:
             try:
                 self.posted = yield Posting(entries, resolution)
+                failpoint("action.ended")
             except TallystickError as error:
                 self._report_lost(entries, error)
                 raise

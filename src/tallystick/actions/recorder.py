@@ -13,6 +13,7 @@ from tallystick.errors import ActionError
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posted, Posting
 from tallystick.meters import Catalogue, Meter
+from tallystick.values.failpoint import failpoint
 from tallystick.values.identifiers import lane_of
 
 T = TypeVar("T")
@@ -192,6 +193,7 @@ class Recorder:
 
     def _keep(self, posting: Posting, posted: Posted) -> list[Entry]:
         """Give the entries to the request's commit gate; those to deliver here where there is none."""
+        failpoint("recorder.committed")
         if posted.conflicting or posted.resolved_before is not None:
             self._notice(posting, posted)
         usage = [entry for entry in posted.entries if entry.kind is not Kind.HOLD]

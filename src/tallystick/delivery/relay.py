@@ -21,6 +21,7 @@ from tallystick.delivery.model import Owed, SlotKey
 from tallystick.delivery.sender import Sender
 from tallystick.errors import LedgerError
 from tallystick.providers import Answer
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import MINUTE, SECOND
 
 LEASE = 10 * SECOND
@@ -123,6 +124,7 @@ class Relay:
     def step(self) -> Progress:
         """One bounded round: sequence, retry what is due, send what is owed."""
         sequenced = self._ledger.sequencer.step()
+        failpoint("relay.sequenced")
         if self._sender.breaker.is_open:
             return Progress(sequenced)
         now = self._ledger.clock.now()
@@ -131,7 +133,9 @@ class Relay:
         unlinked, by_slot = self._by_slot(owed)
         if unlinked:
             self._ledger.commit.run(errand=lambda: flows.postpone(unlinked, now + MINUTE))
+        failpoint("relay.owing")
         attempts = self._sender.claim(by_slot) if by_slot else []
+        failpoint("relay.claimed")
         self._send(attempts)
         entries = sum(a.dispatch.entries for a in attempts if a.dispatch.part == 0)
         return Progress(sequenced, entries, len(attempts) + retried, len(unlinked))
@@ -140,6 +144,7 @@ class Relay:
         due = self._ledger.read(flows.due_dispatches(now, 1000))
         if not due:
             return 0
+        failpoint("relay.retrying")
         attempts = self._ledger.commit.run(errand=lambda: flows.retake(due, self._sender.terms))
         self._send(attempts)
         return len(attempts)
@@ -169,16 +174,20 @@ class Relay:
             answered: list[tuple[Attempt, Answer]] = []
             for part in self._pool.map(self._sender.send_in_turn, turns[chunk : chunk + 8 * self._threads]):
                 answered += part
+            failpoint("relay.answered")
             self._sender.write(answered)
+            failpoint("relay.written")
 
     def _hold_lease(self) -> bool:
         now = self._ledger.clock.now()
         held: bool = self._ledger.commit.run(
             errand=lambda: flows.take_lease("relay", self._sender.owner, now, now + LEASE)
         )
+        failpoint("relay.leased")
         return held
 
     def _let_go(self) -> None:
+        failpoint("relay.leaving")
         owner = self._sender.owner
         self._ledger.commit.run(errand=lambda: flows.release_lease("relay", owner))
         if self._pool is not None:

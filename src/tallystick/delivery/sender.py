@@ -12,6 +12,7 @@ from tallystick.delivery.model import SlotKey
 from tallystick.ledger.ledger import Ledger
 from tallystick.meters import Catalogue
 from tallystick.providers import Answer, Outcome, Provider
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import SECOND
 
 LEASE_SECONDS = 30
@@ -48,7 +49,9 @@ class Sender:
 
     def attempt(self, attempt: Attempt) -> Answer:
         """Send one dispatch, unless our right to has run out meanwhile; note the outcome."""
+        failpoint("sender.attempting")
         answer = self.provider.send(attempt.dispatch.instruction, still_ours=self._still_ours(attempt))
+        failpoint("sender.answered")
         self.breaker.note(answer.outcome)
         return answer
 

@@ -14,6 +14,7 @@ import msgspec
 
 from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting, Resolution
 from tallystick.storage import Flow, Statement
+from tallystick.values.failpoint import failpoint
 
 Key = tuple[int, str, str, str, str, str]
 
@@ -43,7 +44,9 @@ def post(
     database's own clock.
     """
     rivals = yield from _resolve(pieces)
+    failpoint("posting.resolved")
     taken = yield from _claim_keys([p for i, p in enumerate(pieces) if i not in rivals])
+    failpoint("posting.claimed")
     here = {e.entry: e for piece in pieces for e in piece.posting.entries} if taken else {}
     entries: list[Entry] = []
     results: list[Posted] = []
@@ -85,10 +88,12 @@ def _insert(
             for e in entries
         ],
     )
+    failpoint("posting.inserted")
     yield Statement("insert_unsequenced", rows=[(e.lane, e.entry) for e in entries])
     owed = [(e.lane, e.entry, due_at) for e in entries if delivered(e)]
     if owed:
         yield Statement("insert_obligations", rows=owed)
+    failpoint("posting.owed")
 
 
 def _resolve(pieces: Sequence[Piece]) -> Flow[dict[int, Resolution]]:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import stripe
 
+from tallystick.values.failpoint import failpoint
+
 
 class NotSent(Exception):
     """The request certainly did not reach the server."""
@@ -52,10 +54,13 @@ class KeptAliveClient(stripe.HTTPClient):
         still_ours = getattr(self._local, "still_ours", None)
         if still_ours is not None and not still_ours():
             raise NotSent("the right to send expired before the bytes left")
+        failpoint("stripe.connected")
         try:
             connection.request(method.upper(), path, body=post_data, headers=dict(headers or {}))
+            failpoint("stripe.sent")
             response = connection.getresponse()
             body = response.read().decode("utf-8", "replace")
+            failpoint("stripe.answered")
         except BaseException:
             self._drop(parts.scheme, parts.netloc)
             raise
