@@ -46,7 +46,10 @@ def test_a_plan_that_names_no_place_is_refused() -> None:
 
 
 def test_the_process_ends_at_the_visit() -> None:
-    code = "from tallystick.values.failpoint import failpoint\nfor n in range(5): print(n, flush=True); failpoint('gate.sent')"
+    code = (
+        "from tallystick.values.failpoint import failpoint\n"
+        "for n in range(5): print(n, flush=True); failpoint('gate.sent')"
+    )
     environ = {**os.environ, "TALLYSTICK_FAILPOINT": "gate.sent:3:KILL"}
     run = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True)
     assert run.returncode == -signal.SIGKILL
