@@ -56,10 +56,14 @@ class Book:
         self.open[name] = (customer, meter)
 
     def resolve(self, name: str, outcome: str, lines: Iterable[Line] = ()) -> list[Verdict] | None:
-        """An action ends; None when somebody else ended it before, and then nothing of it counts."""
+        """An action ends; None when a person ended it before, and then nothing of it counts.
+
+        After an expiry, which billed nothing here, all of it counts.
+        """
         if name in self.resolved:
-            self.late += bool(list(lines))
-            return None
+            late = list(lines)
+            self.late += bool(late)
+            return [self.record(line) for line in late] if self.resolved[name] == "expired" else None
         del self.open[name]
         self.resolved[name] = outcome
         return [self.record(line) for line in lines]

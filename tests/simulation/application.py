@@ -307,7 +307,6 @@ class Application:
         process = Process(self.world, "judge")
         tallies = {mode: self._tally(process, mode) for mode in self.modes}
         for tally in tallies.values():
-            assert tally.relay is not None
             tally.relay._pool = InTurn()  # type: ignore[assignment]
             self._drain(tally)
         return tallies

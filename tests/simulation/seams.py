@@ -19,7 +19,7 @@ from tallystick.ledger.model import Entry
 from tallystick.ledger.ticket import ThreadTicket
 from tallystick.meters.config import DeliverySettings
 from tallystick.providers.stripe import StripeProvider
-from tallystick.providers.stripe.transport import NotSent
+from tallystick.providers.transport import NotSent
 from tallystick.storage.port import Statement, Transaction
 from tallystick.storage.sqlite import SqliteStore
 from tallystick.values.identifiers import SeededIds
@@ -257,7 +257,6 @@ def start_tally(
     shared.grace = tally.ledger.commit.grace
     tally.ledger.commit = shared
     tally.courier = GreenCourier(world, process, tally)
-    assert tally.relay is not None
     tally.relay._pool = Threads(world, process)  # type: ignore[assignment]
     return tally
 

@@ -18,6 +18,7 @@ from tallystick.ledger.reading import Partition
 from tallystick.meters import Meter
 from tallystick.providers import Answer, Profile
 from tallystick.storage import Flow, Statement
+from tallystick.values.failpoint import failpoint
 
 Rows = list[tuple[Any, ...]]
 
@@ -62,6 +63,7 @@ def take_slots(keys: Sequence[SlotKey], terms: Terms) -> Flow[dict[SlotKey, Slot
 def claim(owed: Mapping[SlotKey, Sequence[tuple[int, bytes]]], terms: Terms) -> Flow[list[Attempt]]:
     """Take the slots and freeze what they still owe into dispatches, ready to be sent."""
     slots = yield from take_slots(list(owed), terms)
+    failpoint("delivery.slots")
     wanted: Rows = sorted({entry for key in slots for entry in owed[key]})
     if not wanted:
         yield from release(list(slots.values()), {})
@@ -91,6 +93,7 @@ def _freeze(
         return []
     claimed = yield Statement("claim_obligations", rows=rows)
     won = {(lane, bytes(entry)) for lane, entry in claimed}
+    failpoint("delivery.claimed")
     made: list[Attempt] = []
     for slot, identity, group in groups:
         ours = [e for e in group if (e.lane, e.entry) in won]
@@ -102,6 +105,7 @@ def _freeze(
                 made.append(Attempt(dispatch, slot, None))
     if made:
         yield Statement("insert_dispatches", rows=[attempt.dispatch.row() for attempt in made])
+    failpoint("delivery.frozen")
     return made
 
 
@@ -125,6 +129,7 @@ def retake(due: Sequence[Dispatch], terms: Terms) -> Flow[list[Attempt]]:
         first = now if d.first_sent_at is None else d.first_sent_at
         rows.append((d.lane, d.dispatch, d.part, d.attempt, slot.fence, first, slot.expires_at))
     taken = yield Statement("retake_dispatches", rows=rows)
+    failpoint("delivery.retaken")
     won = {(lane, bytes(dispatch), part) for lane, dispatch, part in taken}
     return [_again(d, slots[d.slot_key], now) for d in ours if (d.lane, d.dispatch, d.part) in won]
 
@@ -182,6 +187,7 @@ def write_answers(answered: Sequence[tuple[Attempt, Answer]], now: int) -> Flow[
         slots[attempt.slot.key] = attempt.slot
         blocked[attempt.slot.key] = max(blocked.get(attempt.slot.key, 0), s.blocked_until)
     yield Statement("settle_dispatches", rows=sorted(rows))
+    failpoint("delivery.settled")
     yield from release(list(slots.values()), blocked)
 
 

@@ -23,6 +23,7 @@ from tallystick.delivery.sender import Sender
 from tallystick.errors import LedgerError
 from tallystick.ledger.ledger import Ledger
 from tallystick.providers import Answer
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import MINUTE, SECOND
 
 LEASE = 10 * SECOND
@@ -138,6 +139,7 @@ class Relay:
     def step(self) -> Progress:
         """One bounded round: sequence, retry what is due, send what is owed."""
         sequenced = self._ledger.sequencer.step()
+        failpoint("relay.sequenced")
         kept_up = sum(chore() for chore in self._chores)
         if self._sending is None or self._sending.breaker.is_open:
             return Progress(sequenced, kept_up=kept_up)
@@ -147,7 +149,9 @@ class Relay:
         unlinked, by_slot = self._by_slot(owed)
         if unlinked:
             self._ledger.commit.run(errand=lambda: flows.postpone(unlinked, now + MINUTE))
+        failpoint("relay.owing")
         attempts = self._sender.claim(by_slot) if by_slot else []
+        failpoint("relay.claimed")
         self._send(attempts)
         entries = sum(a.dispatch.entries for a in attempts if a.dispatch.part == 0)
         return Progress(sequenced, entries, len(attempts) + retried, len(unlinked), kept_up)
@@ -161,6 +165,7 @@ class Relay:
         due = self._ledger.read(flows.due_dispatches(self._ledger.where, now, 1000))
         if not due:
             return 0
+        failpoint("relay.retrying")
         attempts = self._ledger.commit.run(errand=lambda: flows.retake(due, self._sender.terms))
         self._send(attempts)
         return len(attempts)
@@ -190,16 +195,20 @@ class Relay:
             answered: list[tuple[Attempt, Answer]] = []
             for part in self._pool.map(self._sender.send_in_turn, turns[chunk : chunk + 8 * self._threads]):
                 answered += part
+            failpoint("relay.answered")
             self._sender.write(answered)
+            failpoint("relay.written")
 
     def _hold_lease(self) -> bool:
         now = self._ledger.clock.now()
         held: bool = self._ledger.commit.run(
             errand=lambda: flows.take_lease(self._lease, self._owner, now, now + LEASE)
         )
+        failpoint("relay.leased")
         return held
 
     def _let_go(self) -> None:
+        failpoint("relay.leaving")
         with suppress(LedgerError):  # it runs out by itself
             self._ledger.commit.run(errand=lambda: flows.release_lease(self._lease, self._owner))
         if self._pool is not None:

@@ -13,6 +13,7 @@ from tallystick.errors import TallystickError
 from tallystick.ledger.ledger import Ledger
 from tallystick.meters import Catalogue
 from tallystick.providers import Answer, Outcome, Provider
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import SECOND
 
 LEASE_SECONDS = 30
@@ -51,7 +52,9 @@ class Sender:
     def attempt(self, attempts: Sequence[Attempt]) -> list[Answer]:
         """Send dispatches in one call, unless our right to has run out meanwhile; note the outcome."""
         instructions = [attempt.dispatch.instruction for attempt in attempts]
+        failpoint("sender.attempting")
         answers = self.provider.send_many(instructions, still_ours=self._still_ours(attempts[0]))
+        failpoint("sender.answered")
         for answer in answers:
             self.breaker.note(answer.outcome)
         return answers
