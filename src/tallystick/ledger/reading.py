@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -136,6 +136,14 @@ def due_holds(now: int, limit: int) -> Flow[list[Entry]]:
 def _holds(query: str, params: dict[str, Any]) -> Flow[list[Entry]]:
     rows = yield Statement(query, params)
     return [to_entry(row) for row in rows]
+
+
+def progress(holds: Sequence[Entry]) -> Flow[dict[tuple[bytes, str], int]]:
+    """The last checkpoint, in steps, of those holds that have one, by hold and meter."""
+    if not holds:
+        return {}
+    rows = yield Statement("find_progress", rows=[(hold.lane, hold.entry) for hold in holds])
+    return {(bytes(row[1]), row[2]): row[3] for row in rows}
 
 
 def find(place: tuple[int, bytes]) -> Flow[Entry | None]:
