@@ -12,8 +12,8 @@ import msgspec
 from tallystick.errors import EntryRefusedError, LedgerError, TransactionError
 from tallystick.ledger import reading
 from tallystick.ledger.commit import GroupCommit
-from tallystick.ledger.model import Entry, Kind, Posted, Posting
-from tallystick.ledger.posting import Piece, post
+from tallystick.ledger.model import Entry, Kind, Piece, Posted, Posting
+from tallystick.ledger.posting import post
 from tallystick.ledger.reading import FOREVER, Partition, Usage
 from tallystick.ledger.sequencer import Sequencer
 from tallystick.meters import Catalogue, Meter
@@ -179,7 +179,11 @@ class Ledger:
 
     def open_holds(self, limit: int = 1000) -> list[Entry]:
         """Holds without a resolution, oldest first."""
-        return self.read(reading.open_holds(limit))
+        return self.read(reading.open_holds(self.where, limit))
+
+    def find(self, place: tuple[int, bytes]) -> Entry | None:
+        """The entry with this lane and id (`from_public` gives them), if there is one."""
+        return self.read(reading.find(place))
 
     def totals(self) -> dict[tuple[str, str], tuple[int, int]]:
         """(entries, steps) per customer and meter, as the sequencer keeps them."""

@@ -27,10 +27,11 @@ class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the ledger lives, and what is accepted of its disk."""
+    """Where the ledger lives, what is accepted of its disk, and the folder that keeps usage while it is away."""
 
     url: str = ""
     accept_throw_away_disk: bool = False
+    spool: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True):

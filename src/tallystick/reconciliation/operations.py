@@ -27,11 +27,12 @@ class Status(msgspec.Struct, frozen=True):
     parked: list[Dispatch]
     open_holds: int
     unsequenced: int
+    spooled: int = 0
 
     @property
     def settled(self) -> bool:
         """Whether nothing is on its way any more (parked dispatches wait for a person)."""
-        return not (self.undelivered or self.in_delivery or self.unsequenced)
+        return not (self.undelivered or self.in_delivery or self.unsequenced or self.spooled)
 
 
 def status(ledger: Ledger, *, limit: int = 1000) -> Status:
@@ -44,7 +45,7 @@ def _status(ledger: Ledger, limit: int) -> Flow[Status]:
     [(undelivered, oldest)] = yield Statement("undelivered", where)
     rows = yield Statement("open_dispatches", where)
     parked = yield Statement("parked", {**where, "limit": limit})
-    holds = yield Statement("open_holds", {"limit": limit})
+    holds = yield Statement("open_holds", {**where, "limit": limit})
     [(unsequenced,)] = yield Statement("count_unsequenced")
     age = (ledger.clock.now() - oldest) // SECOND if oldest is not None else 0
     in_delivery = {row[0]: int(row[2]) for row in rows}
