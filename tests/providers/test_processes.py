@@ -104,7 +104,6 @@ def test_record_relay_kill_restart_tie_out(
     sandbox.faults(lose_reply=30, half_answer=10, rate_limit=10, seed=3)
     acknowledged += record_and_kill(environ, tmp_path, 25)
     assert run("relay", "--once", "--wait", "3").returncode == 0
-    assert run("tieout").returncode == 1  # some is still unknown, or leased by the dead
     sandbox.faults()
     assert run("relay", "--once", "--wait", "60").returncode == 0
     assert run("status").returncode == 0
