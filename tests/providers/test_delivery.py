@@ -11,6 +11,7 @@ import pytest
 from tallystick import Catalogue, Meter, Tally
 from tallystick.meters.config import DeliverySettings
 from tallystick.providers import Provider
+from tallystick.providers.openmeter import OpenMeterProvider
 from tallystick.sandbox import Sandbox
 from tallystick.storage import open_store
 from tallystick.values.instant import SECOND, Clock, FrozenClock
@@ -107,6 +108,27 @@ def test_nobody_is_sent_what_nobody_is_billed_for(make: Make, rig: Rig) -> None:
     tally.relay.drain()
     assert rig.counted() == 10
     assert balanced(tally)
+
+
+@pytest.mark.parametrize("rig", ["lago"], indirect=True)
+def test_another_providers_links_are_not_used(make: Make, rig: Rig, store_url: str) -> None:
+    """After a change of provider usage waits for new links; links made without a provider belong to any."""
+    settings = DeliverySettings(inline=False, relay="process")
+    before = OpenMeterProvider(base=f"{rig.sandbox.url}/openmeter")
+    for provider, name in ((before, "org_x"), (None, "org_y")):
+        store = open_store(store_url, auto_migrate=True)
+        with Tally(store, METERS, provider=provider, delivery=settings) as other:
+            other.link_customer(name, "sub_org_a")
+            assert name in other.links.all()
+    tally = make()
+    assert "org_x" not in tally.links.all()
+    tally.record("tokens", 5, customer="org_x")
+    tally.record("tokens", 7, customer="org_y")
+    assert tally.relay.drain().unlinked == 1
+    assert rig.counted() == 7
+    tally.link_customer("org_x", "sub_org_b")
+    tally.relay.drain()
+    assert rig.counted() == 12
 
 
 @pytest.mark.parametrize("rig", ["openmeter", "lago"], indirect=True)
