@@ -110,6 +110,22 @@ def test_nobody_is_sent_what_nobody_is_billed_for(make: Make, rig: Rig) -> None:
     assert balanced(tally)
 
 
+@pytest.mark.parametrize("rig", ["openmeter"], indirect=True)
+def test_doubles_mean_the_nearest_step(make: Make, rig: Rig) -> None:
+    """What OpenMeter adds up as doubles is off in its last digits; the tie-out is exact to the step."""
+    clock = FrozenClock()
+    rig.sandbox.tell("clock", freeze=clock.now() // SECOND)
+    tally = make(clock=clock)
+    for _ in range(250):
+        tally.record("gb", Decimal("0.01"), customer="org_a")
+        clock.advance(timedelta(seconds=1))
+    tally.relay.drain()
+    since = clock.now() // SECOND - 300
+    assert rig.provider().total(rig.customer, "gb", since, since + 360) != Decimal("2.5")
+    [balance] = tally.tie_out()
+    assert (balance.provider, balance.difference) == (Decimal("2.500"), 0)
+
+
 @pytest.mark.parametrize("rig", ["lago"], indirect=True)
 def test_another_providers_links_are_not_used(make: Make, rig: Rig, store_url: str) -> None:
     """After a change of provider usage waits for new links; links made without a provider belong to any."""

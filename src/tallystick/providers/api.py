@@ -114,7 +114,7 @@ def judged(reply: Reply) -> Answer:
         return Answer(Outcome.NOT_SENT, text, retry_after_seconds=_wish(reply.headers))
     if 400 <= reply.status < 500 and reply.status != 408:
         return Answer(Outcome.REFUSED, text)
-    return Answer(Outcome.UNKNOWN, text)
+    return Answer(Outcome.UNKNOWN, text, answered=reply.status >= 400)
 
 
 def text_of(reply: Reply) -> str:
