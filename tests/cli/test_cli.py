@@ -244,7 +244,8 @@ def test_without_extras_each_command_says_what_to_install(tmp_path: Path) -> Non
     block = f"import sys; sys.modules.update(dict.fromkeys({extras}))\n"
     run = block + "sys.argv[0] = 'tallystick'; from tallystick.cli import main; main()"
     (tmp_path / "tallystick.toml").write_text("[meters.tokens]\n")
-    environ = {**os.environ, "STRIPE_API_KEY": "sk_test_x", "TALLYSTICK_STORE": f"sqlite:///{tmp_path}/x.db"}
+    store = f"sqlite:///{tmp_path / 'usage.db'}"
+    environ = {**os.environ, "STRIPE_API_KEY": "sk_test_x", "TALLYSTICK_STORE": store}
     for arguments, extra in (("sandbox", "sandbox"), ("doctor", "stripe"), ("demo", ""), ("audit", "audit")):
         command = [sys.executable, "-c", run, arguments]
         answer = subprocess.run(

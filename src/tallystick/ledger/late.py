@@ -20,7 +20,11 @@ def differences(
     pieces: Sequence[Piece], rivals: Mapping[int, Resolution]
 ) -> Flow[dict[int, tuple[Entry, ...]]]:
     """What to post for the pieces that lost to an expiry, by index; the others that lost post nothing."""
-    late = {index: (r.lane, r.hold) for index, r in rivals.items() if r.outcome is Outcome.EXPIRED}
+    late = {
+        index: (r.lane, r.hold)
+        for index, r in rivals.items()
+        if r.outcome is Outcome.EXPIRED and _is_the_action(pieces[index])
+    }
     if not late:
         return {}
     rows = yield Statement("find_entries", rows=sorted(set(late.values())))
@@ -34,6 +38,11 @@ def differences(
         assert entry.refers is not None
         billed.setdefault((entry.lane, entry.refers), []).append(entry)
     return {index: _difference(pieces[index], billed.get(place, ())) for index, place in late.items()}
+
+
+def _is_the_action(piece: Piece) -> bool:
+    """Whether the action itself ends; a policy or a person (`by`) that came too late posts nothing."""
+    return piece.posting.resolution is not None and not piece.posting.resolution.by
 
 
 def _difference(piece: Piece, billed: Sequence[Entry]) -> tuple[Entry, ...]:

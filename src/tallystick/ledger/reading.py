@@ -112,6 +112,12 @@ def entries_of(
     return sorted(found, key=lambda e: (e.recorded_at, e.entry))[:limit]
 
 
+def meters(where: Partition) -> Flow[dict[str, tuple[str, int]]]:
+    """Formula and decimals of every meter this ledger has seen, by name."""
+    rows = yield Statement("find_meters", {"tenant": where.tenant})
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
 def open_holds(where: Partition, limit: int) -> Flow[list[Entry]]:
     """Holds without a resolution, oldest first."""
     return _holds("open_holds", {"tenant": where.tenant, "mode": where.mode, "limit": limit})

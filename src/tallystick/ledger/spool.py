@@ -68,6 +68,12 @@ class Spool:
 
     def replay(self, post: Post) -> int:
         """Post what living processes have left and what dead ones left behind; how many postings."""
+        try:
+            return self._replay_all(post)
+        except OSError as error:
+            raise LedgerError(f"the spool {self.folder} cannot be read: {error.strerror}") from error
+
+    def _replay_all(self, post: Post) -> int:
         done = 0
         for path in sorted(self.folder.glob("*.spool")):
             with self._lock:

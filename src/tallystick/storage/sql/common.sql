@@ -7,6 +7,15 @@ select ledger from tallystick.identity
 insert into tallystick.identity (only_one, ledger, created_at) values (1, :ledger, :created_at)
 on conflict do nothing
 
+-- name: insert_meters
+-- rows: text, text, text, smallint
+insert into tallystick.meters (tenant, meter, formula, decimals)
+:rows
+on conflict do nothing
+
+-- name: find_meters
+select meter, formula, decimals from tallystick.meters where tenant = :tenant
+
 -- name: insert_resolutions
 -- rows: smallint, bytea, smallint, text, text, bytea
 insert into tallystick.resolutions (lane, hold, outcome, reason, resolved_by, mark)
@@ -107,10 +116,11 @@ limit :limit
 -- name: due_holds
 select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter, e.quantity, e.key,
        e.refers, e.attributes, e.occurred_at, e.recorded_at
-from (select lane, entry from tallystick.open_holds where overdue = 0 and due_at <= :now
+from (select lane, entry from tallystick.open_holds o
+      where overdue = 0 and due_at <= :now
+        and not exists (select 1 from tallystick.resolutions r where r.lane = o.lane and r.hold = o.entry)
       order by due_at limit :limit) h
 join tallystick.entries e on e.lane = h.lane and e.entry = h.entry
-where not exists (select 1 from tallystick.resolutions r where r.lane = h.lane and r.hold = h.entry)
 
 -- name: overdue_holds
 select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter, e.quantity, e.key,
