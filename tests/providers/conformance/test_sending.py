@@ -241,14 +241,25 @@ class _Portal(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["content-length"]))
         self._answer(b"<html>welcome</html>")
 
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
+    def _answer(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+class _Elsewhere(_Portal):
+    """A web server that has nothing to do with it."""
+
+    def do_GET(self) -> None:
+        self._answer(b"<html>not here</html>", 404)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self._answer(b"<html>not here</html>", 404)
 
 
 def test_an_answer_that_is_not_the_providers(rig: Rig, make: Make) -> None:
@@ -266,3 +277,25 @@ def test_an_answer_that_is_not_the_providers(rig: Rig, make: Make) -> None:
             thread.join()
     assert [(answer.outcome, answer.answered) for answer in answers] == [(Outcome.UNKNOWN, False)] * 3
     assert rig.counted() == 0
+
+
+def test_a_wrong_address_refuses_nothing(rig: Rig, make: Make) -> None:
+    """Somebody else's 404 does not say that a customer or meter is missing."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            provider = rig.provider(base=f"http://127.0.0.1:{server.server_address[1]}")
+            assert send(provider, make()).outcome in (Outcome.UNKNOWN, Outcome.NOT_SENT)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("rig", ["openmeter", "lago"], indirect=True)
+def test_both_ways_to_write_the_address(rig: Rig, make: Make) -> None:
+    """With /api/v1 and without."""
+    for number, base in enumerate((f"{rig.base}/", f"{rig.base}/api/v1", f"{rig.base}/api/v1/")):
+        answer = send(rig.provider(base=base), make(f"ts-{number}", "1"))
+        assert answer.outcome is Outcome.ACCEPTED
+    assert rig.counted() == 3
