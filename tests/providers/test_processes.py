@@ -115,3 +115,16 @@ def test_record_relay_kill_restart_tie_out(
     ours = {"their_a": "org_a", "their_b": "org_b"}
     assert {(ours[c], m): total for (c, m), total in counted.items()} == recorded
     assert run("verify").returncode == 0
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_another_providers_command_says_what_to_set(run: Run, kind: str) -> None:
+    """One line, exit code 2; without a key usage is recorded and the doctor says what is missing."""
+    answer = run("stripe", "plan")
+    assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
+    assert "[provider] kind = 'stripe'" in answer.stderr
+    assert run("migrate").returncode == 0
+    bare = {f"{kind.upper()}_API_KEY": "", f"{kind.upper()}_API_BASE": ""}
+    assert "LAGO_API_KEY" in run("lago", "plan", **bare).stderr
+    checks = json.loads(run("doctor", "--json", **bare).stdout)
+    assert [check["subject"] for check in checks if not check["ok"]] == ["key"]
