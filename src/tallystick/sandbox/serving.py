@@ -25,13 +25,14 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; the first line printed is JSON with both URLs."""
+    """Serve until SIGTERM or SIGINT; the first line printed is JSON with all URLs."""
     getcontext().prec = (
         60  # sums and products of values with 30 digits before and 12 after the point are exact
     )
     server = Server(Api(Clock(settings.frozen_at)), faults=settings.faults)
     api, control = await server.start(settings.port, settings.control_port)
-    print(json.dumps({"api": api, "control": control}), flush=True)
+    beside = {name: f"{api}/{name}" for name in server.neighbours}
+    print(json.dumps({"api": api, "control": control, **beside}), flush=True)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
