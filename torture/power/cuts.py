@@ -20,7 +20,7 @@ import psycopg
 from tallystick import Catalogue, Tally
 from tallystick.storage import open_store
 from torture.power.cluster import Cluster, initialise, own
-from torture.power.disk import Disk, recorded
+from torture.power.disk import Disk, Operation, recorded
 from torture.power.writing import ACKNOWLEDGED, METERS
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +39,7 @@ class Cuts:
     cuts: int = 0
     acknowledged: int = 0
     worst: int = 0
+    kept: str = ""
     losing: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
@@ -49,7 +50,18 @@ class Cuts:
         return (
             f"{self.dialect}, {self.setting}, seed {self.seed}: {self.cuts} cuts in {self.operations} operations, "
             f"{lost if self.losing else 'nothing acknowledged was lost'}, {len(self.broken)} broken databases"
+            + "".join(f"\n    {each}" for each in [*self.losing[:5], *self.broken[:5]] if self.kept)
+            + (
+                f"\n    repeat: python -m torture recut {self.kept} {self.dialect} OPERATION"
+                if self.kept
+                else ""
+            )
         )
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong that must not."""
+        return bool(self.broken or (self.losing and self.setting == SHIPPED))
 
 
 @contextmanager
@@ -97,23 +109,48 @@ def run(
 ) -> Cuts:
     """Record once, then cut at points drawn from the seed, every second time with some unsynced writes kept."""
     recording, work, before = record(folder, dialect, setting, entries)
+    result = Cuts(dialect, setting, seed)
     operations = list(recorded(recording))
-    chance = random.Random(seed)
-    result = Cuts(dialect, setting, seed, len(operations))
-    read = read_sqlite if dialect == "sqlite" else read_postgres
-    disk = Disk(str(work.resolve()), before, lenient_names=dialect == "postgres")
+    points = _points(operations, cuts, random.Random(seed))
+    _play(operations, work, before, points, result, until=time.monotonic() + seconds)
+    if result.failed:
+        keep = Path.cwd() / f"tallystick-torture-kept-{seed}"
+        shutil.copytree(folder, keep, dirs_exist_ok=True)
+        (keep / "folder").write_text(str(work.resolve()))
+        result.kept = keep.name
+    return result
+
+
+def again(folder: Path, dialect: str, seed: int, number: int) -> Cuts:
+    """Repeat one cut of a recording that was kept, both ways."""
+    result = Cuts(dialect, SHIPPED, seed)
+    work = Path((folder / "folder").read_text())
+    for _ in range(2):
+        _play(list(recorded(folder / "recording")), work, folder / "before", {number}, result)
+    return result
+
+
+def _play(
+    operations: list[Operation],
+    work: Path,
+    before: Path,
+    points: set[int],
+    result: Cuts,
+    *,
+    until: float = float("inf"),
+) -> None:
+    """Play a recording on the model of a disk; cut at these points, every second time keeping some writes."""
+    read = read_sqlite if result.dialect == "sqlite" else read_postgres
+    disk = Disk(str(work.resolve()), before, lenient_names=result.dialect == "postgres")
     acknowledged: list[str] = []
-    until = time.monotonic() + seconds
-    points = _points(operations, cuts, chance)
+    result.operations = len(operations)
     for number, operation in enumerate(operations):
         if operation[0] == "write" and operation[1].endswith(f"/{ACKNOWLEDGED}"):
             acknowledged.append(operation[3].decode().strip())
-        else:
-            disk.play(operation)
+        disk.play(operation)
         if number in points and time.monotonic() < until:
-            kept = random.Random(f"{seed}:{number}") if result.cuts % 2 else None
-            _cut(disk, folder / "image", number, acknowledged, kept, read, result)
-    return result
+            kept = random.Random(f"{result.seed}:{number}") if result.cuts % 2 else None
+            _cut(disk, before.parent / "image", number, acknowledged, kept, read, result)
 
 
 def _points(operations: Sequence[Any], cuts: int, chance: random.Random) -> set[int]:
