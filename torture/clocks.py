@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tallystick import Tally
-from tallystick.app import configured_provider
+from tallystick.app.environment import configured_provider
 from tallystick.meters.config import load
 from tallystick.storage import open_store
 from tallystick.values.instant import SECOND, Clock, SystemClock

@@ -22,17 +22,17 @@ IN_APP = {
     "courier": 6,
     "delivery": 5,
     "sender": 6,
-    "stripe": 6,
+    "provider": 6,
 }
-IN_RELAY = {"sequencer": 1, "relay": 1, "delivery": 1, "sender": 4, "stripe": 4, "sqlite": 4, "postgres": 4}
+IN_RELAY = {"sequencer": 1, "relay": 1, "delivery": 1, "sender": 4, "provider": 4, "sqlite": 4, "postgres": 4}
 AGAIN = ("relay.retrying", "delivery.retaken")
 FREE = (
     "relay.claimed",
     "relay.answered",
     "sender.attempting",
     "sender.answered",
-    "stripe.connected",
-    "stripe.sent",
+    "provider.connected",
+    "provider.sent",
 )
 GRACES = (0.0, 0.02, 0.2, 1.0)
 

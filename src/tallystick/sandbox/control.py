@@ -33,6 +33,10 @@ class Control:
             "events": self._events,
             "invoices": self._invoices,
             "statistics": self._statistics,
+            **{
+                name: lambda world, body, each=each: each.command(body)  # type: ignore[misc]
+                for name, each in server.neighbours.items()
+            },
         }
 
     def respond(

@@ -15,8 +15,19 @@ import msgspec
 from tallystick.sandbox.api import Api, Reply
 from tallystick.sandbox.control import Control
 from tallystick.sandbox.faults import Dice, Fate, Faults
+from tallystick.sandbox.lago import Lago
+from tallystick.sandbox.neighbours import Neighbour
+from tallystick.sandbox.openmeter import OpenMeter
 
-_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
+_REASONS = {
+    200: "OK",
+    201: "Created",
+    204: "No Content",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    429: "Too Many Requests",
+}
 
 
 class Connection(asyncio.Protocol):
@@ -88,6 +99,7 @@ class Server:
 
     def __init__(self, api: Api, *, host: str = "127.0.0.1", faults: Faults | None = None) -> None:
         self.api = api
+        self.neighbours: dict[str, Neighbour] = {"openmeter": OpenMeter(api.clock), "lago": Lago(api.clock)}
         self.dice = Dice(faults or Faults())
         self.requests = 0
         self._host = host
@@ -154,6 +166,10 @@ class Server:
     def _respond_now(
         self, connection: Connection, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> None:
+        neighbour = self.neighbours.get(target[1:].partition("/")[0])
+        if neighbour is not None:
+            self._respond_beside(neighbour, connection, method, target, headers, body)
+            return
         fate = self.dice.draw()
         if fate is Fate.RATE_LIMIT:
             error = {
@@ -166,6 +182,29 @@ class Server:
             connection.send(Reply(429, msgspec.json.encode(error), headers))
             return
         reply = self.api.handle(method, target, headers, body, fail=fate is Fate.FAIL)
+        if fate is Fate.LOSE_REPLY:
+            connection.drop()
+        else:
+            connection.send(reply, 0.5 if fate is Fate.HALF_ANSWER else 1)
+
+    def _respond_beside(
+        self,
+        neighbour: Neighbour,
+        connection: Connection,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: bytes,
+    ) -> None:
+        """Answer one request of another service, whose name the path begins with."""
+        fate = self.dice.draw()
+        rest = "/" + target[1:].partition("/")[2]
+        if fate is Fate.RATE_LIMIT:
+            reply = neighbour.limited()
+        elif fate is Fate.FAIL:
+            reply = neighbour.failed(method, rest, headers, body)
+        else:
+            reply = neighbour.handle(method, rest, headers, body)
         if fate is Fate.LOSE_REPLY:
             connection.drop()
         else:
