@@ -19,7 +19,7 @@ from tallystick.sandbox import Sandbox
 from tallystick.storage import open_store
 from torture import checks
 from torture.application import ORDERS, transaction
-from torture.calls import Call, Client, calls_of, quantity_of
+from torture.calls import ESTIMATE, Call, Client, calls_of, quantity_of
 from torture.clocks import LaterClock, tally
 from torture.forge import Forge, Process
 from torture.plan import Kill
@@ -28,6 +28,7 @@ from torture.records import Records, read
 LATER = 45  # seconds; leases (10 s) and slots (30 s) of the dead have run out
 STARTING, WORKING, STOPPING = 20.0, 4.0, 10.0
 KEY = "sk_test_torture"
+METERS = ("held", "unheld", "orders", "expiring")
 CONFIG = """\
 tenant = "torture"
 mode = "test"
@@ -36,6 +37,10 @@ mode = "test"
 hold = false
 [meters.orders]
 hold = false
+[meters.expiring]
+hold_seconds = 30
+on_expiry = "settle"
+settle_at = {estimate}
 [delivery]
 inline = {inline}
 budget_ms = 200
@@ -64,12 +69,12 @@ class Batch:
         self._postgres = postgres
         self._customers = {kill.number: [f"k{kill.number}{name}" for name in "abc"] for kill in kills}
         self.sandbox = Sandbox.start()
-        meters = {m: {"formula": "sum", "unit_amount_decimal": "1"} for m in ("held", "unheld", "orders")}
+        meters = {m: {"formula": "sum", "unit_amount_decimal": "1"} for m in METERS}
         names = [name for customers in self._customers.values() for name in customers]
         self._links = self.sandbox.provision(meters=meters, customers=names)["customers"]
         self._names = {provider: name for name, provider in self._links.items()}
         for inline in ("true", "false"):
-            (folder / f"{inline}.toml").write_text(CONFIG.format(inline=inline))
+            (folder / f"{inline}.toml").write_text(CONFIG.format(inline=inline, estimate=ESTIMATE))
         self._template = folder / "template.db"
         if any(kill.dialect == "sqlite" for kill in kills):
             self._prepare(f"sqlite:///{self._template}")
@@ -188,12 +193,25 @@ class _One:
         """A kill in the middle of a call, then another one while the relay takes it up again."""
         self._record()
         order = self._order(armed=False)
-        order["environ"]["TALLYSTICK_FAILPOINT"] = "provider.sent:2:KILL"
+        order["environ"]["TALLYSTICK_FAILPOINT"] = "transport.sent:2:KILL"
         first = self._batch.start("relay", {**order, "arguments": []})
         first.wait(STARTING)
         second = self._batch.start("later", {**self._order(armed=True), "seconds": LATER})
         died = self._kill_at_the_point(second, [])
         self._drain(2 * LATER)
+        return died
+
+    def _expiry(self) -> bool:
+        """A worker dies in the middle of its actions; a relay dies while their holds expire by policy."""
+        self._calls[:] = [Call("expiring", c, f"{c}-expiring-{n}") for c in self._customers for n in range(3)]
+        jobs = [(call.customer, call.job) for call in self._calls]
+        worker = self._batch.start("abandon", {**self._order(armed=False), "jobs": jobs})
+        worker.wait(STARTING)
+        victim = self._batch.start("later", {**self._order(armed=True), "seconds": LATER})
+        died = self._kill_at_the_point(victim, [])
+        self._drain(2 * LATER)
+        for call in self._calls:
+            call.status = 200  # each must be billed now, once, with the estimate
         return died
 
     def _kill_at_the_point(self, victim: Process, clients: Sequence[Client]) -> bool:

@@ -9,7 +9,8 @@ from tallystick.values.failpoint import POINTS
 
 # How a place is come to, and how many visits a run is sure to make there.
 # app: requests to a served application; relay: a relay with work to do; once: the same with --once;
-# again: a relay that finds what an earlier kill left in the middle of a call.
+# again: a relay that finds what an earlier kill left in the middle of a call; expiry: one that finds holds
+# whose process was killed in the middle of its actions.
 IN_APP = {
     "gate": 12,
     "action": 5,
@@ -22,17 +23,26 @@ IN_APP = {
     "courier": 6,
     "delivery": 5,
     "sender": 6,
-    "provider": 6,
+    "transport": 6,
 }
-IN_RELAY = {"sequencer": 1, "relay": 1, "delivery": 1, "sender": 4, "provider": 4, "sqlite": 4, "postgres": 4}
+IN_RELAY = {
+    "sequencer": 1,
+    "relay": 1,
+    "delivery": 1,
+    "sender": 4,
+    "transport": 4,
+    "sqlite": 4,
+    "postgres": 4,
+}
+EXPIRING = ("holds.expiring", "holds.expired")
 AGAIN = ("relay.retrying", "delivery.retaken")
 FREE = (
     "relay.claimed",
     "relay.answered",
     "sender.attempting",
     "sender.answered",
-    "provider.connected",
-    "provider.sent",
+    "transport.connected",
+    "transport.sent",
 )
 GRACES = (0.0, 0.02, 0.2, 1.0)
 
@@ -64,6 +74,8 @@ def _ways(dialect: str) -> list[tuple[str, str, str, int]]:
             continue
         if point in AGAIN:
             found.append((dialect, "again", point, 1))
+        elif point in EXPIRING:
+            found.append((dialect, "expiry", point, 1))
         elif point == "relay.leaving":
             found.append((dialect, "once", point, 1))
         else:

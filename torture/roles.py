@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 from typing import Any
@@ -34,3 +36,14 @@ def later(order: dict[str, Any]) -> None:
     with tally(order["environ"], clock=LaterClock(order["seconds"])) as made:
         assert made.relay is not None
         made.relay.drain()
+
+
+def abandon(order: dict[str, Any]) -> None:
+    """A worker that is killed in the middle of all its actions."""
+    from torture.clocks import tally
+
+    made = tally(order["environ"])
+    actions = [made.action("expiring", customer=customer, key=job) for customer, job in order["jobs"]]
+    for action in actions:
+        action.__enter__()
+    os.kill(os.getpid(), signal.SIGKILL)

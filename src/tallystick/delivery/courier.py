@@ -17,6 +17,7 @@ from tallystick.delivery.flows import Attempt
 from tallystick.delivery.sender import Sender
 from tallystick.errors import TallystickError
 from tallystick.ledger.model import Entry
+from tallystick.providers import Answer
 from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import SECOND
 
@@ -195,6 +196,12 @@ class Courier:
             for _, expedition in waiting:
                 expedition.arrive()
         if answered:
-            failpoint("courier.answered")
+            self._write_down(answered)
+
+    def _write_down(self, answered: Sequence[tuple[Attempt, Answer]]) -> None:
+        failpoint("courier.answered")
+        try:
             self._sender.write(answered)
-            failpoint("courier.written")
+        except TallystickError:
+            return  # the dispatches stay `sending` until their slots expire: then the relay asks again
+        failpoint("courier.written")

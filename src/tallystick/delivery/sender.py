@@ -36,6 +36,7 @@ class Sender:
             meter=catalogue.__getitem__,
             new_id=ledger.ids.next,
             now=ledger.clock.now,
+            elapsed=ledger.clock.elapsed,
             lease=LEASE_SECONDS * SECOND,
         )
 
@@ -102,6 +103,6 @@ class Sender:
         return calls
 
     def _still_ours(self, attempt: Attempt) -> Callable[[], bool]:
-        margin = int(self.provider.profile.timeout_seconds * SECOND)
-        last = attempt.slot.expires_at - margin
-        return lambda: self.ledger.clock.now() < last
+        margin, clock = int(self.provider.profile.timeout_seconds * SECOND), self.ledger.clock
+        last, lasts_until = attempt.slot.expires_at - margin, attempt.slot.lasts_until - margin
+        return lambda: clock.now() < last and clock.elapsed() < lasts_until

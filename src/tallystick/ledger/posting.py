@@ -38,12 +38,12 @@ def post(
     database's own clock.
     """
     rivals = yield from _resolve(pieces)
-    failpoint("posting.resolved")
     late = yield from differences(pieces, rivals)
     wanted = [
         late.get(index, () if index in rivals else piece.posting.entries)
         for index, piece in enumerate(pieces)
     ]
+    failpoint("posting.resolved")
     taken = yield from _claim_keys([e for own in wanted for e in own])
     failpoint("posting.claimed")
     here = {e.entry: e for own in wanted for e in own} if taken else {}
@@ -97,12 +97,13 @@ def _insert(
 
 def _resolve(pieces: Sequence[Piece]) -> Flow[dict[int, Resolution]]:
     """Insert the resolutions; which pieces lost, and to what."""
-    # Sorted like the keys, so that two postings never wait for each other.
-    rows = sorted(
+    rows = [
         (r.lane, r.hold, r.outcome, r.reason, r.by, piece.mark)
         for piece in pieces
         if (r := piece.posting.resolution) is not None
-    )
+    ]
+    # Sorted by hold, so that two postings never wait for each other; of one hold the first here wins.
+    rows.sort(key=lambda row: row[:2])
     if not rows:
         return {}
     inserted = yield Statement("insert_resolutions", rows=rows)

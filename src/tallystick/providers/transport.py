@@ -56,13 +56,13 @@ class Connections:
         connection = self._connected(parts.scheme, parts.netloc)
         if still_ours is not None and not still_ours():
             raise NotSent("the right to send expired before the bytes left")
-        failpoint("provider.connected")
+        failpoint("transport.connected")
         try:
             connection.request(method.upper(), path, body=body, headers=dict(headers))
-            failpoint("provider.sent")
+            failpoint("transport.sent")
             response = connection.getresponse()
             data = response.read()
-            failpoint("provider.answered")
+            failpoint("transport.answered")
         except BaseException:
             self._drop(parts.scheme, parts.netloc)
             raise
