@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def main() -> None:
     for command in commands.choices.values():
         command.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes under it end as well
     print(f"seed {arguments.seed}", flush=True)
     sys.exit(1 if globals()[f"_{arguments.command}"](arguments) else 0)
 

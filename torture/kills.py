@@ -58,7 +58,7 @@ class Verdict:
             f"({', '.join(f'{n} {name}' for name, n in sorted((self.counted(0) + self.counted(3)).items()))})",
             f"{answered} answered requests, {len(self.problems)} problems",
         ]
-        if not self.problems:
+        if not self.problems and len(self.died) > 30:
             lines.append(
                 f"no loss in {len(self.died)} kills: below {self.bound:.3%} per kill (95 %, rule of three)"
             )
