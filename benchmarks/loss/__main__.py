@@ -167,7 +167,9 @@ NOTES = [
     "- The peers keep events in memory and send them in the background: quick, no database needed, and what is in "
     "memory goes with the process. A server that drains before each deploy would lose less on SIGTERM, and "
     "nothing helps it against SIGKILL. tallystick waits for its disk before each answer; that is the price.",
-    "- With another place for the peer's call (a `finally` around the stream) amberflo would count abandoned streams.",
+    "- aforo-metering counts an abandoned stream as one call and cannot say how much of it went out; tallystick "
+    "counts the parts. With the peer's call elsewhere (a `finally` around the stream) amberflo would count them too.",
+    "- On SIGTERM uvicorn ends by raising the signal again, so what a library registers with `atexit` does not run.",
 ]
 
 
