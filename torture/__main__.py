@@ -27,7 +27,7 @@ def main() -> None:
     power.add_argument("--seconds", type=float, default=60)
     recut = commands.add_parser("recut", help="repeat one cut of a recording that was kept")
     recut.add_argument("folder", type=Path)
-    recut.add_argument("dialect", choices=["sqlite", "postgres"])
+    recut.add_argument("dialect", choices=["sqlite", "postgres", "spool"])
     recut.add_argument("operation", type=int)
     for command in commands.choices.values():
         command.add_argument("--seed", type=int, default=random.randrange(1_000_000))

@@ -14,6 +14,11 @@ from torture.power.cuts import Cuts
 
 KILLING = 0.8  # share of the time; the power cuts have the rest
 CONTROL = 6  # cuts of each control
+PLAN = {
+    "sqlite": (600, 600, 0.45),
+    "postgres": (240, 60, 0.45),
+    "spool": (200, 400, 0.1),
+}  # entries, cuts, share
 
 
 def run(seed: int, seconds: float, count: int, server: str, folder: Path) -> list[str]:
@@ -40,11 +45,15 @@ def run(seed: int, seconds: float, count: int, server: str, folder: Path) -> lis
 def power(seed: int, seconds: float) -> list[Cuts]:
     """Recordings of both databases until the time is over, and the controls."""
     found = []
-    for dialect, entries, some in (("sqlite", 600, 600), ("postgres", 240, 60)):
+    for dialect, entries, some, share in (
+        ("sqlite", 600, 600, 0.45),
+        ("postgres", 240, 60, 0.45),
+        ("spool", 200, 400, 0.1),
+    ):
         with cuts.workplace(dialect) as folder:
             control = cuts.CONTROLS[dialect]
             found.append(cuts.run(folder, dialect, control, seed=seed, entries=90, cuts=CONTROL))
-        until, turn = time.monotonic() + seconds / 2, 0
+        until, turn = time.monotonic() + seconds * share, 0
         while not turn or time.monotonic() < until:
             with cuts.workplace(dialect) as folder:
                 left = max(until - time.monotonic(), 20)
@@ -102,7 +111,7 @@ def power_page(found: list[Cuts]) -> str:
         "| database | setting | recordings | cuts | lost acknowledged entries | damaged |",
     ]
     lines.append("|---|---|---|---|---|---|")
-    for dialect in ("sqlite", "postgres"):
+    for dialect in cuts.CONTROLS:
         for setting in (cuts.SHIPPED, cuts.CONTROLS[dialect]):
             these = [each for each in found if (each.dialect, each.setting) == (dialect, setting)]
             losing = sum(len(each.losing) for each in these)
@@ -125,4 +134,5 @@ NAMES = {
     cuts.SHIPPED: "as shipped",
     "normal": "control: `synchronous=NORMAL`, must lose",
     "off": "control: `synchronous_commit=off`, must lose",
+    "unsynced": "control: no fsync, must lose",
 }

@@ -15,7 +15,7 @@ from torture.power import cuts
 from torture.power.disk import Disk, recorded
 
 SEED = int(os.environ.get("TORTURE_SEED", random.randrange(1_000_000)))
-CASES = {"sqlite": (300, 60), "postgres": (90, 6)}  # entries, cuts
+CASES = {"sqlite": (300, 60), "postgres": (90, 6), "spool": (60, 30)}  # entries, cuts
 
 pytestmark = pytest.mark.skipif(
     platform.system() != "Linux", reason="records system calls with Linux's ptrace"
@@ -109,6 +109,7 @@ FOLDER = "os.fsync(os.open('.', os.O_RDONLY))\n"
         (WRITE + SYNC + FOLDER + "os.rename('a', 'b')\n" + FOLDER, {"b": "one"}),
         (WRITE + SYNC + FOLDER + "os.unlink('a')\n", {"a": "one"}),
         (WRITE + SYNC + FOLDER + "os.unlink('a')\n" + FOLDER, {}),
+        ("os.mkdir('d'); os.chdir('d')\n" + WRITE + SYNC + FOLDER, {}),  # d itself has no durable name
     ],
 )
 def test_the_disk_forgets_what_no_sync_covered(tmp_path: Path, program: str, kept: dict[str, str]) -> None:

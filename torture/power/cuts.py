@@ -18,13 +18,15 @@ from typing import Any
 import psycopg
 
 from tallystick import Catalogue, Tally
+from tallystick.ledger.model import Posting
+from tallystick.ledger.spool import Spool
 from tallystick.storage import open_store
 from torture.power.cluster import Cluster, initialise, own
 from torture.power.disk import Disk, Operation, recorded
 from torture.power.writing import ACKNOWLEDGED, METERS
 
 ROOT = Path(__file__).parents[2]
-SHIPPED, CONTROLS = "as shipped", {"sqlite": "normal", "postgres": "off"}
+SHIPPED, CONTROLS = "as shipped", {"sqlite": "normal", "postgres": "off", "spool": "unsynced"}
 Read = Callable[[Path], set[str]]
 
 
@@ -67,7 +69,7 @@ class Cuts:
 @contextmanager
 def workplace(dialect: str) -> Iterator[Path]:
     """A folder for one recording: on the real disk for SQLite; for PostgreSQL where its user may go, too."""
-    where = Path.cwd() if dialect == "sqlite" else None
+    where = None if dialect == "postgres" else Path.cwd()
     with tempfile.TemporaryDirectory(prefix="tallystick-torture-", dir=where) as folder:
         Path(folder).chmod(0o755)
         yield Path(folder).resolve() / "cut"
@@ -140,7 +142,7 @@ def _play(
     until: float = float("inf"),
 ) -> None:
     """Play a recording on the model of a disk; cut at these points, every second time keeping some writes."""
-    read = read_sqlite if result.dialect == "sqlite" else read_postgres
+    read = {"sqlite": read_sqlite, "postgres": read_postgres, "spool": read_spool}[result.dialect]
     disk = Disk(str(work.resolve()), before, lenient_names=result.dialect == "postgres")
     acknowledged: list[str] = []
     result.operations = len(operations)
@@ -210,6 +212,13 @@ def read_postgres(image: Path) -> set[str]:
         with psycopg.connect(cluster.url) as connection:
             rows = connection.execute("select key from tallystick.entries where key is not null").fetchall()
         return {key for (key,) in rows}
+
+
+def read_spool(image: Path) -> set[str]:
+    """The keys that a spool would post."""
+    found: list[Posting] = []
+    Spool(image / "spool", lambda *_: None).replay(found.extend)
+    return {str(entry.key) for posting in found for entry in posting.entries}
 
 
 def _add_up(url: str) -> None:

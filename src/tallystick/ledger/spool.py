@@ -40,7 +40,7 @@ class Spool:
         self._file: IO[bytes] | None = None
         self._pid = 0
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
         except OSError as error:
             raise LedgerError(
                 f"the spool {folder} cannot be used: {error.strerror}; set [store] spool"
@@ -151,6 +151,14 @@ def _postings(path: Path) -> Iterator[Posting]:
         checksum, _, text = line.partition(b" ")
         if checksum == b"%08x" % zlib.crc32(text):
             yield msgspec.json.decode(text, type=Posting)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder whose own name, and those of the folders above it, outlive a power cut."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing or [folder]:
+        _sync(each.parent)
 
 
 def _sync(folder: Path) -> None:
