@@ -10,7 +10,7 @@ from tallystick.values.failpoint import POINTS
 # How a place is come to, and how many visits a run is sure to make there.
 # app: requests to a served application; relay: a relay with work to do; once: the same with --once;
 # again: a relay that finds what an earlier kill left in the middle of a call; expiry: one that finds holds
-# whose process was killed in the middle of its actions.
+# whose process was killed in the middle of its actions; spool: usage while the ledger cannot write.
 IN_APP = {
     "gate": 12,
     "action": 5,
@@ -74,6 +74,9 @@ def _ways(dialect: str) -> list[tuple[str, str, str, int]]:
             continue
         if point in AGAIN:
             found.append((dialect, "again", point, 1))
+        elif station == "spool":
+            if dialect == "sqlite":  # whose ledger a role can lock by itself
+                found.append((dialect, "spool", point, 4 if point in ("spool.keeping", "spool.kept") else 1))
         elif point in EXPIRING:
             found.append((dialect, "expiry", point, 1))
         elif point == "relay.leaving":

@@ -47,3 +47,21 @@ def abandon(order: dict[str, Any]) -> None:
     for action in actions:
         action.__enter__()
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def spooling(order: dict[str, Any]) -> None:
+    """A worker whose ledger is locked by somebody else: what it records goes into the spool."""
+    import sqlite3
+
+    from tallystick.storage.sqlite import SqliteStore
+    from torture.calls import quantity_of
+    from torture.clocks import tally
+
+    path = order["environ"]["TALLYSTICK_STORE"].removeprefix("sqlite:///")
+    made = tally(order["environ"], store=SqliteStore(path, wait_seconds=0.02))
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("begin immediate")
+    for customer, job in order["jobs"]:
+        made.record("spooled", quantity_of(job), customer=customer, key=job)
+        print(f"kept {job}", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
