@@ -18,9 +18,11 @@ import time
 import traceback
 from typing import Any
 
-HEAVY = ("asyncio", "fastapi", "http.client", "httptools", "msgspec", "psycopg", "rich.console", "rich.table")
-HEAVY += ("sqlite3", "stripe", "typer", "uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.uvloop")
-HEAVY += ("uvicorn.protocols.http.httptools_impl", "uvloop")
+HEAVY = [
+    *("asyncio", "fastapi", "http.client", "httptools", "msgspec", "psycopg", "rich.console", "rich.table"),
+    *("sqlite3", "stripe", "typer", "uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.uvloop"),
+    *("uvicorn.protocols.http.httptools_impl", "uvloop"),
+]
 
 
 class Process:

@@ -20,10 +20,11 @@ import psycopg
 from tallystick import Catalogue, Tally
 from tallystick.ledger.model import Posting
 from tallystick.ledger.spool import Spool
-from tallystick.storage import open_store
+from tallystick.storage import Store, open_store
+from tallystick.storage.sqlite import SqliteStore
 from torture.power.cluster import Cluster, initialise, own
 from torture.power.disk import Disk, Operation, recorded
-from torture.power.writing import ACKNOWLEDGED, METERS
+from torture.power.writing import ACKNOWLEDGED, METERS, OffStore
 
 ROOT = Path(__file__).parents[2]
 SHIPPED, CONTROLS = "as shipped", {"sqlite": "normal", "postgres": "off", "spool": "unsynced"}
@@ -201,16 +202,17 @@ def read_sqlite(image: Path) -> set[str]:
             }
         except sqlite3.OperationalError:
             return set()  # cut before the tables were there: whatever was acknowledged counts as lost
-    _add_up(f"sqlite:///{image / 'ledger.db'}")
+    _add_up(SqliteStore(image / "ledger.db"))
     return found
 
 
 def read_postgres(image: Path) -> set[str]:
     """The same for a cluster: start it, let it recover, read."""
     own(image / "data")
-    with Cluster(image / "data", image.parent, fsync="off") as cluster:
+    with Cluster(image / "data", image.parent, "fsync=off") as cluster:
         with psycopg.connect(cluster.url) as connection:
             rows = connection.execute("select key from tallystick.entries where key is not null").fetchall()
+        _add_up(OffStore(cluster.url))  # nobody cuts the power of an image
         return {key for (key,) in rows}
 
 
@@ -221,9 +223,9 @@ def read_spool(image: Path) -> set[str]:
     return {str(entry.key) for posting in found for entry in posting.entries}
 
 
-def _add_up(url: str) -> None:
+def _add_up(store: Store) -> None:
     """The sequencer goes on where it was, the chain holds, totals are what the entries add up to."""
-    with Tally(open_store(url), Catalogue(METERS)) as tally:
+    with Tally(store, Catalogue(METERS)) as tally:
         tally.ledger.sequencer.run()
         if tally.ledger.totals() != tally.ledger.recomputed_totals():
             raise RuntimeError("the totals are not what the entries add up to")

@@ -59,7 +59,8 @@ class Recorder:
             path = self._of_descriptor(stop.pid, a)
             return None if path is None else self._on_file(stop, path)
         if call in NOT_MODELLED:
-            return self._refuse(stop)
+            self._refuse(stop)
+            return None
         if call in ("rename", "renameat", "renameat2"):
             old, new = (a, b) if call == "rename" else (b, d)
             at_old, at_new = (-100, -100) if call == "rename" else (a, c)

@@ -112,7 +112,7 @@ def start(command: Sequence[str]) -> int:
             _LIBC.prctl(38, 1, 0, 0, 0)  # no new privileges: without it a filter needs root
             if _LIBC.prctl(22, 2, ctypes.byref(program), 0, 0):
                 raise OSError(ctypes.get_errno(), "seccomp")
-            os.execvp(command[0], command)
+            os.execvp(command[0], list(command))
         finally:
             os._exit(127)
     os.waitpid(pid, _WALL)
