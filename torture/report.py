@@ -32,12 +32,12 @@ def run(seed: int, seconds: float, count: int, server: str, folder: Path) -> lis
         tell=lambda done: print(f"  {done} kills", file=sys.stderr) if done % 250 == 0 else None,
     )
     print(verdict.summary(), flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kills.md").write_text(kills_page(verdict))
     left = max(seconds - (time.monotonic() - began), 60)
     found = power(seed, left)
     for each in found:
         print(each, flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "kills.md").write_text(kills_page(verdict))
     (folder / "power-cuts.md").write_text(power_page(found))
     return verdict.problems + [str(each) for each in found if not _as_it_should(each)]
 
