@@ -14,6 +14,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Posting
 from tallystick.meters import Catalogue, Expiry
 from tallystick.storage import Flow, Statement
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import HOUR
 
 Mark = tuple[int, bytes, int, int]  # lane, hold, due at, overdue
@@ -45,7 +46,9 @@ class Expirer:
         for hold in due:
             self._decide(hold, progress.get((hold.entry, hold.meter)), now, marks, postings)
         if postings:
+            failpoint("holds.expiring")
             self._ledger.post_many(postings)
+            failpoint("holds.expired")
         if marks:
             self._ledger.commit.run(errand=lambda: _mark(sorted(marks)))
         self._tell([hold for hold in due if self._waits(hold, now)])
