@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from tallystick.audit.case import Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.rules.durable import drained
+from tallystick.audit.rules.durable import excused
 
 
 def find(case: Case) -> Iterator[Finding]:
     """Un-awaited calls, callbacks after the response, background tasks, platform timers."""
     for trail in case.live:
-        if drained(case, trail):
+        if excused(case, trail):
             continue
         if trail.floating[1]:
             place, how = Place(*trail.floating), "without waiting for it"
