@@ -68,7 +68,7 @@ class Case:
         steps = []
         if trail.entry is not None:
             steps.append(
-                Hop(Place(trail.entry.key[0], max(1, trail.entry.line)), trail.entry.route or "entry")
+                Hop(Place(trail.entry.path, max(1, trail.entry.line)), trail.entry.route or "entry")
             )
         for key, call in reversed(trail.hops):
             steps.append(Hop(Place(key[0], call.line, call.column), f"calls {call.callee}"))
@@ -122,6 +122,8 @@ class Case:
             return True
         function = self.program.function(trail.entry.key)
         flags = set(trail.flags) | set(function.flags)
+        if trail.entry.handler[0]:
+            flags |= set(self.program.function(trail.entry.handler).flags)
         holder = function
         for _ in range(3):
             if holder.via < 0:

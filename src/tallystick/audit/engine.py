@@ -14,7 +14,7 @@ from tallystick.audit.ir import Module
 from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.labels import Labelling
 from tallystick.audit.lexical import Corpus
-from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Profile, Report
+from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
 from tallystick.audit.program import Program
 from tallystick.audit.resolve import Graph, Resolver
 from tallystick.audit.rules import RULES
@@ -225,7 +225,7 @@ class Run:
         return Coverage(
             files=files,
             parsed=len(self.modules),
-            routes=len(case.entries.found),
+            routes=sum(one.framework != "middleware" and not one.handler[0] for one in case.entries.found.values()),
             unread=tuple(sorted(self.corpus.unread)),
             with_errors=broken,
             unresolved_imports=self.resolver.unresolved if self.resolver else 0,
@@ -251,7 +251,7 @@ def _endpoints(case: Case, findings: list[Finding]) -> list[Endpoint]:
     for trail in case.live:
         entry = trail.entry
         if entry is not None:
-            place = case.place(entry.key, max(1, entry.line))
+            place = Place(entry.path, max(1, entry.line))
             grade = _grade(trail)
             key = (place, entry.route)
             if key not in found or grade == "sync-reported":

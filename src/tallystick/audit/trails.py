@@ -121,7 +121,7 @@ class Climb:
         key = trail.top
         entry = self.entries.found.get(key)
         if entry is not None:
-            done.append(self._ended(trail, entry))
+            done += [self._ended(trail, one) for one in (entry, *self.entries.shared.get(key, ()))]
             return self._fed(trail, entry) if entry.kind == "worker" else []
         if key[1] == 0:
             done.append(replace(trail, entry=Entry(key, "script", "script", key[0], 1)))
