@@ -188,6 +188,8 @@ class Run:
         if kinds & {"http", "action", "worker"}:
             sold = {path for path in case.program.modules if COSTLY.search(self.corpus.sources[path])}
             found |= self.graph.importers(sold, 400)
+            if sold & {one.entry.path for one in case.trails if one.entry is not None}:
+                found |= set(self.corpus.grep(COSTLY)[:300])
         words = joins.words(case, tables)
         if words is not None:
             joined = set(self.corpus.grep(words)[:400])

@@ -15,6 +15,8 @@ def find(case: Case) -> Iterator[Finding]:
     for trail in case.live:
         if trail.error != "swallowed" or excused(case, trail):
             continue
+        if trail.site.stored and trail.entry is not None and trail.entry.kind == "script":
+            continue
         where = Place(*trail.handler)
         yield RULE.finding(
             "when the provider refuses or is down, the error stops here: the customer got the work, and the usage is "

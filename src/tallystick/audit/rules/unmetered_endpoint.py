@@ -10,46 +10,13 @@ from tallystick.audit.case import Case
 from tallystick.audit.entries import Entry
 from tallystick.audit.model import Confidence, Finding, Hop, Severity
 from tallystick.audit.program import Key
+from tallystick.audit.reaching import inside, reach, workers
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.trails import Trail
 
 ADMIN = re.compile(r"(?i)health|/admin|webhook")
 ASIDE = re.compile(r"(?i)test|demo|debug|preview|moderat|title|suggest|embed|search|onboard|support")
 KINDS = frozenset(["http", "action", "worker"])
-
-
-def reach(case: Case, starts: set[Key], hops: int = 12, limit: int = 400) -> set[Key]:
-    """All functions that functions call within some hops, with the literals inside them."""
-    seen, fringe = set(starts), sorted(starts)
-    for _ in range(hops):
-        further: set[Key] = set()
-        for key in fringe:
-            further.update(target for target, _ in case.program.callees.get(key, ()))
-            further.update(_inside(case, key))
-        fringe = sorted(further - seen)
-        seen.update(fringe)
-        if not fringe or len(seen) > limit:
-            break
-    return seen
-
-
-def _inside(case: Case, key: Key) -> list[Key]:
-    functions = case.program.modules[key[0]].functions
-    return (
-        [(key[0], index) for index, one in enumerate(functions) if index and one.parent == key[1]]
-        if key[1]
-        else []
-    )
-
-
-def workers(case: Case) -> set[Key]:
-    """Functions that themselves make a costly call."""
-    pattern = case.program.knowledge.work
-    return {
-        (path, index)
-        for path, module in case.program.modules.items()
-        for index, function in enumerate(module.functions)
-        if index and any(pattern.search(call.callee) for call in function.calls)
-    }
 
 
 @dataclass(frozen=True)
@@ -102,14 +69,23 @@ def _metered(case: Case) -> Metered:
         entry = trail.entry
         if entry is None:
             continue
-        around = reach(case, {key for key, _ in trail.hops}, 2)
-        for work in around & costly - holders - entries:
+        for work in _beside(case, trail, costly) - holders - entries:
             sold.setdefault(work, entry)
-        for callee in _costly(case, {entry.key, *_inside(case, entry.key)} & costly):
+        for callee in _costly(case, {entry.key, *inside(case, entry.key)} & costly):
             inline.setdefault(callee, entry)
     on_trails = {case.program.function(key).name for one in trails for key, _ in one.hops if key not in entries}
     names = tuple(sorted(name for name in on_trails if len(name) > 5))
     return Metered(entries, holders, sold, inline, names)
+
+
+def _beside(case: Case, trail: Trail, costly: set[Key]) -> set[Key]:
+    """The work nearest to the report on its way up: what that report is for."""
+    own = {key for key, _ in trail.hops}
+    for key, _ in trail.hops:
+        found = reach(case, {key}, 2) & costly
+        if found:
+            return set() if found & own - {trail.hops[-1][0]} else found
+    return set()
 
 
 def _costly(case: Case, keys: set[Key]) -> set[str]:
@@ -142,7 +118,7 @@ def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
 
 def _same_work(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
     """The same costly call, made in the route itself, that a metered route makes in itself."""
-    own = {entry.key, *_inside(case, entry.key)}
+    own = {entry.key, *inside(case, entry.key)}
     shared = sorted(_costly(case, own) & known.inline.keys())
     if not shared or "secret" in case.program.function(entry.key).flags or ASIDE.search(entry.route):
         return
