@@ -68,6 +68,11 @@ class Action:
         self._state = State.NEW
         self.posted: Posted | None = None
 
+    @property
+    def meter(self) -> str:
+        """The name of the meter this action was opened on."""
+        return self._meter.name
+
     # Counting
 
     def add(self, quantity: Any, meter: str | None = None) -> None:
