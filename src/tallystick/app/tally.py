@@ -144,12 +144,14 @@ class Tally:
         key: Callable[..., str] | None = None,
         attributes: Any = None,
         untrusted_ok: str | None = None,
+        nested: str = "once",
     ) -> Callable[[Handler], Handler]:
         """Put an action around a handler; the route decorator stays on top.
 
         `customer` is a dependency of the framework or a function over handler arguments by name; `quantity` a
         function of the result (it may return a mapping of meters), or an int; `when` decides from the result
-        whether it counts. DeclarationError when one of them rests on what the client fills.
+        whether it counts. Called inside an action of the same meter and customer it counts once, with that
+        one, unless `nested="apart"`. DeclarationError when one of them rests on what the client fills.
         """
 
         def decorate(handler: Handler) -> Handler:
@@ -163,6 +165,7 @@ class Tally:
                 key=key,
                 attributes=attributes,
                 untrusted_ok=untrusted_ok,
+                nested=nested,
             )
             self.declarations.append(metering)
             return wrap(metering, self._recorder)
@@ -190,9 +193,16 @@ class Tally:
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         hold: bool | None = None,
+        nested: str = "once",
     ) -> Action:
-        """One metered action, as `with` or `async with`; `key` names the logical operation (a job's id)."""
-        return Action(self._recorder, meter, customer, key=key, attributes=attributes, hold=hold)
+        """One metered action, as `with` or `async with`; `key` names the logical operation (a job's id).
+
+        Inside another one of the same meter and customer it counts once, with that one, unless it has a key of
+        its own or `nested="apart"`.
+        """
+        return Action(
+            self._recorder, meter, customer, key=key, attributes=attributes, hold=hold, nested=nested
+        )
 
     def record(
         self,
