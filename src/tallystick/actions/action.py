@@ -55,7 +55,7 @@ class Action:
         key: Any = None,
         attributes: Mapping[str, Any] | None = None,
         hold: bool | None = None,
-        nested: str = nesting.ONCE,
+        nested: str = nesting.APART,
     ) -> None:
         self._recorder = recorder
         self._meter = recorder.catalogue[meter]

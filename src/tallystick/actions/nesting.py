@@ -1,8 +1,9 @@
 """Metered work inside metered work: what one meter counts for one customer is counted once.
 
 An endpoint and the function it calls may both be metered. The outer action's own count stands; where it counts
-nothing itself, what the inner ones counted does, so that nothing is lost either way. Only blocks nest (`with`,
-`async with`, `@tally.metered`): an action opened with `tally.aio.open` stands for itself.
+nothing itself, what the inner ones counted does, so that nothing is lost either way. A call of something
+`@tally.metered` can be the inner one, in a block (`with`, `async with`) or in another such call; an action that is
+written out, with `tally.action` or `tally.aio.open`, stands for itself.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def check(nested: str) -> str:
 
 
 def enter(action: Action) -> None:
-    """Begin a block: an action that an open block counts already will be its inner one."""
+    """Begin a block; a metered call that an open block counts already becomes its inner one."""
     around = _open_blocks()
     if action.nested == ONCE:
         action.outer = next((outer for outer in reversed(around) if _covers(outer, action)), None)

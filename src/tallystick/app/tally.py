@@ -150,8 +150,9 @@ class Tally:
 
         `customer` is a dependency of the framework or a function over handler arguments by name; `quantity` a
         function of the result (it may return a mapping of meters), or an int; `when` decides from the result
-        whether it counts. Called inside an action of the same meter and customer it counts once, with that
-        one, unless `nested="apart"`. DeclarationError when one of them rests on what the client fills.
+        whether it counts. A call inside an action of the same meter and customer counts once, with that one,
+        unless it has a key of its own or `nested="apart"`. DeclarationError when one of them rests on what the
+        client fills.
         """
 
         def decorate(handler: Handler) -> Handler:
@@ -193,16 +194,9 @@ class Tally:
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         hold: bool | None = None,
-        nested: str = "once",
     ) -> Action:
-        """One metered action, as `with` or `async with`; `key` names the logical operation (a job's id).
-
-        Inside another one of the same meter and customer it counts once, with that one, unless it has a key of
-        its own or `nested="apart"`.
-        """
-        return Action(
-            self._recorder, meter, customer, key=key, attributes=attributes, hold=hold, nested=nested
-        )
+        """One metered action, as `with` or `async with`; `key` names the logical operation (a job's id)."""
+        return Action(self._recorder, meter, customer, key=key, attributes=attributes, hold=hold)
 
     def record(
         self,
