@@ -14,6 +14,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
+from tallystick.actions import nesting
 from tallystick.actions import scope as scopes
 from tallystick.actions import stream
 from tallystick.actions.recorder import Recorder, Step, canonical, name_of
@@ -56,9 +57,13 @@ class Action:
         key: Any = None,
         attributes: Mapping[str, Any] | None = None,
         hold: bool | None = None,
+        nested: str = nesting.APART,
     ) -> None:
         self._recorder = recorder
         self._meter = recorder.catalogue[meter]
+        self.nested = nesting.check(nested)
+        self.outer: Action | None = None  # the block that counts this one's meter already
+        self._inner = nesting.Inner()
         self._customer = name_of("customer", customer)
         self._key = None if key is None else name_of("key", key)
         self._attributes = canonical(attributes)
@@ -70,6 +75,26 @@ class Action:
         self._noted = 0.0
         self._state = State.NEW
         self.posted: Posted | None = None
+
+    @property
+    def meter(self) -> str:
+        """The name of the meter this action was opened on."""
+        return self._meter.name
+
+    @property
+    def key(self) -> str | None:
+        """The logical operation."""
+        return self._key
+
+    @property
+    def subject(self) -> tuple[object, str, str]:
+        """What is counted for whom: ledger, meter, customer."""
+        return self._recorder, self._meter.name, self._customer
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._state is State.OPEN
 
     # Counting
 
@@ -131,7 +156,7 @@ class Action:
         scope = scopes.current()
         if scope is not None:
             scope.acted = True
-        if self._held:
+        if self._held and self.outer is None:
             hold = self._recorder.entry(
                 Kind.HOLD, self._meter, self._customer, 0, key=self._key, attributes=self._attributes
             )
@@ -175,6 +200,11 @@ class Action:
         self._require(State.OPEN)
         failpoint("action.ending")
         self._state = State.CLOSED
+        if not self._voided:
+            self._inner.fill(self._meter.name, self._steps, self._unmeasured)
+        if self.outer is not None and self.outer.is_open:
+            own = self._meter.name
+            self.outer._inner.add(self._steps.pop(own, None), self._unmeasured.pop(own, None))
         entries = tuple([self._usage(name, steps) for name, steps in self._steps.items()])
         resolution = None
         if self._unmeasured:
@@ -246,6 +276,7 @@ class Action:
     # Using
 
     def __enter__(self) -> Action:
+        nesting.enter(self)
         try:
             return self._recorder.drive(self.opening())
         except ActionError:
@@ -256,6 +287,7 @@ class Action:
         self._recorder.drive(self.settling() if kind is None else self.failing())
 
     async def __aenter__(self) -> Action:
+        nesting.enter(self)
         return await self._recorder.drive_async(self.opening())
 
     async def __aexit__(

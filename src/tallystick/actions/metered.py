@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tallystick.actions import nesting
 from tallystick.actions.action import Action
 from tallystick.actions.declaration import (
     Getter,
@@ -43,6 +44,7 @@ class Metering:
         key: Callable[..., str] | None,
         attributes: Any,
         untrusted_ok: str | None,
+        nested: str = nesting.ONCE,
     ) -> None:
         refuse_generators(handler)
         self._recorder = recorder
@@ -57,6 +59,7 @@ class Metering:
         ]
         self._defaults = {n: p.default for n, p in signature.parameters.items() if p.default is not p.empty}
         self._when = when
+        self._nested = nesting.check(nested)
         self._response = response_parameter(signature)
         self._hidden = hidden_name(signature) if is_dependency(customer) else None
         self._customer = None if self._hidden else self._getter(customer, signature, "customer", 0)
@@ -107,7 +110,15 @@ class Metering:
         if self._customer is not None:
             customer = self._customer(arguments)
         key = None if self._key is None else self._key(arguments)
-        action = Action(self._recorder, self.meter.name, customer, key=key, attributes=self._attributes)
+        action = Action(
+            self._recorder,
+            self.meter.name,
+            customer,
+            key=key,
+            attributes=self._attributes,
+            nested=self._nested,
+        )
+        nesting.enter(action)
         return action, arguments
 
     def _take_hidden(self, kwargs: dict[str, Any]) -> Any:

@@ -144,12 +144,15 @@ class Tally:
         key: Callable[..., str] | None = None,
         attributes: Any = None,
         untrusted_ok: str | None = None,
+        nested: str = "once",
     ) -> Callable[[Handler], Handler]:
         """Put an action around a handler; the route decorator stays on top.
 
         `customer` is a dependency of the framework or a function over handler arguments by name; `quantity` a
         function of the result (it may return a mapping of meters), or an int; `when` decides from the result
-        whether it counts. DeclarationError when one of them rests on what the client fills.
+        whether it counts. A call inside an action of the same meter and customer counts once, with that one,
+        unless it has a key of its own or `nested="apart"`. DeclarationError when one of them rests on what the
+        client fills.
         """
 
         def decorate(handler: Handler) -> Handler:
@@ -163,6 +166,7 @@ class Tally:
                 key=key,
                 attributes=attributes,
                 untrusted_ok=untrusted_ok,
+                nested=nested,
             )
             self.declarations.append(metering)
             return wrap(metering, self._recorder)
