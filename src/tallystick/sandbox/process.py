@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -78,9 +79,32 @@ class Sandbox:
         now: int = self.tell("clock", advance_seconds=seconds)["now"]
         return now
 
-    def faults(self, **shares: int) -> None:
-        """Set the shares of requests (percent) that go wrong; no argument: none."""
-        self.tell("faults", **shares)
+    def faults(self, *rules: str, **shares: int) -> None:
+        """Set what goes wrong from now on, instead of what was set: rules as `Rule.parse` takes them, shares of
+        requests in percent; no argument: nothing."""
+        self.tell("faults", rules=list(rules), **shares)
+
+    def fault(self, rule: str) -> None:
+        """Add one rule to what is in force, such as `"lose_reply route=/v1/billing/* times=1"`."""
+        self.tell("fault", rule=rule)
+
+    def hell(self, seed: int = 0, without: Sequence[str] = ()) -> None:
+        """Turn every fault on, and every switch to its harder side."""
+        self.tell("hell", seed=seed, without=list(without))
+
+    def switch(self, **switches: Any) -> Any:
+        """Set switches; all of them as they are then."""
+        return self.tell("switches", **switches)
+
+    def drain(self) -> list[dict[str, Any]]:
+        """Wait until every webhook that is due has been tried; all deliveries so far with their answers."""
+        found: list[dict[str, Any]] = self.tell("drain")
+        return found
+
+    def roll_secret(self, destination: str, expire_seconds: int = 86400) -> str:
+        """Give a webhook endpoint or event destination a new secret; the old one signs too for so long."""
+        secret: str = self.tell("roll_secret", id=destination, expire_seconds=expire_seconds)["secret"]
+        return secret
 
     def totals(self) -> list[dict[str, Any]]:
         """Accepted usage per customer and meter, added up from the raw events."""

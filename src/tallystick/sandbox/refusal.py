@@ -6,7 +6,10 @@ from typing import Any
 
 
 class Refusal(Exception):
-    """An error answer: status, type, message, and where Stripe gives them code and parameter."""
+    """An error answer: status, type, message, and where Stripe gives them code and parameter.
+
+    `retry` is the Stripe-Should-Retry header; None leaves it out.
+    """
 
     def __init__(
         self,
@@ -16,12 +19,16 @@ class Refusal(Exception):
         kind: str = "invalid_request_error",
         code: str = "",
         param: str = "",
+        doc_url: str = "",
+        retry: bool | None = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
         self.code = code
         self.param = param
+        self.doc_url = doc_url
+        self.headers = {} if retry is None else {"stripe-should-retry": str(retry).lower()}
 
     @property
     def body(self) -> dict[str, Any]:
@@ -31,6 +38,8 @@ class Refusal(Exception):
             error["code"] = self.code
         if self.param:
             error["param"] = self.param
+        if self.doc_url:
+            error["doc_url"] = self.doc_url
         return {"error": error}
 
 
@@ -52,3 +61,12 @@ def whole(params: dict[str, Any], name: str) -> int:
     if not text.isascii() or not text.lstrip("-").isdigit():
         raise Refusal(f"Invalid integer: {text}", param=name)
     return int(text)
+
+
+def one_of(params: dict[str, Any], name: str, *allowed: str) -> str:
+    """A parameter that must be one of some words."""
+    value = str(params[name])
+    if value not in allowed:
+        words = f"{', '.join(allowed[:-1])} or {allowed[-1]}" if len(allowed) > 1 else allowed[0]
+        raise Refusal(f"Invalid {name}: must be {words}, not {value}", param=name)
+    return value

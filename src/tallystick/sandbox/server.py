@@ -6,23 +6,41 @@ Two listeners: Stripe's API, which an outage really closes, and the control plan
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 import httptools
-import msgspec
 
-from tallystick.sandbox.api import Api, Reply
+from tallystick.sandbox.api import (
+    Api,
+    Mishap,
+    Reply,
+    Request,
+    garbage,
+    key_in_use,
+    lock_timeout,
+    rate_limited,
+    refused,
+    unauthorized,
+    unavailable,
+)
 from tallystick.sandbox.control import Control
-from tallystick.sandbox.faults import Dice, Fate, Faults
+from tallystick.sandbox.faults import Dice, Fate, Faults, Rule
+from tallystick.sandbox.notices.webhooks import Webhooks
+from tallystick.sandbox.settlement import settle
+from tallystick.sandbox.testclocks import step
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
+_TICK_SECONDS = 0.2  # how often it looks for what is due by itself
+
+Marks = list[tuple[str, str]]
 
 
 class Connection(asyncio.Protocol):
     """One client connection; requests are answered in order."""
 
-    def __init__(self, respond: Callable[[Connection, str, str, dict[str, str], bytes], None]) -> None:
+    def __init__(self, respond: Callable[[Connection, Request], None]) -> None:
         self._respond = respond
         self._parser: Any = httptools.HttpRequestParser(self)
         self.transport: asyncio.Transport | None = None
@@ -59,17 +77,18 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """A whole request is there."""
         method = self._parser.get_method().decode()
-        target, headers, body = self._target.decode("latin-1"), self._headers, self._body
+        request = Request(method, self._target.decode("latin-1"), self._headers, self._body)
         self._start()
-        self._respond(self, method, target, headers, body)
+        self._respond(self, request)
 
     def send(self, reply: Reply, share: float = 1) -> None:
         """Write an answer, or only the first part of it and hang up."""
         if self.transport is None or self.transport.is_closing():
             return
         lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Error')}"]
-        lines += [f"{name}: {value}" for name, value in reply.headers.items()]
-        lines += ["content-type: application/json", f"content-length: {len(reply.body)}", "", ""]
+        headers = {"content-type": "application/json", **reply.headers}
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"content-length: {len(reply.body)}", "", ""]
         data = "\r\n".join(lines).encode("latin-1") + reply.body
         if share < 1:
             self.transport.write(data[: int(len(data) * share)])
@@ -89,12 +108,14 @@ class Server:
     def __init__(self, api: Api, *, host: str = "127.0.0.1", faults: Faults | None = None) -> None:
         self.api = api
         self.dice = Dice(faults or Faults())
+        self.webhooks = Webhooks(api.worlds.values(), self.dice.faults.seed)
         self.requests = 0
         self._host = host
         self._port = 0
         self._listener: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._reopening: asyncio.TimerHandle | None = None
+        self._second, self._calls = 0, 0
 
     async def start(self, port: int, control_port: int) -> tuple[str, str]:
         """Listen; the URLs of API and control plane."""
@@ -102,10 +123,26 @@ class Server:
         control = Control(self)
         plane = await loop.create_server(lambda: Connection(control.respond), self._host, control_port)
         await self._open(port)
+        self._ticking = loop.create_task(self._tick())
         return (
             f"http://{self._host}:{self._port}",
             f"http://{self._host}:{plane.sockets[0].getsockname()[1]}",
         )
+
+    async def close(self) -> None:
+        """Stop ticking and give up the webhooks under way."""
+        self._ticking.cancel()
+        await self.webhooks.close()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            for world in self.api.worlds.values():
+                settle(world)
+                if world.advancing:
+                    await self.webhooks.drain()
+                    step(world)
+            self.webhooks.send_due()
 
     async def _open(self, port: int) -> None:
         loop = asyncio.get_running_loop()
@@ -139,34 +176,78 @@ class Server:
         if self._listener is None:
             self._task = asyncio.get_running_loop().create_task(self._open(self._port))
 
-    def respond(
-        self, connection: Connection, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> None:
+    def respond(self, connection: Connection, request: Request) -> None:
         """Answer one request of Stripe's API, faults included."""
         self.requests += 1
-        delay = self.dice.faults.latency_ms
+        if self._over_limit():
+            connection.send(rate_limited(self.requests, request.target.startswith("/v2/")))
+            return
+        strike = self.dice.draw(request.method, request.path, request.target.encode() + request.body)
+        if self._undone(connection, request, strike):
+            return
+        marks = self.api.enter(request)
+        if isinstance(marks, Reply):
+            connection.send(marks)
+            return
+        delay = self.dice.faults.latency_ms + (strike.delay_ms if strike.fate is Fate.SLOW_WORK else 0)
         if delay:
             loop = asyncio.get_running_loop()
-            loop.call_later(delay / 1000, self._respond_now, connection, method, target, headers, body)
+            loop.call_later(delay / 1000, self._work, connection, request, strike, marks)
         else:
-            self._respond_now(connection, method, target, headers, body)
+            self._work(connection, request, strike, marks)
 
-    def _respond_now(
-        self, connection: Connection, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> None:
-        fate = self.dice.draw()
-        if fate is Fate.RATE_LIMIT:
-            error = {
-                "error": {"type": "rate_limit_error", "message": "Too many requests.", "code": "rate_limit"}
-            }
-            headers = {
-                "request-id": f"req_limited{self.requests:08d}",
-                "stripe-rate-limited-reason": "global-rate",
-            }
-            connection.send(Reply(429, msgspec.json.encode(error), headers))
-            return
-        reply = self.api.handle(method, target, headers, body, fail=fate is Fate.FAIL)
-        if fate is Fate.LOSE_REPLY:
-            connection.drop()
-        else:
-            connection.send(reply, 0.5 if fate is Fate.HALF_ANSWER else 1)
+    def _over_limit(self) -> bool:
+        limit = self.api.worlds["test"].switches.calls_per_second
+        if limit is None:
+            return False
+        second = int(time.monotonic())
+        self._calls = self._calls + 1 if second == self._second else 1
+        self._second = second
+        return self._calls > limit
+
+    def _undone(self, connection: Connection, request: Request, strike: Rule) -> bool:
+        """The fates that keep a request from being done at all."""
+        v2 = request.target.startswith("/v2/")
+        match strike.fate:
+            case Fate.RATE_LIMIT:
+                connection.send(rate_limited(self.requests, v2))
+            case Fate.LOCK_TIMEOUT:
+                connection.send(refused(lock_timeout()))
+            case Fate.KEY_IN_USE if request.key is not None:
+                connection.send(refused(key_in_use()))
+            case Fate.UNAVAILABLE:
+                connection.send(unavailable())
+            case Fate.UNAUTHORIZED:
+                connection.send(refused(unauthorized("rotated")))
+            case Fate.DROP:
+                connection.drop()
+            case Fate.OUTAGE:
+                self.begin_outage(strike.delay_ms / 1000)
+            case Fate.CLOCK_JUMP:
+                self.api.clock.advance(strike.seconds)
+                return False
+            case _:
+                return False
+        return True
+
+    def _work(self, connection: Connection, request: Request, strike: Rule, marks: Marks) -> None:
+        lost = {Fate.REJECT_LATER: strike.code, Fate.SWALLOW: "-"}
+        mishap = Mishap(
+            fail=strike.fate is Fate.FAIL,
+            fail_done=strike.fate is Fate.FAIL_DONE,
+            reject_as=lost.get(strike.fate, ""),
+            stale_seconds=strike.seconds if strike.fate is Fate.STALE else 0,
+        )
+        reply = self.api.handle(request, mishap)
+        self.api.leave(marks)
+        match strike.fate:
+            case Fate.LOSE_REPLY:
+                connection.drop()
+            case Fate.HALF_ANSWER:
+                connection.send(reply, 0.5)
+            case Fate.GARBAGE:
+                connection.send(garbage())
+            case Fate.SLOW_ANSWER:
+                asyncio.get_running_loop().call_later(strike.delay_ms / 1000, connection.send, reply)
+            case _:
+                connection.send(reply)

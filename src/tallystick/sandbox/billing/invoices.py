@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from tallystick.sandbox.pricing import amount
+from tallystick.sandbox.billing.pricing import amount
+from tallystick.sandbox.notices import events as notices
 from tallystick.sandbox.refusal import Refusal, required
-from tallystick.sandbox.world import Object, World, aggregate
+from tallystick.sandbox.world import Object, World
 
 _SECONDS = {"day": 86400, "week": 7 * 86400}
 
@@ -109,7 +110,7 @@ def cancel(world: World, identity: str, params: Object) -> Object:
     return subscription
 
 
-def settle(world: World) -> None:
+def settle(world: World) -> int | None:
     """Do what time has brought: roll periods, draft invoices, finalise those whose window is over."""
     now = world.clock.now()
     for subscription in world.all("subscription"):
@@ -127,15 +128,19 @@ def settle(world: World) -> None:
         due = invoice["automatically_finalizes_at"]
         if invoice["status"] == "draft" and invoice["auto_advance"] and due is not None and due <= now:
             finalize(world, invoice, due)
+    return 0
 
 
 def _draft(world: World, subscription: Object, at: int, *, reason: str) -> Object:
     first = subscription["items"]["data"][0]
     start, end = first["current_period_start"], min(at, first["current_period_end"])
-    invoice = world.add("invoice", "in", _invoice_fields(subscription, start, end, at, world.draft_seconds))
+    invoice = world.add(
+        "invoice", "in", _invoice_fields(subscription, start, end, at, world.switches.draft_seconds)
+    )
     invoice.update(billing_reason=reason, created=at, _items=[dict(i) for i in subscription["items"]["data"]])
     refresh(world, invoice)
     subscription["latest_invoice"] = invoice["id"]
+    notices.emit(world, "invoice.created", invoice)
     return invoice
 
 
@@ -209,9 +214,8 @@ def _line(world: World, invoice: Object, item: Object, received_by: int | None) 
     if meter is None:
         quantity = Decimal(item.get("quantity", 1))
     else:
-        formula = world.get("billing.meter", meter)["default_aggregation"]["formula"]
         events = world.events_of(meter, invoice["customer"], start, end, received_by)
-        quantity = max(aggregate(formula, events), Decimal(0))
+        quantity = max(world.aggregate(world.get("billing.meter", meter), events), Decimal(0))
     cost = amount(price, quantity)
     return {
         "id": f"il_{invoice['id']}_{item['id']}",
@@ -283,7 +287,7 @@ def preview(world: World, params: Object) -> Object:
     subscription = world.get("subscription", params.get("subscription", ""))
     first = subscription["items"]["data"][0]
     start, end = first["current_period_start"], first["current_period_end"]
-    fields = _invoice_fields(subscription, start, end, world.clock.now(), world.draft_seconds)
+    fields = _invoice_fields(subscription, start, end, world.clock.now(), world.switches.draft_seconds)
     invoice: Object = {
         "id": f"upcoming_{subscription['id']}",
         "object": "invoice",
