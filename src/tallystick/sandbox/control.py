@@ -11,13 +11,13 @@ import msgspec
 
 from tallystick.sandbox import hell
 from tallystick.sandbox.api import Reply, Request, encode
-from tallystick.sandbox.billing import catalogue, invoices
+from tallystick.sandbox.billing import catalogue, invoices, subscriptions
 from tallystick.sandbox.faults import Dice, Faults, Rule
 from tallystick.sandbox.notices import destinations, events
 from tallystick.sandbox.notices.webhooks import described
+from tallystick.sandbox.passage import advance_all
 from tallystick.sandbox.refusal import Refusal
 from tallystick.sandbox.settlement import settle
-from tallystick.sandbox.testclocks import advance_all
 from tallystick.sandbox.usage import meters, summaries
 from tallystick.sandbox.world import Object, World
 
@@ -76,6 +76,8 @@ class Control:
         """Move the clock; webhooks that fall due on the way are delivered before it goes on."""
         if "freeze" in body:
             world.clock.freeze(body["freeze"])
+            for each in self._server.api.worlds.values():
+                each.touch()
         await advance_all(
             self._server.api.worlds.values(), self._server.webhooks, int(body.get("advance_seconds", 0))
         )
@@ -151,7 +153,7 @@ class Control:
             customer = catalogue.create_customer(world, {"name": name})["id"]
             items = [{"price": price} for price in prices]
             if items:
-                invoices.subscribe(
+                subscriptions.subscribe(
                     world, {"customer": customer, "items": items, **body.get("subscription", {})}
                 )
             customers[name] = customer

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tallystick.sandbox.billing import catalogue, invoices
+from tallystick.sandbox.billing import catalogue, invoiceitems, invoices, items, subscriptions, testclocks
 from tallystick.sandbox.forms import plain
 from tallystick.sandbox.notices import destinations, events
 from tallystick.sandbox.paging import page, page_v2
 from tallystick.sandbox.refusal import Refusal
 from tallystick.sandbox.settlement import settle
-from tallystick.sandbox.usage import meters, record, stream, summaries
+from tallystick.sandbox.usage import legacy, meters, record, stream, summaries
 from tallystick.sandbox.world import Object, World
 
 Handler = Callable[[World, Object, tuple[str, ...]], Any]
@@ -31,24 +31,43 @@ def _listing(kind: str, path: str, *filters: str) -> Handler:
     def listing(world: World, params: Object, _: tuple[str, ...]) -> Object:
         settle(world)
         rows = world.all(kind)[::-1]
+        if kind == "subscription" and params.get("status") is None:
+            rows = [row for row in rows if row["status"] != "canceled"]
         for name in filters:
-            if params.get(name) is not None:
-                rows = [row for row in rows if _matches(row.get(name), params[name])]
-        return page(rows, params, path)
+            if params.get(name) is not None and (name, params[name]) != ("status", "all"):
+                rows = [row for row in rows if _matches(_field(row, name), params[name])]
+        found = page(rows, params, path)
+        for row in found["data"]:
+            _freshen(world, row)
+        return found
 
     return listing
+
+
+def _field(row: Object, name: str) -> Any:
+    if name == "subscription" and row["object"] == "invoice":
+        return ((row["parent"] or {}).get("subscription_details") or {}).get("subscription")
+    return row.get(name)
 
 
 def _matches(value: Any, wanted: str) -> bool:
     return str(value).lower() == wanted.lower() if isinstance(value, bool) else value == wanted
 
 
+def _freshen(world: World, found: Object) -> None:
+    """A draft is shown with the newest usage."""
+    if found["object"] == "invoice" and found["status"] == "draft":
+        invoices.refresh(world, found)
+
+
 def _reading(kind: str, word: str | None = None) -> Handler:
     def reading(world: World, _: Object, ids: tuple[str, ...]) -> Object:
         settle(world)
+        trace: Object | None = world.objects.get(f"deleted_{kind}", {}).get(ids[0])
+        if trace is not None and kind == "customer":
+            return trace  # Stripe goes on answering for these
         found = world.get(kind, ids[0], word)
-        if kind == "invoice" and found["status"] == "draft":
-            invoices.refresh(world, found)
+        _freshen(world, found)
         return found
 
     return reading
@@ -58,6 +77,13 @@ def _items_of(world: World, params: Object, _: tuple[str, ...]) -> Object:
     settle(world)
     subscription = world.get("subscription", params.get("subscription", ""))
     return page(subscription["items"]["data"], params, "/v1/subscription_items")
+
+
+def _lines_of(world: World, params: Object, ids: tuple[str, ...]) -> Object:
+    settle(world)
+    invoice = world.get("invoice", ids[0])
+    _freshen(world, invoice)
+    return page(invoice["lines"]["data"], params, f"/v1/invoices/{ids[0]}/lines")
 
 
 def _update(kind: str, *names: str) -> Handler:
@@ -85,10 +111,10 @@ def _route(verb: str, path: str, handler: Handler) -> tuple[str, re.Pattern[str]
 
 CATALOGUE = [
     _route("POST", "/v1/customers", lambda w, p, i: catalogue.create_customer(w, p)),
-    _route("GET", "/v1/customers", _listing("customer", "/v1/customers", "email")),
+    _route("GET", "/v1/customers", _listing("customer", "/v1/customers", "email", "test_clock")),
     _route("GET", "/v1/customers/{id}", _reading("customer")),
     _route("POST", "/v1/customers/{id}", _update("customer", "email", "name", "metadata")),
-    _route("DELETE", "/v1/customers/{id}", lambda w, p, i: catalogue.delete_customer(w, i[0])),
+    _route("DELETE", "/v1/customers/{id}", lambda w, p, i: testclocks.remove_customer(w, i[0])),
     _route("POST", "/v1/products", lambda w, p, i: catalogue.create_product(w, p)),
     _route("GET", "/v1/products", _listing("product", "/v1/products", "active")),
     _route("GET", "/v1/products/{id}", _reading("product")),
@@ -153,18 +179,58 @@ NOTICES = [
     ),
     _route("POST", _DESTINATIONS + "/{id}/ping", lambda w, p, i: destinations.ping(w, i[0])),
 ]
-BILLING = [
-    _route("POST", "/v1/subscriptions", lambda w, p, i: invoices.subscribe(w, p)),
-    _route("GET", "/v1/subscriptions", _listing("subscription", "/v1/subscriptions", "customer", "status")),
-    _route("GET", "/v1/subscriptions/{id}", _reading("subscription")),
-    _route("POST", "/v1/subscriptions/{id}", _update("subscription", "cancel_at_period_end", "metadata")),
-    _route("DELETE", "/v1/subscriptions/{id}", lambda w, p, i: invoices.cancel(w, i[0], p)),
-    _route("GET", "/v1/subscription_items", _items_of),
-    _route("GET", "/v1/subscription_items/{id}", _reading("subscription_item")),
-    _route("GET", "/v1/invoices", _listing("invoice", "/v1/invoices", "customer", "status")),
-    _route("POST", "/v1/invoices/create_preview", lambda w, p, i: invoices.preview(w, p)),
-    _route("GET", "/v1/invoices/{id}", _reading("invoice")),
-    _route("POST", "/v1/invoices/{id}", lambda w, p, i: invoices.update_invoice(w, i[0], p)),
-    _route("POST", "/v1/invoices/{id}/finalize", lambda w, p, i: invoices.finalize_now(w, i[0])),
+_SUBSCRIPTIONS, _ITEMS = "/v1/subscriptions", "/v1/subscription_items"
+SUBSCRIPTIONS = [
+    _route("POST", _SUBSCRIPTIONS, _settled(lambda w, p, i: subscriptions.subscribe(w, p))),
+    _route(
+        "GET", _SUBSCRIPTIONS, _listing("subscription", _SUBSCRIPTIONS, "customer", "status", "test_clock")
+    ),
+    _route("GET", _SUBSCRIPTIONS + "/{id}", _reading("subscription")),
+    _route("POST", _SUBSCRIPTIONS + "/{id}", _settled(lambda w, p, i: subscriptions.update(w, i[0], p))),
+    _route("DELETE", _SUBSCRIPTIONS + "/{id}", _settled(lambda w, p, i: subscriptions.cancel(w, i[0], p))),
+    _route("GET", _ITEMS, _items_of),
+    _route("POST", _ITEMS, _settled(lambda w, p, i: items.create(w, p))),
+    _route("GET", _ITEMS + "/{id}", _reading("subscription_item")),
+    _route("POST", _ITEMS + "/{id}", _settled(lambda w, p, i: items.update(w, i[0], p))),
+    _route("DELETE", _ITEMS + "/{id}", _settled(lambda w, p, i: items.remove(w, i[0], p))),
+    _route("POST", _ITEMS + "/{id}/usage_records", _settled(lambda w, p, i: legacy.record(w, i[0], p))),
+    _route(
+        "GET",
+        _ITEMS + "/{id}/usage_record_summaries",
+        _settled(
+            lambda w, p, i: page(legacy.summaries(w, i[0], p), p, f"{_ITEMS}/{i[0]}/usage_record_summaries")
+        ),
+    ),
 ]
-ROUTES = [*CATALOGUE, *USAGE, *NOTICES, *BILLING]
+_INVOICES, _SINGLE = "/v1/invoices", "/v1/invoiceitems"
+INVOICES = [
+    _route("GET", _INVOICES, _listing("invoice", _INVOICES, "customer", "status", "subscription")),
+    _route("POST", _INVOICES, _settled(lambda w, p, i: invoices.create(w, p))),
+    _route("POST", _INVOICES + "/create_preview", _settled(lambda w, p, i: subscriptions.preview(w, p))),
+    _route("GET", _INVOICES + "/{id}", _reading("invoice")),
+    _route("POST", _INVOICES + "/{id}", _settled(lambda w, p, i: invoices.update(w, i[0], p))),
+    _route("DELETE", _INVOICES + "/{id}", _settled(lambda w, p, i: invoices.delete(w, i[0]))),
+    _route("GET", _INVOICES + "/{id}/lines", _lines_of),
+    _route("POST", _INVOICES + "/{id}/finalize", _settled(lambda w, p, i: invoices.finalize_now(w, i[0]))),
+    _route("POST", _INVOICES + "/{id}/pay", _settled(lambda w, p, i: invoices.finish(w, i[0], "paid"))),
+    _route("POST", _INVOICES + "/{id}/void", _settled(lambda w, p, i: invoices.finish(w, i[0], "void"))),
+    _route(
+        "POST",
+        _INVOICES + "/{id}/mark_uncollectible",
+        _settled(lambda w, p, i: invoices.finish(w, i[0], "uncollectible")),
+    ),
+    _route("POST", _SINGLE, _settled(lambda w, p, i: invoiceitems.create(w, p))),
+    _route("GET", _SINGLE, _listing("invoiceitem", _SINGLE, "customer", "invoice")),
+    _route("GET", _SINGLE + "/{id}", _reading("invoiceitem")),
+    _route("POST", _SINGLE + "/{id}", _settled(lambda w, p, i: invoiceitems.update(w, i[0], p))),
+    _route("DELETE", _SINGLE + "/{id}", _settled(lambda w, p, i: invoiceitems.delete(w, i[0]))),
+]
+_CLOCKS = "/v1/test_helpers/test_clocks"
+CLOCKS = [
+    _route("POST", _CLOCKS, lambda w, p, i: testclocks.create(w, p)),
+    _route("GET", _CLOCKS, _listing(testclocks.KIND, _CLOCKS)),
+    _route("GET", _CLOCKS + "/{id}", _reading(testclocks.KIND)),
+    _route("POST", _CLOCKS + "/{id}/advance", lambda w, p, i: testclocks.advance(w, i[0], p)),
+    _route("DELETE", _CLOCKS + "/{id}", lambda w, p, i: testclocks.delete(w, i[0])),
+]
+ROUTES = [*CATALOGUE, *USAGE, *NOTICES, *SUBSCRIPTIONS, *INVOICES, *CLOCKS]

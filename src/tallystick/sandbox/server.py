@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -28,11 +29,11 @@ from tallystick.sandbox.api import (
 from tallystick.sandbox.control import Control
 from tallystick.sandbox.faults import Dice, Fate, Faults, Rule
 from tallystick.sandbox.notices.webhooks import Webhooks
+from tallystick.sandbox.passage import advance_test_clocks
 from tallystick.sandbox.settlement import settle
-from tallystick.sandbox.testclocks import step
 
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
-_TICK_SECONDS = 0.2  # how often it looks for what is due by itself
+_TICK_SECONDS = 0.05  # how often it looks for what is due by itself
 
 Marks = list[tuple[str, str]]
 
@@ -137,12 +138,13 @@ class Server:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            for world in self.api.worlds.values():
-                settle(world)
-                if world.advancing:
-                    await self.webhooks.drain()
-                    step(world)
-            self.webhooks.send_due()
+            try:
+                for world in self.api.worlds.values():
+                    settle(world)
+                    await advance_test_clocks(world, self.webhooks)
+                self.webhooks.send_due()
+            except Exception:  # a mistake of the sandbox: say so and go on serving
+                traceback.print_exc()
 
     async def _open(self, port: int) -> None:
         loop = asyncio.get_running_loop()

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
-from tallystick.sandbox.refusal import Refusal, required
+from tallystick.sandbox.forms import as_list
+from tallystick.sandbox.notices import events
+from tallystick.sandbox.refusal import Refusal, one_of, required
+from tallystick.sandbox.usage import legacy
 from tallystick.sandbox.world import Object, World
+
+_AGGREGATES = ("sum", "last_during_period", "last_ever", "max")
 
 
 def create_customer(world: World, params: Object) -> Object:
-    """POST /v1/customers."""
-    fields = {name: params.get(name) for name in ("email", "name", "description")}
-    return world.add("customer", "cus", {**fields, "metadata": params.get("metadata") or {}})
-
-
-def delete_customer(world: World, identity: str) -> Object:
-    """DELETE /v1/customers/{id}."""
-    world.get("customer", identity)
-    del world.objects["customer"][identity]
-    return {"id": identity, "object": "customer", "deleted": True}
+    """POST /v1/customers, on a test clock if one is named."""
+    fields = {name: params.get(name) for name in ("email", "name", "description", "test_clock")}
+    if fields["test_clock"]:
+        world.get("test_helpers.test_clock", fields["test_clock"])
+    made = world.add("customer", "cus", {**fields, "metadata": params.get("metadata") or {}})
+    events.emit(world, "customer.created", made)
+    return made
 
 
 def create_product(world: World, params: Object) -> Object:
@@ -56,12 +57,14 @@ def create_price(world: World, params: Object) -> Object:
         "unit_amount_decimal": None,
     }
     if scheme == "tiered":
-        fields["tiers"] = [_tier(tier) for tier in _as_list(params.get("tiers"))]
+        fields["tiers"] = [_tier(tier) for tier in as_list(params.get("tiers"))]
         if not fields["tiers"] or fields["tiers_mode"] not in ("graduated", "volume"):
             raise Refusal("Tiered prices need tiers and tiers_mode=graduated|volume.", param="tiers")
     else:
         fields.update(_unit(params))
-    return world.add("price", "price", fields)
+    made = world.add("price", "price", fields)
+    events.emit(world, "price.created", made)
+    return made
 
 
 def _recurring(world: World, given: Object | None) -> Object | None:
@@ -70,21 +73,25 @@ def _recurring(world: World, given: Object | None) -> Object | None:
     usage_type = given.get("usage_type") or "licensed"
     meter = given.get("meter")
     if usage_type == "metered":
-        if not meter:
+        if not meter and not legacy.is_old(world.call.version):
             raise Refusal(
                 "Metered prices must be backed by meters. Set recurring[meter].", param="recurring[meter]"
             )
-        if world.get("billing.meter", meter)["status"] != "active":
+        if meter and world.get("billing.meter", meter)["status"] != "active":
             raise Refusal(
                 "The meter is inactive and cannot be attached to a price.", param="recurring[meter]"
             )
-    return {
+    made = {
         "interval": given.get("interval") or "month",
         "interval_count": int(given.get("interval_count") or 1),
         "usage_type": usage_type,
         "meter": meter,
         "trial_period_days": None,
     }
+    if usage_type == "metered" and not meter:
+        how = {"aggregate_usage": given.get("aggregate_usage") or "sum"}
+        made.update(aggregate_usage=one_of(how, "aggregate_usage", *_AGGREGATES))
+    return made
 
 
 def _unit(params: Object) -> Object:
@@ -123,9 +130,3 @@ def _tier(given: Object) -> Object:
     if flat is not None:
         tier.update(_amounts(str(flat), "flat_amount"))
     return tier
-
-
-def _as_list(given: Any) -> list[Any]:
-    if isinstance(given, dict):
-        return [given[key] for key in sorted(given, key=int)]
-    return list(given or ())

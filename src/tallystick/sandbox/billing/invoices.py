@@ -1,309 +1,243 @@
-"""Subscriptions, their periods, and invoices: draft at period end, final after the draft window.
+"""Invoices: draft at a period's end, up to date until final, final after the draft window or when told.
 
-Sources: Stripe's "How subscriptions work", "Configure grace period", "Invoicing workflow transitions".
+Sources: Stripe's "Configure grace period", "Invoicing workflow transitions", "Scheduled finalization", "Use
+webhooks with subscriptions" (an unanswered `invoice.created` puts finalising off, at most 72 hours).
 """
 
 from __future__ import annotations
 
-from calendar import monthrange
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
-
-from tallystick.sandbox.billing.pricing import amount
-from tallystick.sandbox.notices import events as notices
-from tallystick.sandbox.refusal import Refusal, required
+from tallystick.sandbox.billing import lines
+from tallystick.sandbox.forms import plain
+from tallystick.sandbox.notices import events
+from tallystick.sandbox.refusal import Refusal, one_of, required
 from tallystick.sandbox.world import Object, World
 
-_SECONDS = {"day": 86400, "week": 7 * 86400}
+_LONGEST_WAIT = 72 * 3600
+_TOTALS = (
+    "amount_overpaid",
+    "amount_paid",
+    "amount_paid_off_stripe",
+    "amount_shipping",
+    "post_payment_credit_notes_amount",
+    "pre_payment_credit_notes_amount",
+)
 
 
-def boundary(anchor: int, interval: str, count: int, number: int) -> int:
-    """The start of the period with that number; anchors on day 29 to 31 fall on short months' last day."""
-    if interval in _SECONDS:
-        return anchor + number * count * _SECONDS[interval]
-    moment = datetime.fromtimestamp(anchor, UTC)
-    months = moment.month - 1 + number * count * (12 if interval == "year" else 1)
-    year, month = moment.year + months // 12, months % 12 + 1
-    day = min(moment.day, monthrange(year, month)[1])
-    return int(moment.replace(year=year, month=month, day=day).timestamp())
-
-
-def subscribe(world: World, params: Object) -> Object:
-    """POST /v1/subscriptions."""
-    required(params, "customer", "items")
-    world.get("customer", params["customer"])
-    now = world.clock.now()
-    start = int(params.get("backdate_start_date") or now)
-    anchor = int(params.get("billing_cycle_anchor") or start)
-    given = params["items"]
-    items = [given[key] for key in sorted(given, key=int)] if isinstance(given, dict) else given
-    subscription = world.add("subscription", "sub", _subscription_fields(params, anchor, start))
-    rows = [_item(world, subscription, item) for item in items]
-    subscription["currency"] = rows[0]["price"]["currency"]
-    subscription["items"] = {
-        "object": "list",
-        "data": rows,
-        "has_more": False,
-        "url": f"/v1/subscription_items?subscription={subscription['id']}",
-    }
-    subscription["_number"] = 0
-    _set_period(subscription)
-    settle(world)
-    return subscription
-
-
-def _subscription_fields(params: Object, anchor: int, start: int) -> Object:
-    return {
-        "customer": params["customer"],
-        "billing_cycle_anchor": anchor,
-        "start_date": start,
-        "status": "active",
-        "cancel_at_period_end": _plain(params.get("cancel_at_period_end", "false")),
-        "canceled_at": None,
-        "ended_at": None,
-        "collection_method": "charge_automatically",
-        "automatic_tax": {"enabled": False, "disabled_reason": None, "liability": None},
-        "billing_mode": {"type": "flexible"},
-        "billing_schedules": [],
-        "discounts": [],
-        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
-        "latest_invoice": None,
-        "metadata": params.get("metadata") or {},
-    }
-
-
-def _item(world: World, subscription: Object, params: Object) -> Object:
-    price = world.get("price", params.get("price", ""))
-    if price["recurring"] is None:
-        raise Refusal("The price is not recurring.", param="items[price]")
-    if params.get("quantity") is not None and price["recurring"]["usage_type"] == "metered":
-        raise Refusal("Quantity is not allowed for metered prices.", param="items[quantity]")
-    item = world.add(
-        "subscription_item",
-        "si",
-        {"price": price, "subscription": subscription["id"], "discounts": [], "tax_rates": []},
-    )
-    item.pop("livemode")
-    if price["recurring"]["usage_type"] == "licensed":
-        item["quantity"] = int(params.get("quantity") or 1)
-    return item
-
-
-def _set_period(subscription: Object) -> None:
-    recurring = subscription["items"]["data"][0]["price"]["recurring"]
-    anchor, number = subscription["billing_cycle_anchor"], subscription["_number"]
-    for item in subscription["items"]["data"]:
-        rhythm = (recurring["interval"], recurring["interval_count"])
-        item["current_period_start"] = boundary(anchor, *rhythm, number)
-        item["current_period_end"] = boundary(anchor, *rhythm, number + 1)
-
-
-def cancel(world: World, identity: str, params: Object) -> Object:
-    """DELETE /v1/subscriptions/{id}: without invoice_now un-invoiced usage is dropped."""
-    settle(world)
-    subscription = world.get("subscription", identity)
-    now = world.clock.now()
-    if _plain(params.get("invoice_now", "false")):
-        _draft(world, subscription, now, reason="subscription_update")
-    subscription.update(status="canceled", canceled_at=now, ended_at=now)
-    return subscription
-
-
-def settle(world: World) -> int | None:
-    """Do what time has brought: roll periods, draft invoices, finalise those whose window is over."""
-    now = world.clock.now()
-    for subscription in world.all("subscription"):
-        while subscription["status"] == "active":
-            end = subscription["items"]["data"][0]["current_period_end"]
-            if end > now:
-                break
-            _draft(world, subscription, end, reason="subscription_cycle")
-            if subscription["cancel_at_period_end"]:
-                subscription.update(status="canceled", canceled_at=end, ended_at=end)
-                break
-            subscription["_number"] += 1
-            _set_period(subscription)
-    for invoice in world.all("invoice"):
-        due = invoice["automatically_finalizes_at"]
-        if invoice["status"] == "draft" and invoice["auto_advance"] and due is not None and due <= now:
-            finalize(world, invoice, due)
-    return 0
-
-
-def _draft(world: World, subscription: Object, at: int, *, reason: str) -> Object:
-    first = subscription["items"]["data"][0]
-    start, end = first["current_period_start"], min(at, first["current_period_end"])
-    invoice = world.add(
-        "invoice", "in", _invoice_fields(subscription, start, end, at, world.switches.draft_seconds)
-    )
-    invoice.update(billing_reason=reason, created=at, _items=[dict(i) for i in subscription["items"]["data"]])
-    refresh(world, invoice)
+def draft(
+    world: World, subscription: Object, at: int, specs: list[lines.Spec], reason: str, start: int, end: int
+) -> Object:
+    """An invoice of a subscription, with what waits for the customer's next invoice."""
+    fields = _fields(world, subscription["customer"], subscription["currency"], at, start, end)
+    fields["collection_method"] = subscription["collection_method"]
+    fields["parent"] = _of_subscription(subscription)
+    invoice = world.add("invoice", "in", {**fields, "billing_reason": reason, "created": at})
+    invoice["_lines"] = specs + take_pending(world, invoice)
+    paused = subscription.get("pause_collection")
+    if paused:
+        invoice["_paused"] = paused["behavior"]
+        if paused["behavior"] == "keep_as_draft":
+            invoice.update(auto_advance=False, automatically_finalizes_at=None)
     subscription["latest_invoice"] = invoice["id"]
-    notices.emit(world, "invoice.created", invoice)
+    announce(world, invoice)
     return invoice
 
 
-def _invoice_fields(subscription: Object, start: int, end: int, at: int, draft_seconds: int) -> Object:
+def announce(world: World, invoice: Object) -> None:
+    """Fire `invoice.created`; remember which endpoints have to answer first."""
+    refresh(world, invoice)
+    event = events.emit(world, "invoice.created", invoice)
+    invoice["_waits"] = [delivery.id for delivery in world.outbox if delivery.event == event["id"]]
+
+
+def _fields(world: World, customer: str, currency: str, at: int, start: int, end: int) -> Object:
     transitions = ("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at")
+    tax = dict.fromkeys(("disabled_reason", "liability", "provider", "status"))
+    settings = dict.fromkeys(("default_mandate", "payment_method_options", "payment_method_types"))
+    about = world.objects.get("customer", {}).get(customer, {})
     return {
-        "customer": subscription["customer"],
-        "currency": subscription["currency"],
+        "customer": customer,
+        "currency": currency,
         "status": "draft",
         "auto_advance": True,
-        "automatically_finalizes_at": at + draft_seconds,
+        "automatically_finalizes_at": at + world.switches.draft_seconds,
         "period_start": start,
         "period_end": end,
         "collection_method": "charge_automatically",
         "attempt_count": 0,
         "attempted": False,
-        "automatic_tax": {
-            "enabled": False,
-            "disabled_reason": None,
-            "liability": None,
-            "provider": None,
-            "status": None,
-        },
+        "automatic_tax": {"enabled": False, **tax},
         "default_tax_rates": [],
         "discounts": [],
         "issuer": {"type": "self"},
-        "payment_settings": {
-            "default_mandate": None,
-            "payment_method_options": None,
-            "payment_method_types": None,
-        },
+        "payment_settings": settings,
         "status_transitions": dict.fromkeys(transitions),
         "starting_balance": 0,
         "number": None,
-        "parent": {
-            "type": "subscription_details",
-            "quote_details": None,
-            "subscription_details": {"metadata": {}, "subscription": subscription["id"]},
-        },
+        "parent": None,
+        "test_clock": about.get("test_clock"),
+        "_waits": [],
+        "_lines": [],
     }
+
+
+def create(world: World, params: Object) -> Object:
+    """POST /v1/invoices: a single invoice, which does not advance by itself unless told so."""
+    required(params, "customer")
+    world.get("customer", params["customer"])
+    now = world.now_of(params["customer"])
+    fields = _fields(world, params["customer"], params.get("currency") or "usd", now, now, now)
+    advance = bool(plain(params.get("auto_advance", "false")))
+    fields.update(auto_advance=advance, billing_reason="manual", metadata=params.get("metadata") or {})
+    if not advance:
+        fields["automatically_finalizes_at"] = None
+    invoice = world.add("invoice", "in", {**fields, "created": now})
+    if params.get("pending_invoice_items_behavior") == "include":
+        invoice["_lines"] = take_pending(world, invoice)
+    announce(world, invoice)
+    return invoice
+
+
+def ahead(world: World, subscription: Object, specs: list[lines.Spec], start: int, end: int) -> Object:
+    """An invoice that is only shown: what a boundary would bring."""
+    now = world.now_of(subscription["customer"])
+    fields = _fields(world, subscription["customer"], subscription["currency"], now, start, end)
+    invoice: Object = {
+        "id": f"upcoming_{subscription['id']}",
+        "object": "invoice",
+        "created": now,
+        "livemode": world.livemode,
+        "metadata": {},
+        **fields,
+        "billing_reason": "upcoming",
+        "parent": _of_subscription(subscription),
+    }
+    pending = [i for i in world.of_customer("invoiceitem", invoice["customer"]) if i["invoice"] is None]
+    invoice["_lines"] = specs + [{"single": item} for item in pending]
+    refresh(world, invoice)
+    return invoice
+
+
+def _of_subscription(subscription: Object) -> Object:
+    return {
+        "type": "subscription_details",
+        "quote_details": None,
+        "subscription_details": {"metadata": {}, "subscription": subscription["id"]},
+    }
+
+
+def take_pending(world: World, invoice: Object) -> list[lines.Spec]:
+    """The customer's invoice items that wait for an invoice, now on this one."""
+    waiting = [
+        item
+        for item in world.of_customer("invoiceitem", invoice["customer"])
+        if item["invoice"] is None and item["currency"] == invoice["currency"]
+    ]
+    for item in waiting:
+        item["invoice"] = invoice["id"]
+    return [{"single": item} for item in waiting]
 
 
 def refresh(world: World, invoice: Object, received_by: int | None = None) -> None:
     """Bring a draft's lines and amounts up to the newest usage."""
-    lines = [_line(world, invoice, item, received_by) for item in invoice["_items"]]
-    total = sum(line["amount"] for line in lines)
-    invoice["lines"] = {
-        "object": "list",
-        "data": lines,
-        "has_more": False,
-        "url": f"/v1/invoices/{invoice['id']}/lines",
-    }
-    zero = dict.fromkeys(
-        (
-            "amount_overpaid",
-            "amount_paid",
-            "amount_paid_off_stripe",
-            "amount_shipping",
-            "post_payment_credit_notes_amount",
-            "pre_payment_credit_notes_amount",
-        ),
-        0,
+    if received_by is None and invoice.get("test_clock") and not world.switches.late_usage_on_test_clocks:
+        received_by = invoice["created"]
+    built = lines.build(world, invoice, received_by)
+    total = sum(line["amount"] for line in built)
+    url = f"/v1/invoices/{invoice['id']}/lines"
+    invoice["lines"] = {"object": "list", "data": built, "has_more": False, "url": url}
+    invoice.update(
+        dict.fromkeys(_TOTALS, 0), amount_due=total, amount_remaining=total, subtotal=total, total=total
     )
-    invoice.update(zero, amount_due=total, amount_remaining=total, subtotal=total, total=total)
 
 
-def _line(world: World, invoice: Object, item: Object, received_by: int | None) -> Object:
-    price = item["price"]
-    start, end = invoice["period_start"], invoice["period_end"]
-    meter = price["recurring"]["meter"]
-    if meter is None:
-        quantity = Decimal(item.get("quantity", 1))
-    else:
-        events = world.events_of(meter, invoice["customer"], start, end, received_by)
-        quantity = max(world.aggregate(world.get("billing.meter", meter), events), Decimal(0))
-    cost = amount(price, quantity)
-    return {
-        "id": f"il_{invoice['id']}_{item['id']}",
-        "object": "line_item",
-        "amount": cost,
-        "subtotal": cost,
-        "currency": invoice["currency"],
-        "description": None,
-        "discountable": True,
-        "discounts": [],
-        "invoice": invoice["id"],
-        "livemode": world.livemode,
-        "metadata": {},
-        "period": {"start": start, "end": end},
-        "quantity": int(quantity),
-        "quantity_decimal": f"{quantity:f}",
-        "pricing": {
-            "type": "price_details",
-            "price_details": {"price": price["id"], "product": price["product"]},
-            "unit_amount_decimal": price["unit_amount_decimal"],
-        },
-        "parent": {
-            "type": "subscription_item_details",
-            "invoice_item_details": None,
-            "subscription_item_details": {
-                "invoice_item": None,
-                "proration": False,
-                "proration_details": None,
-                "subscription": item["subscription"],
-                "subscription_item": item["id"],
-            },
-        },
-    }
+def due_at(world: World, invoice: Object) -> int | None:
+    """When a draft becomes final by itself; None when it waits to be told."""
+    due: int | None = invoice["automatically_finalizes_at"]
+    if invoice["status"] != "draft" or not invoice["auto_advance"] or due is None:
+        return None
+    waits = invoice["_waits"] and world.switches.drafts_wait_for_webhooks and not invoice.get("_scheduled")
+    return max(due, invoice["created"] + _LONGEST_WAIT) if waits else due
 
 
 def finalize(world: World, invoice: Object, at: int) -> Object:
     """Fix number and amounts; usage that Stripe gets later is billed by nothing."""
     if invoice["status"] != "draft":
         raise Refusal("This invoice is already finalized, you can't re-finalize a non-draft invoice.")
-    refresh(world, invoice, received_by=at)
+    on_clock = invoice.get("test_clock") and not world.switches.late_usage_on_test_clocks
+    refresh(world, invoice, received_by=invoice["created"] if on_clock else at)
     invoice.update(status="open", number=f"SANDBOX-{invoice['id'][-6:]}", auto_advance=False)
     invoice["status_transitions"]["finalized_at"] = at
     invoice["automatically_finalizes_at"] = None
+    events.emit(world, "invoice.finalized", invoice)
+    behaviors = {"void": "void", "mark_uncollectible": "uncollectible"}
+    if invoice.get("_paused") in behaviors:
+        end(world, invoice, behaviors[invoice["_paused"]], at)
     return invoice
+
+
+def end(world: World, invoice: Object, status: str, at: int) -> Object:
+    """Paid, void or uncollectible: the last state of an invoice."""
+    if invoice["status"] not in ("open", "uncollectible"):
+        raise Refusal(f"You can only do this to an open invoice; this one is {invoice['status']}.")
+    words = {"paid": "paid", "void": "voided", "uncollectible": "marked_uncollectible"}
+    invoice["status"] = status
+    invoice["status_transitions"][f"{words[status]}_at"] = at
+    if status == "paid":
+        invoice.update(amount_paid=invoice["amount_due"], amount_remaining=0, attempted=True)
+    events.emit(world, f"invoice.{words[status]}", invoice)
+    return invoice
+
+
+def finish(world: World, identity: str, status: str) -> Object:
+    """POST …/pay, …/void and …/mark_uncollectible; `pay` finalises a draft first."""
+    invoice = world.get("invoice", identity)
+    now = world.now_of(invoice["customer"])
+    if status == "paid" and invoice["status"] == "draft":
+        finalize(world, invoice, now)
+    return end(world, invoice, status, now)
 
 
 def finalize_now(world: World, identity: str) -> Object:
     """POST /v1/invoices/{id}/finalize; a draft whose window is over was finalised when it was."""
-    settle(world)
-    return finalize(world, world.get("invoice", identity), world.clock.now())
-
-
-def update_invoice(world: World, identity: str, params: Object) -> Object:
-    """POST /v1/invoices/{id}: hold or let go a draft."""
-    settle(world)
     invoice = world.get("invoice", identity)
-    if invoice["status"] != "draft":
+    return finalize(world, invoice, world.now_of(invoice["customer"]))
+
+
+def update(world: World, identity: str, params: Object) -> Object:
+    """POST /v1/invoices/{id}: hold or let go a draft, or set when it becomes final."""
+    invoice = world.get("invoice", identity)
+    if invoice["status"] != "draft" and set(params) - {"metadata", "expand"}:
         raise Refusal("Finalized invoices can't be updated in this way.")
-    for name in ("auto_advance", "automatically_finalizes_at", "metadata"):
+    for name in ("auto_advance", "automatically_finalizes_at", "metadata", "description"):
         if name in params:
-            invoice[name] = _plain(params[name])
-    settle(world)
+            invoice[name] = plain(params[name])
+    now = world.now_of(invoice["customer"])
+    if "automatically_finalizes_at" in params:
+        if not now <= invoice["automatically_finalizes_at"] <= now + 5 * 366 * 86400:
+            raise Refusal("automatically_finalizes_at must lie within the next five years.")
+        invoice.update(auto_advance=True, _scheduled=True)
+    elif "auto_advance" in params:
+        later = invoice["created"] + world.switches.draft_seconds
+        invoice["automatically_finalizes_at"] = max(now, later) if invoice["auto_advance"] else None
+    world.touch()
+    events.emit(world, "invoice.updated", invoice)
     return invoice
 
 
-def preview(world: World, params: Object) -> Object:
-    """POST /v1/invoices/create_preview: what the running period would cost now."""
-    settle(world)
-    subscription = world.get("subscription", params.get("subscription", ""))
-    first = subscription["items"]["data"][0]
-    start, end = first["current_period_start"], first["current_period_end"]
-    fields = _invoice_fields(subscription, start, end, world.clock.now(), world.switches.draft_seconds)
-    invoice: Object = {
-        "id": f"upcoming_{subscription['id']}",
-        "object": "invoice",
-        "created": world.clock.now(),
-        "livemode": world.livemode,
-        "metadata": {},
-        "billing_reason": "upcoming",
-        **fields,
-        "_items": subscription["items"]["data"],
-    }
-    refresh(world, invoice)
-    return invoice
+def delete(world: World, identity: str) -> Object:
+    """DELETE /v1/invoices/{id}: single drafts only."""
+    invoice = world.get("invoice", identity)
+    if invoice["status"] != "draft" or invoice["parent"] is not None:
+        raise Refusal("You can only delete draft invoices that are not of a subscription.")
+    for item in world.all("invoiceitem"):
+        if item["invoice"] == identity:
+            item["invoice"] = None
+    return world.remove("invoice", identity)
 
 
-def _plain(value: Any) -> Any:
-    words = {"true": True, "false": False}
-    if isinstance(value, str):
-        return int(value) if value.isdigit() else words.get(value, value)
-    return value
+def check_behavior(params: Object) -> Object | None:
+    """The `pause_collection` of a subscription; empty text ends the pause."""
+    if not params:
+        return None
+    behavior = one_of(params, "behavior", "keep_as_draft", "mark_uncollectible", "void")
+    return {"behavior": behavior, "resumes_at": None}

@@ -58,6 +58,11 @@ def _queue(world: World, event: Object, style: str) -> int:
     return len(wanted)
 
 
+def wanted(world: World, kind: str) -> bool:
+    """Whether any destination takes snapshots of that type."""
+    return any(_wants(d, kind, "snapshot") for where in _DESTINATIONS for d in world.all(where))
+
+
 def queue(world: World, destination: Object, event: Object) -> Delivery:
     """Put one event into the outbox for one destination."""
     url = destination["_url"]

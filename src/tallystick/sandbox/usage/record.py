@@ -115,7 +115,13 @@ def _later(world: World, problem: Problem, version: str) -> bool:
 def keep(world: World, given: Given, checked: Checked, now: int) -> None:
     """Count a good event."""
     event = Event(
-        checked.meter["id"], checked.customer, checked.value, given.identifier, checked.timestamp, now
+        checked.meter["id"],
+        checked.customer,
+        checked.value,
+        given.identifier,
+        checked.timestamp,
+        now,
+        world.now_of(checked.customer),
     )
     world.identifiers[_scope(world, given), given.identifier] = event
     world.events.setdefault((event.meter, event.customer), []).append(event)

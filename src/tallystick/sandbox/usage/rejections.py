@@ -26,7 +26,7 @@ def take(world: World, given: Given, problem: Problem) -> None:
     world.rejections.append(rejection)
     world.touch()
     if world.switches.swallowed_identifier == "taken":
-        marker = Event("", "", Decimal(0), given.identifier, 0, rejection.at, void=True)
+        marker = Event("", "", Decimal(0), given.identifier, 0, rejection.at, 0, void=True)
         world.identifiers["", given.identifier] = marker
 
 
