@@ -47,6 +47,7 @@ class Control:
             "totals": lambda world, body: summaries.totals(world),
             "events": self._events,
             "invoices": self._invoices,
+            "requests": lambda world, body: list(self._server.journal),
             "statistics": self._statistics,
         }
 
@@ -102,7 +103,7 @@ class Control:
     def _hell(self, world: World, body: Object) -> Any:
         faults = hell.faults(int(body.get("seed", 0)), body.get("without", ()))
         self._server.dice = Dice(faults)
-        world.switches = hell.switches()
+        world.switches = hell.switches(world.switches)
         return msgspec.to_builtins(faults)
 
     def _outage(self, world: World, body: Object) -> Object:

@@ -42,9 +42,12 @@ def faults(seed: int, without: Iterable[str] = ()) -> Faults:
     return msgspec.convert({**shares, **details, "seed": seed}, Faults)
 
 
-def switches() -> Switches:
-    """Late reports with one sample, late and uneven summaries, webhooks lost, doubled and overtaken."""
-    return Switches(
+def switches(before: Switches) -> Switches:
+    """Late reports with one sample, late and uneven summaries, webhooks lost, doubled and overtaken.
+
+    What `before` says of billing and of open questions stays.
+    """
+    return before.changed(
         asynchronous=("*",),
         report_samples=1,
         summary_lag_seconds=2,

@@ -106,6 +106,11 @@ class Sandbox:
         secret: str = self.tell("roll_secret", id=destination, expire_seconds=expire_seconds)["secret"]
         return secret
 
+    def requests(self) -> list[dict[str, Any]]:
+        """The last thousand requests: method, path, idempotency key, and the fate each met."""
+        found: list[dict[str, Any]] = self.tell("requests")
+        return found
+
     def totals(self) -> list[dict[str, Any]]:
         """Accepted usage per customer and meter, added up from the raw events."""
         found: list[dict[str, Any]] = self.tell("totals")

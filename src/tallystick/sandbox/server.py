@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -116,6 +117,7 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._reopening: asyncio.TimerHandle | None = None
+        self.journal: deque[dict[str, str | int | None]] = deque(maxlen=1000)
         self._second, self._calls = 0, 0
 
     async def start(self, port: int, control_port: int) -> tuple[str, str]:
@@ -185,6 +187,14 @@ class Server:
             connection.send(rate_limited(self.requests, request.target.startswith("/v2/")))
             return
         strike = self.dice.draw(request.method, request.path, request.target.encode() + request.body)
+        self.journal.append(
+            {
+                "method": request.method,
+                "path": request.path,
+                "key": request.key,
+                "fate": strike.fate.value,
+            }
+        )
         if self._undone(connection, request, strike):
             return
         marks = self.api.enter(request)

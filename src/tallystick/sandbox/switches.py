@@ -5,6 +5,7 @@ The defaults are the sandbox's own rules; docs/sandbox.md lists them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -74,6 +75,19 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     webhook_duplicate: int = 0
     webhook_drop: int = 0
     webhook_shuffle: int = 0
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Switches:
+        """`name=value` as on the command line; lists with commas, `none` for null. ValueError names the bad one."""
+        given: dict[str, object] = {}
+        for text in texts:
+            name, _, value = text.partition("=")
+            listed = name in ("asynchronous", "webhook_retry_seconds")
+            given[name] = value.split(",") if listed else None if value == "none" else value
+        try:
+            return msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"switch {' '.join(given)}: {error}") from None
 
     def changed(self, **values: object) -> Switches:
         """A copy with other values; ValidationError names a switch or value that there is not."""
