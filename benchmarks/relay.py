@@ -48,7 +48,6 @@ def main() -> None:
             provider=StripeProvider("sk_test_benchmark_key", base=sandbox.url),
             delivery=DeliverySettings(inline=False, relay="process"),
         )
-        assert tally.relay is not None
         tally.links.link(made["customers"])
         fill(tally, 20_000)
         tally.relay.drain()

@@ -9,6 +9,7 @@ Catch at the height you need::
     │   └── UnsafeStoreError        a database setting would lose acknowledged entries
     ├── QuantityError               a quantity is not exact, finite, non-negative or in bounds
     ├── UnknownMeterError           no meter of that name is declared
+    ├── IdentifierError             a text is not an entry's public id
     ├── TransactionError            `on=` is not an open transaction of the ledger's own database
     ├── LedgerError                 the ledger could not write; the entry is not recorded
     │   ├── LedgerBusyError         the queue is full, or a lock was held longer than the budget
@@ -48,6 +49,10 @@ class QuantityError(TallystickError, ValueError):
 
 class UnknownMeterError(TallystickError, LookupError):
     """No meter of that name is declared."""
+
+
+class IdentifierError(TallystickError, ValueError):
+    """A text is not an entry's public id."""
 
 
 class TransactionError(TallystickError):

@@ -213,11 +213,11 @@ def test_a_hold_that_somebody_else_resolved_is_found(run: Any, tally: Tally, cou
         action.add(5)
         hold = action._hold
         tally.ledger.commit.run(
-            (tally.ledger._piece(Posting((), Resolution(hold.lane, hold.entry, Outcome.EXPIRED))),)
+            (tally.ledger._piece(Posting((), Resolution(hold.lane, hold.entry, Outcome.VOIDED))),)
         )
 
     action = run(work, "tokens")
-    assert action.posted.resolved_before.outcome is Outcome.EXPIRED
+    assert action.posted.resolved_before.outcome is Outcome.VOIDED
     assert counted("ada") == []
     (finding,) = tally.findings
     assert finding.code == "late_settle"

@@ -98,9 +98,50 @@ def test_from_nothing_to_a_tie_out(run: Run, sandbox: Sandbox, tmp_path: Path) -
     assert run("redrive", "--all").returncode == 1
 
 
+HOLDS = """
+from tallystick import Tally
+
+tally = Tally.from_config()
+for number in range(3):
+    tally.action("ai_tokens", customer="org_1", key=f"job {number}").__enter__()._state = None
+"""
+
+
+def test_open_holds_are_decided_by_name(run: Run, tmp_path: Path) -> None:
+    """Three actions whose process vanished: one is settled, one voided, and an entry is put right."""
+    script = tmp_path / "holds.py"
+    script.write_text(HOLDS)
+    environ = {**os.environ, "TALLYSTICK_STORE": f"sqlite:///{tmp_path / 'usage.db'}"}
+    subprocess.run([sys.executable, str(script)], cwd=tmp_path, env=environ, check=True)
+    found = json.loads(run("holds", "--json").stdout)
+    assert [(h["customer"], h["meter"], h["overdue"]) for h in found] == [("org_1", "ai_tokens", "")] * 3
+    by = ("--reason", "seen in the log", "--by", "Grace")
+    settled = run("holds", "settle", found[0]["id"], "--quantity", "12", *by)
+    assert settled.stdout.startswith(f"settled {found[0]['id']}; 12 of ai_tokens (e")
+    assert run("holds", "void", found[1]["id"], *by).stdout == f"voided {found[1]['id']}\n"
+    again = run("holds", "void", found[0]["id"], *by)
+    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+    assert "was settled by Grace before (seen in the log)" in again.stderr
+    entry = settled.stdout.split("(")[1].rstrip(")\n")
+    assert "-2 of ai_tokens" in run("correct", entry, "--quantity", "10", *by).stdout
+    assert "it says that already" in run("correct", entry, "--quantity", "10", *by).stdout
+    assert json.loads(run("usage", "org_1", "ai_tokens", "--json").stdout)[0]["quantity"] == "10"
+    assert len(json.loads(run("holds", "list", "--json").stdout)) == 1
+    assert json.loads(run("holds", "--overdue", "--json").stdout) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("holds", "burn"), "holds 'burn' is not known"),
+        (("holds", "void"), "say which"),
+        (("holds", "settle", "e00-1"), "--quantity N"),
+        (("holds", "settle", "e00-1", "--quantity", "many"), "'many' is not a number"),
+        (("holds", "void", "e00-1", "--reason", "r", "--by", "b"), "'e00-1' is not an entry's id"),
+        (
+            ("correct", "e00-1", "--quantity", "1", "--reason", "r", "--by", "b"),
+            "'e00-1' is not an entry's id",
+        ),
         (("init",), "exists"),
         (("usage", "org_1", "nope"), "no meter 'nope'"),
         (("routes", "--app", "nowhere:app"), "--app nowhere:app"),
@@ -202,9 +243,14 @@ def test_without_extras_each_command_says_what_to_install(tmp_path: Path) -> Non
     extras = ["stripe", "httptools", "pathspec", "tree_sitter", "fastapi"]
     block = f"import sys; sys.modules.update(dict.fromkeys({extras}))\n"
     run = block + "sys.argv[0] = 'tallystick'; from tallystick.cli import main; main()"
+    (tmp_path / "tallystick.toml").write_text("[meters.tokens]\n")
+    store = f"sqlite:///{tmp_path / 'usage.db'}"
+    environ = {**os.environ, "STRIPE_API_KEY": "sk_test_x", "TALLYSTICK_STORE": store}
     for arguments, extra in (("sandbox", "sandbox"), ("doctor", "stripe"), ("demo", ""), ("audit", "audit")):
         command = [sys.executable, "-c", run, arguments]
-        answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        answer = subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60
+        )
         assert answer.returncode == 2, answer.stderr
         assert f"tallystick[{extra}" in answer.stderr
         assert answer.stderr.count("\n") == 1

@@ -43,8 +43,8 @@ def test_only_storage_ends_transactions(path: Path) -> None:
 
 @pytest.mark.parametrize("path", STATIONS, ids=names(STATIONS))
 def test_time_chance_and_environment_come_through_ports(path: Path) -> None:
-    """Clock, random source and environment are read in `values/` and in `app.py` only."""
-    if station(path) in ("values", "app.py"):
+    """Clock, random source and environment are read in `values/` and in `app/` only."""
+    if station(path) in ("values", "app"):
         return
     forbidden = {
         "time.time",

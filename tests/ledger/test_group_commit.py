@@ -17,8 +17,7 @@ import pytest
 from tallystick.errors import EntryRefusedError, LedgerBusyError, LedgerError
 from tallystick.ledger.commit import GroupCommit
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.model import Entry, Posting
-from tallystick.ledger.posting import Piece
+from tallystick.ledger.model import Entry, Piece, Posting
 from tallystick.storage import Statement
 from tests.ledger.conftest import CATALOGUE
 

@@ -11,8 +11,8 @@ import pytest
 
 from tallystick.errors import EntryRefusedError
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.model import Entry, Kind, Outcome, Posting, Resolution
-from tallystick.ledger.posting import Piece, post
+from tallystick.ledger.model import Entry, Kind, Outcome, Piece, Posting, Resolution
+from tallystick.ledger.posting import post
 from tallystick.storage import drive
 
 Make = Callable[..., Entry]

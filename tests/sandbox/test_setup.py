@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import stripe
 
+from tallystick.providers import Wanted
 from tallystick.providers.stripe import setup
-from tallystick.providers.stripe.setup import Wanted
 
 WANTED = [Wanted("tokens", "tokens", "sum", "0.05"), Wanted("calls", "api_calls", "sum", "1")]
 

@@ -128,7 +128,9 @@ class Action:
         if scope is not None:
             scope.acted = True
         if self._held:
-            hold = self._recorder.entry(Kind.HOLD, self._meter, self._customer, 0)
+            hold = self._recorder.entry(
+                Kind.HOLD, self._meter, self._customer, 0, key=self._key, attributes=self._attributes
+            )
             try:
                 yield Posting((hold,))
             except LedgerError:

@@ -7,12 +7,15 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from tallystick.actions import scope as scopes
 from tallystick.actions.scope import Carried
-from tallystick.errors import ActionError
+from tallystick.errors import ActionError, EntryRefusedError, LedgerError
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.model import Entry, Kind, Posted, Posting
-from tallystick.meters import Catalogue, Meter
+from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting
+from tallystick.ledger.spool import Spool
+from tallystick.meters import Catalogue, Meter, OnLedgerFailure
 from tallystick.values.identifiers import lane_of
 
 T = TypeVar("T")
@@ -55,10 +58,12 @@ class Recorder:
         tenant: str,
         mode: str,
         account: str,
+        spool: Spool | None = None,
     ) -> None:
         self.ledger = ledger
         self.catalogue = catalogue
         self.find = find
+        self.spool = spool
         self._delivery = delivery
         self._tenant = tenant
         self._mode = mode
@@ -100,7 +105,7 @@ class Recorder:
             posting = next(flow)
             while True:
                 try:
-                    posted = self.ledger.post(posting)
+                    posted = self._write(posting)
                 except BaseException as error:
                     posting = flow.throw(error)
                     continue
@@ -122,7 +127,7 @@ class Recorder:
             posting = next(flow)
             while True:
                 try:
-                    posted = await self.ledger.post_async(posting)
+                    posted = await self._write_async(posting)
                 except BaseException as error:
                     posting = flow.throw(error)
                     continue
@@ -137,7 +142,7 @@ class Recorder:
     def post(self, posting: Posting) -> Posted:
         """Post one piece, blocking; ActionError on an event loop."""
         _refuse_event_loop()
-        posted = self.ledger.post(posting)
+        posted = self._write(posting)
         owed = self._keep(posting, posted)
         if owed:
             self._delivery.deliver(owed)
@@ -145,7 +150,7 @@ class Recorder:
 
     async def post_async(self, posting: Posting) -> Posted:
         """The awaitable `post`."""
-        posted = await self.ledger.post_async(posting)
+        posted = await self._write_async(posting)
         owed = self._keep(posting, posted)
         if owed:
             await self._delivery.deliver_async(owed)
@@ -167,9 +172,37 @@ class Recorder:
         return results
 
     def _post_many(self, postings: Sequence[Posting]) -> tuple[list[Posted], list[Entry]]:
-        results = self.ledger.post_many(postings)
+        try:
+            results = self.ledger.post_many(postings)
+        except LedgerError as error:
+            results = self._spool(postings, error)
         pairs = zip(postings, results, strict=True)
         return results, [entry for pair in pairs for entry in self._keep(*pair)]
+
+    def _write(self, posting: Posting) -> Posted:
+        try:
+            return self.ledger.post(posting)
+        except LedgerError as error:
+            return self._spool([posting], error)[0]
+
+    async def _write_async(self, posting: Posting) -> Posted:
+        try:
+            return await self.ledger.post_async(posting)
+        except LedgerError as error:
+            if self.spool is None:
+                raise
+            return (await asyncio.to_thread(self._spool, [posting], error))[0]
+
+    def _spool(self, postings: Sequence[Posting], error: LedgerError) -> list[Posted]:
+        """Keep postings whose meters all allow it; otherwise the action fails, with the ledger's error."""
+        allowed = all(
+            self.catalogue[entry.meter].on_ledger_failure is OnLedgerFailure.ALLOW_AND_SPOOL
+            for posting in postings
+            for entry in posting.entries
+        )
+        if self.spool is None or not allowed or isinstance(error, EntryRefusedError):
+            raise error
+        return self.spool.keep([_happened(posting, self.ledger.clock.now()) for posting in postings])
 
     def carry(self, connection: Any, posting: Posting) -> Any:
         """Post on the application's transaction; the commit gate sees to it that it ends in time."""
@@ -192,6 +225,8 @@ class Recorder:
 
     def _keep(self, posting: Posting, posted: Posted) -> list[Entry]:
         """Give the entries to the request's commit gate; those to deliver here where there is none."""
+        if posted.spooled:
+            return []
         if posted.conflicting or posted.resolved_before is not None:
             self._notice(posting, posted)
         usage = [entry for entry in posted.entries if entry.kind is not Kind.HOLD]
@@ -203,20 +238,30 @@ class Recorder:
 
     def _notice(self, posting: Posting, posted: Posted) -> None:
         for index in posted.conflicting:
-            first, ours = posted.entries[index], posting.entries[index]
+            first = posted.entries[index]
+            ours = next(e for e in posting.entries if (e.meter, e.key) == (first.meter, first.key))
             self.find(
                 "key_conflict",
                 first.id,
                 f"key {first.key!r} of customer {first.customer!r} stands for {first.quantity} steps of "
                 f"{first.meter!r}; a repeat said {ours.quantity} steps or other attributes and was not counted",
             )
-        if (before := posted.resolved_before) is not None and posting.entries:
-            lost = ", ".join(f"{entry.quantity} steps of {entry.meter!r}" for entry in posting.entries)
+        if (before := posted.resolved_before) is not None and (posting.entries or posted.entries):
+            told = posted.entries if before.outcome is Outcome.EXPIRED else posting.entries
+            said = ", ".join(f"{entry.quantity} steps of {entry.meter!r}" for entry in told) or "nothing"
+            became = "posted as the difference" if before.outcome is Outcome.EXPIRED else "not recorded"
             self.find(
                 "late_settle",
-                posting.entries[0].customer,
-                f"a hold was {before.outcome.name.lower()} before its action ended; not recorded: {lost}",
+                (*posting.entries, *posted.entries)[0].customer,
+                f"a hold was {before.outcome.name.lower()} before its action ended; {became}: {said}",
             )
+
+
+def _happened(posting: Posting, now: int) -> Posting:
+    """The posting with its time kept: the ledger will record it later than it happened."""
+    replace = msgspec.structs.replace
+    entries = (e if e.occurred_at is not None else replace(e, occurred_at=now) for e in posting.entries)
+    return replace(posting, entries=tuple(entries))
 
 
 def _refuse_event_loop() -> None:

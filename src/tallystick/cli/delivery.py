@@ -9,8 +9,7 @@ import msgspec
 import typer
 
 from tallystick.app import Tally
-from tallystick.cli.output import Config, Json, as_json, configured, installed, table
-from tallystick.delivery.relay import Relay
+from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured, installed, table
 from tallystick.errors import ConfigError
 
 
@@ -23,7 +22,9 @@ def relay(
 ) -> None:
     """Send what requests did not, try again what failed, sequence the ledger; stop with SIGTERM or SIGINT."""
     with configured(config) as tally:
-        worker = _relay(tally)
+        worker = tally.relay
+        if tally.provider is None:
+            typer.echo(f"{NO_PROVIDER}; nothing will be sent", err=True)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.ask_to_stop())
         if once:
@@ -32,12 +33,6 @@ def relay(
         else:
             typer.echo("relay running; stop it with Ctrl-C or SIGTERM", err=True)
             worker.run()
-
-
-def _relay(tally: Tally) -> Relay:
-    if tally.relay is None:
-        raise ConfigError("no provider; set STRIPE_API_KEY (and STRIPE_API_BASE for the sandbox)")
-    return tally.relay
 
 
 def status(
@@ -62,6 +57,7 @@ def status(
             *((f"entries in dispatches '{state}'", count) for state, count in found.in_delivery.items()),
             ("open holds", found.open_holds),
             ("not yet sequenced", found.unsequenced),
+            ("in the spool", found.spooled),
             ("parked dispatches", len(found.parked)),
             *settings.items(),
         ]

@@ -165,17 +165,6 @@ def _read_links(path: Path) -> list[tuple[str, str]]:
     return found
 
 
-def holds(json: Json = False, config: Config = None) -> None:
-    """Holds without a resolution, oldest first."""
-    with configured(config) as tally:
-        found = tally.ledger.open_holds()
-    rows = [(e.id, e.customer, e.meter, _moment(e.recorded_at)) for e in found]
-    if json:
-        as_json([dict(zip(("id", "customer", "meter", "since"), row, strict=True)) for row in rows])
-    else:
-        table(f"{len(rows)} open holds", ("id", "customer", "meter", "since"), rows)
-
-
 def verify(json: Json = False, config: Config = None) -> None:
     """Walk the hash chains and add up the totals again; exit code 1 when something does not hold."""
     with configured(config) as tally:

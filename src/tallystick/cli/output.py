@@ -17,6 +17,7 @@ from tallystick.app import Tally
 from tallystick.errors import ConfigError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+NO_PROVIDER = "no provider; set STRIPE_API_KEY, OPENMETER_API_KEY or LAGO_API_KEY, as [provider] kind says"
 Config = Annotated[Path | None, typer.Option(help="Configuration file; default tallystick.toml.")]
 
 

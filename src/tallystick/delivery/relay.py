@@ -1,4 +1,4 @@
-"""The relay: sends what the request did not, tries again what failed, and runs the sequencer.
+"""The relay: sends what the request did not, tries again what failed, runs the sequencer and the upkeep.
 
 One process at a time scans (a lease), slots decide who sends; a process that is killed holds nothing
 longer than its lease.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
 
@@ -20,6 +21,7 @@ from tallystick.delivery.flows import Attempt
 from tallystick.delivery.model import Owed, SlotKey
 from tallystick.delivery.sender import Sender
 from tallystick.errors import LedgerError
+from tallystick.ledger.ledger import Ledger
 from tallystick.providers import Answer
 from tallystick.values.instant import MINUTE, SECOND
 
@@ -33,25 +35,36 @@ class Progress(msgspec.Struct, frozen=True):
     entries: int = 0
     dispatches: int = 0
     unlinked: int = 0
+    kept_up: int = 0
 
     @property
     def idle(self) -> bool:
         """Whether there was nothing to do."""
-        return not (self.sequenced or self.entries or self.dispatches)
+        return not (self.sequenced or self.entries or self.dispatches or self.kept_up)
 
 
 class Relay:
     """The worker of one process.
 
-    `batch` bounds the entries of a step, `threads` the calls in flight, `idle_seconds` the pause when
-    there is nothing to do.
+    Without a `sender` it sequences and does its `chores` (each does one bounded piece of upkeep and says
+    how much). `batch` bounds the entries of a step, `threads` the calls in flight, `idle_seconds` the pause
+    when there is nothing to do.
     """
 
     def __init__(
-        self, sender: Sender, *, batch: int = 10_000, threads: int = 8, idle_seconds: float = 0.5
+        self,
+        ledger: Ledger,
+        sender: Sender | None,
+        *,
+        chores: Sequence[Callable[[], int]] = (),
+        batch: int = 10_000,
+        threads: int = 8,
+        idle_seconds: float = 0.5,
     ) -> None:
-        self._sender = sender
-        self._ledger = sender.ledger
+        self._ledger = ledger
+        self._sending = sender
+        self._owner = sender.owner if sender is not None else ledger.ids.next().hex()
+        self._chores = chores
         self._batch = batch
         self._threads = threads
         self._idle_seconds = idle_seconds
@@ -112,7 +125,7 @@ class Relay:
 
     def _await_due(self, until: int) -> bool:
         """Wait for what is due next; False when nothing will be due until then."""
-        due = self._ledger.read(flows.next_due())
+        due = self._ledger.read(flows.next_due()) if self._sending is not None else None
         now = self._ledger.clock.now()
         if due is None or due > until or now >= until:
             return False
@@ -123,8 +136,9 @@ class Relay:
     def step(self) -> Progress:
         """One bounded round: sequence, retry what is due, send what is owed."""
         sequenced = self._ledger.sequencer.step()
-        if self._sender.breaker.is_open:
-            return Progress(sequenced)
+        kept_up = sum(chore() for chore in self._chores)
+        if self._sending is None or self._sending.breaker.is_open:
+            return Progress(sequenced, kept_up=kept_up)
         now = self._ledger.clock.now()
         retried = self._retry(now)
         owed = self._ledger.read(flows.due_obligations(now, self._batch))
@@ -134,7 +148,12 @@ class Relay:
         attempts = self._sender.claim(by_slot) if by_slot else []
         self._send(attempts)
         entries = sum(a.dispatch.entries for a in attempts if a.dispatch.part == 0)
-        return Progress(sequenced, entries, len(attempts) + retried, len(unlinked))
+        return Progress(sequenced, entries, len(attempts) + retried, len(unlinked), kept_up)
+
+    @property
+    def _sender(self) -> Sender:
+        assert self._sending is not None
+        return self._sending
 
     def _retry(self, now: int) -> int:
         due = self._ledger.read(flows.due_dispatches(now, 1000))
@@ -174,13 +193,13 @@ class Relay:
     def _hold_lease(self) -> bool:
         now = self._ledger.clock.now()
         held: bool = self._ledger.commit.run(
-            errand=lambda: flows.take_lease("relay", self._sender.owner, now, now + LEASE)
+            errand=lambda: flows.take_lease("relay", self._owner, now, now + LEASE)
         )
         return held
 
     def _let_go(self) -> None:
-        owner = self._sender.owner
-        self._ledger.commit.run(errand=lambda: flows.release_lease("relay", owner))
+        with suppress(LedgerError):  # it runs out by itself
+            self._ledger.commit.run(errand=lambda: flows.release_lease("relay", self._owner))
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None

@@ -16,6 +16,9 @@ from tallystick.values.quantity import to_text
 FIRST_RETRY = SECOND // 2
 LONGEST_RETRY = 300 * SECOND
 PAUSE = 30 * SECOND
+PAST_WINDOW = (
+    "the outcome is unknown and the provider's duplicate window is over; compare with its summaries first"
+)
 MARGIN = 4 * HOUR  # distance kept from the end of the provider's duplicate window
 
 
@@ -136,12 +139,27 @@ def reason_to_park(dispatch: Dispatch, profile: Profile, now: int) -> str:
     """Why a dispatch must not be sent again by itself ('' when it may be).
 
     Past the duplicate window a repeat could be counted twice (Stripe: identifiers are unique for at
-    least 24 hours); past the provider's greatest age it would be refused.
+    least 24 hours), so it is asked for instead where that is possible; past the provider's greatest age it
+    would be refused.
     """
-    sent = dispatch.first_sent_at
-    if sent is not None and now - sent > profile.duplicate_window_seconds * SECOND - MARGIN:
-        return "the outcome is unknown and the provider's duplicate window is over; compare with its summaries first"
+    if is_past_window(dispatch.first_sent_at, profile, now) and not profile.finds_identifiers:
+        return PAST_WINDOW
     if now // SECOND - dispatch.happened_at > profile.max_age_seconds:
         days = profile.max_age_seconds // 86400
         return f"older than {days} days, which the provider no longer takes; bill it as an invoice item"
     return ""
+
+
+def is_past_window(sent_at: int | None, profile: Profile, now: int) -> bool:
+    """Whether a repeat of what was first sent then might be counted again."""
+    return sent_at is not None and now - sent_at > profile.duplicate_window_seconds * SECOND - MARGIN
+
+
+def unfound(sent_at: int, profile: Profile, now: int) -> Answer:
+    """What it means that the provider does not list an instruction sent then: not yet, or a person decides.
+
+    Absence is no proof that it will not be stored later, so it is not sent again either way.
+    """
+    if now - sent_at <= profile.settling_seconds * SECOND:
+        return Answer(Outcome.UNKNOWN, "the provider does not list it yet", answered=False)
+    return Answer(Outcome.REFUSED, f"{PAST_WINDOW}; it does not list this identifier")

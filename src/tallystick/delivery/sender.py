@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tallystick.delivery import flows
+from tallystick.delivery import flows, rules
 from tallystick.delivery.breaker import Breaker
 from tallystick.delivery.flows import Attempt, Terms
 from tallystick.delivery.links import Links
 from tallystick.delivery.model import SlotKey
+from tallystick.errors import TallystickError
 from tallystick.ledger.ledger import Ledger
 from tallystick.meters import Catalogue
 from tallystick.providers import Answer, Outcome, Provider
@@ -46,11 +47,22 @@ class Sender:
         attempts: list[Attempt] = self.ledger.commit.run(errand=lambda: flows.claim(owed, self.terms))
         return attempts
 
-    def attempt(self, attempt: Attempt) -> Answer:
-        """Send one dispatch, unless our right to has run out meanwhile; note the outcome."""
-        answer = self.provider.send(attempt.dispatch.instruction, still_ours=self._still_ours(attempt))
-        self.breaker.note(answer.outcome)
-        return answer
+    def attempt(self, attempts: Sequence[Attempt]) -> list[Answer]:
+        """Send dispatches in one call, unless our right to has run out meanwhile; note the outcome."""
+        instructions = [attempt.dispatch.instruction for attempt in attempts]
+        answers = self.provider.send_many(instructions, still_ours=self._still_ours(attempts[0]))
+        for answer in answers:
+            self.breaker.note(answer.outcome)
+        return answers
+
+    def look_up(self, attempt: Attempt, sent_at: int) -> Answer:
+        """Ask for what must not be sent again: whether an earlier attempt arrived."""
+        try:
+            if self.provider.has(attempt.dispatch.instruction):
+                return Answer(Outcome.ACCEPTED, "the provider has it, from an earlier attempt")
+        except TallystickError as error:
+            return Answer(Outcome.UNKNOWN, f"cannot be looked up: {error}", answered=False)
+        return rules.unfound(sent_at, self.provider.profile, self.ledger.clock.now())
 
     def write(self, answered: Sequence[tuple[Attempt, Answer]]) -> None:
         """Write down what the attempts came to."""
@@ -58,15 +70,33 @@ class Sender:
         self.ledger.commit.run(errand=lambda: flows.write_answers(answered, now))
 
     def send_in_turn(self, attempts: Sequence[Attempt]) -> list[tuple[Attempt, Answer]]:
-        """Send the dispatches of one slot, one after the other; after a failure the rest stays unsent."""
+        """Send the dispatches of one slot, in order; after a failure the rest stays unsent."""
         answered: list[tuple[Attempt, Answer]] = []
-        for attempt in attempts:
+        for some, sent_at in self._calls(attempts):
             if answered and answered[-1][1].outcome not in (Outcome.ACCEPTED, Outcome.REFUSED):
                 unsent = Answer(Outcome.NOT_SENT, "waits for the one before it", answered=False)
-                answered.append((attempt, unsent))
-            else:
-                answered.append((attempt, self.attempt(attempt)))
+                answered += [(attempt, unsent) for attempt in some]
+                continue
+            answers = self.attempt(some) if sent_at is None else [self.look_up(some[0], sent_at)]
+            answered += zip(some, answers, strict=True)
         return answered
+
+    def _calls(self, attempts: Sequence[Attempt]) -> list[tuple[list[Attempt], int | None]]:
+        """The attempts as calls: as many as the provider takes at once.
+
+        What may not be sent again stands alone, with the instant it was first sent: it is looked up.
+        """
+        now = self.ledger.clock.now()
+        profile = self.provider.profile
+        calls: list[tuple[list[Attempt], int | None]] = []
+        for attempt in attempts:
+            if rules.is_past_window(attempt.sent_before, profile, now):
+                calls.append(([attempt], attempt.sent_before))
+            elif calls and calls[-1][1] is None and len(calls[-1][0]) < profile.batch_size:
+                calls[-1][0].append(attempt)
+            else:
+                calls.append(([attempt], None))
+        return calls
 
     def _still_ours(self, attempt: Attempt) -> Callable[[], bool]:
         margin = int(self.provider.profile.timeout_seconds * SECOND)

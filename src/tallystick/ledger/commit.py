@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from tallystick.errors import EntryRefusedError, LedgerBusyError, LedgerError, LedgerUnreachableError
-from tallystick.ledger.model import Posted
-from tallystick.ledger.posting import Piece, post
+from tallystick.ledger.model import Piece, Posted
+from tallystick.ledger.posting import post
 from tallystick.ledger.ticket import TaskTicket, ThreadTicket, Ticket, wake
 from tallystick.storage import Flow, Store, Transaction, drive
 from tallystick.values.instant import Clock

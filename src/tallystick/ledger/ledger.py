@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tallystick.errors import EntryRefusedError, LedgerError, TransactionError
+from tallystick.errors import ConfigError, EntryRefusedError, LedgerError, TransactionError
 from tallystick.ledger import reading
 from tallystick.ledger.commit import GroupCommit
-from tallystick.ledger.model import Entry, Kind, Posted, Posting
-from tallystick.ledger.posting import Piece, post
+from tallystick.ledger.model import Entry, Kind, Piece, Posted, Posting
+from tallystick.ledger.posting import post
 from tallystick.ledger.reading import FOREVER, Partition, Usage
 from tallystick.ledger.sequencer import Sequencer
 from tallystick.meters import Catalogue, Meter
@@ -62,6 +62,7 @@ class Ledger:
         self.sequencer = Sequencer(store, catalogue)
         self._max_batch = max_batch
         self.identity = self._identify()
+        self._declare(catalogue)
 
     def _identify(self) -> str:
         """The ledger's own id, made when its database is first used."""
@@ -73,6 +74,19 @@ class Ledger:
                 drive(transaction, _query("insert_identity", params))
                 found = drive(transaction, _query("identity"))
         return str(found[0][0])
+
+    def _declare(self, catalogue: Catalogue) -> None:
+        """Write down what is fixed of each meter; ConfigError when the ledger knows one otherwise."""
+        known = self.read(reading.meters(self.where))
+        rows = sorted(
+            (self.where.tenant, m.name, m.formula, m.decimals) for m in catalogue if m.name not in known
+        )
+        if rows:
+            with self.store.write() as transaction:
+                drive(transaction, _query("insert_meters", rows=rows))
+            known = self.read(reading.meters(self.where))
+        for meter in catalogue:
+            _refuse_change(meter, *known[meter.name])
 
     def post(self, posting: Posting) -> Posted:
         """Post and wait until it is durable; LedgerError when it cannot be written."""
@@ -179,7 +193,11 @@ class Ledger:
 
     def open_holds(self, limit: int = 1000) -> list[Entry]:
         """Holds without a resolution, oldest first."""
-        return self.read(reading.open_holds(limit))
+        return self.read(reading.open_holds(self.where, limit))
+
+    def find(self, place: tuple[int, bytes]) -> Entry | None:
+        """The entry with this lane and id (`from_public` gives them), if there is one."""
+        return self.read(reading.find(place))
 
     def totals(self) -> dict[tuple[str, str], tuple[int, int]]:
         """(entries, steps) per customer and meter, as the sequencer keeps them."""
@@ -202,6 +220,18 @@ class Ledger:
         """Commit what is queued, stop the writer, close the connections."""
         self.commit.close()
         self.store.close()
+
+
+def _refuse_change(meter: Meter, formula: str, decimals: int) -> None:
+    for what, now, before in (
+        ("decimals", meter.decimals, decimals),
+        ("formula", meter.formula.value, formula),
+    ):
+        if now != before:
+            raise ConfigError(
+                f"meter {meter.name!r}: {what} = {now!r} here, but its entries in this ledger were recorded with "
+                f"{before!r}; that is fixed for ever: declare a meter of another name"
+            )
 
 
 def _query(name: str, params: dict[str, Any] | None = None, rows: Any = None) -> Flow[Any]:

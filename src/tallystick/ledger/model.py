@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from enum import IntEnum
+from typing import Any
 
 import msgspec
 
@@ -98,10 +100,41 @@ class Posted(msgspec.Struct, frozen=True, gc=False):
 
     `entries` are the entries as they stand in the ledger: for a repeated key the first one.
     `repeated` lists indexes whose key was there before; `conflicting` those of them whose content differs.
-    `resolved_before` is the resolution that won against ours.
+    `resolved_before` is the resolution that won against ours. `spooled`: the ledger could not write, the
+    local spool keeps the entries until it can.
     """
 
     entries: tuple[Entry, ...]
     repeated: tuple[int, ...] = ()
     conflicting: tuple[int, ...] = ()
     resolved_before: Resolution | None = None
+    spooled: bool = False
+
+
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """A posting on its way into the ledger; `mark` tells its resolution from a rival's."""
+
+    posting: Posting
+    mark: bytes = b""
+
+
+def to_entry(row: Sequence[Any]) -> Entry:
+    """The entry of a database row."""
+    lane, entry, kind, tenant, mode, account, customer, meter, quantity, key, refers, *rest = row
+    attributes, occurred_at, recorded_at = rest
+    return Entry(
+        lane,
+        bytes(entry),
+        Kind(kind),
+        tenant,
+        mode,
+        account,
+        customer,
+        meter,
+        quantity,
+        key,
+        None if refers is None else bytes(refers),
+        attributes,
+        occurred_at,
+        recorded_at,
+    )

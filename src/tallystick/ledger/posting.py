@@ -12,17 +12,11 @@ from typing import Any
 
 import msgspec
 
-from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting, Resolution
+from tallystick.ledger.late import differences
+from tallystick.ledger.model import Entry, Kind, Outcome, Piece, Posted, Resolution, to_entry
 from tallystick.storage import Flow, Statement
 
 Key = tuple[int, str, str, str, str, str]
-
-
-class Piece(msgspec.Struct, frozen=True, gc=False):
-    """A posting on its way into the ledger; `mark` tells its resolution from a rival's."""
-
-    posting: Posting
-    mark: bytes = b""
 
 
 def is_delivered(entry: Entry) -> bool:
@@ -43,18 +37,23 @@ def post(
     database's own clock.
     """
     rivals = yield from _resolve(pieces)
-    taken = yield from _claim_keys([p for i, p in enumerate(pieces) if i not in rivals])
-    here = {e.entry: e for piece in pieces for e in piece.posting.entries} if taken else {}
+    late = yield from differences(pieces, rivals)
+    wanted = [
+        late.get(index, () if index in rivals else piece.posting.entries)
+        for index, piece in enumerate(pieces)
+    ]
+    taken = yield from _claim_keys([e for own in wanted for e in own])
+    here = {e.entry: e for own in wanted for e in own} if taken else {}
     entries: list[Entry] = []
     results: list[Posted] = []
-    for index, piece in enumerate(pieces):
-        if index in rivals:
-            results.append(Posted((), resolved_before=rivals[index]))
-        elif taken:
-            results.append((yield from _partly(piece.posting.entries, taken, entries, here)))
+    for index, own in enumerate(wanted):
+        if taken:
+            posted = yield from _partly(own, taken, entries, here)
         else:
-            entries.extend(piece.posting.entries)
-            results.append(Posted(piece.posting.entries))
+            entries.extend(own)
+            posted = Posted(own)
+        rival = rivals.get(index)
+        results.append(posted if rival is None else msgspec.structs.replace(posted, resolved_before=rival))
     if entries:
         yield from _insert(entries, due_at, stamp, delivered)
     return results
@@ -93,11 +92,12 @@ def _insert(
 
 def _resolve(pieces: Sequence[Piece]) -> Flow[dict[int, Resolution]]:
     """Insert the resolutions; which pieces lost, and to what."""
-    rows = [
+    # Sorted like the keys, so that two postings never wait for each other.
+    rows = sorted(
         (r.lane, r.hold, r.outcome, r.reason, r.by, piece.mark)
         for piece in pieces
         if (r := piece.posting.resolution) is not None
-    ]
+    )
     if not rows:
         return {}
     inserted = yield Statement("insert_resolutions", rows=rows)
@@ -120,9 +120,14 @@ def key_of(entry: Entry) -> Key:
     return (entry.lane, entry.tenant, entry.mode, entry.customer, entry.meter, entry.key)
 
 
-def _claim_keys(pieces: Sequence[Piece]) -> Flow[dict[Key, tuple[bytes, bytes]]]:
+def _is_keyed(entry: Entry) -> bool:
+    """Whether an entry claims its key; a hold only carries the key on to what will settle it."""
+    return entry.key is not None and entry.kind is not Kind.HOLD
+
+
+def _claim_keys(entries: Sequence[Entry]) -> Flow[dict[Key, tuple[bytes, bytes]]]:
     """Claim the entries' keys; those that belong to an earlier entry, with its id and content."""
-    keyed = [e for piece in pieces for e in piece.posting.entries if e.key is not None]
+    keyed = [e for e in entries if _is_keyed(e)]
     if not keyed:
         return {}
     # Sorted, so that two postings of the same keys wait for each other instead of locking each other out.
@@ -144,7 +149,7 @@ def _partly(
     standing: list[Entry] = []
     repeated, conflicting = [], []
     for index, entry in enumerate(posting):
-        first, content = taken[key_of(entry)] if entry.key is not None else (entry.entry, b"")
+        first, content = taken[key_of(entry)] if _is_keyed(entry) else (entry.entry, b"")
         if first == entry.entry:
             entries.append(entry)
             standing.append(entry)
@@ -158,25 +163,3 @@ def _partly(
         rows = yield Statement("find_entries", rows=[(entry.lane, first)])
         standing.append(to_entry(rows[0]) if rows else msgspec.structs.replace(entry, entry=first))
     return Posted(tuple(standing), tuple(repeated), tuple(conflicting))
-
-
-def to_entry(row: Sequence[Any]) -> Entry:
-    """The entry of a database row."""
-    lane, entry, kind, tenant, mode, account, customer, meter, quantity, key, refers, *rest = row
-    attributes, occurred_at, recorded_at = rest
-    return Entry(
-        lane,
-        bytes(entry),
-        Kind(kind),
-        tenant,
-        mode,
-        account,
-        customer,
-        meter,
-        quantity,
-        key,
-        None if refers is None else bytes(refers),
-        attributes,
-        occurred_at,
-        recorded_at,
-    )

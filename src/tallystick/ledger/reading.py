@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 from tallystick.ledger.chain import START, extend
-from tallystick.ledger.model import Entry
-from tallystick.ledger.posting import to_entry
+from tallystick.ledger.model import Entry, Outcome, Resolution, to_entry
 from tallystick.ledger.sequencer import LIMB
 from tallystick.meters import Meter
 from tallystick.storage import Flow, Statement
@@ -113,9 +112,48 @@ def entries_of(
     return sorted(found, key=lambda e: (e.recorded_at, e.entry))[:limit]
 
 
-def open_holds(limit: int) -> Flow[list[Entry]]:
+def meters(where: Partition) -> Flow[dict[str, tuple[str, int]]]:
+    """Formula and decimals of every meter this ledger has seen, by name."""
+    rows = yield Statement("find_meters", {"tenant": where.tenant})
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def open_holds(where: Partition, limit: int) -> Flow[list[Entry]]:
     """Holds without a resolution, oldest first."""
-    rows = yield Statement("open_holds", {"limit": limit})
+    return _holds("open_holds", {"tenant": where.tenant, "mode": where.mode, "limit": limit})
+
+
+def overdue_holds(where: Partition, limit: int) -> Flow[list[Entry]]:
+    """Open holds that the sweep has left to a person, oldest first."""
+    return _holds("overdue_holds", {"tenant": where.tenant, "mode": where.mode, "limit": limit})
+
+
+def due_holds(now: int, limit: int) -> Flow[list[Entry]]:
+    """Open holds of every tenant and mode whose time is over and that nobody has looked at."""
+    return _holds("due_holds", {"now": now, "limit": limit})
+
+
+def _holds(query: str, params: dict[str, Any]) -> Flow[list[Entry]]:
+    rows = yield Statement(query, params)
+    return [to_entry(row) for row in rows]
+
+
+def find(place: tuple[int, bytes]) -> Flow[Entry | None]:
+    """The entry with this lane and id, if there is one."""
+    rows = yield Statement("find_entries", rows=[place])
+    return to_entry(rows[0]) if rows else None
+
+
+def resolution(hold: Entry) -> Flow[Resolution | None]:
+    """How a hold ended, if it has."""
+    rows = yield Statement("find_resolutions", rows=[(hold.lane, hold.entry)])
+    return Resolution(rows[0][0], bytes(rows[0][1]), Outcome(rows[0][2]), *rows[0][3:5]) if rows else None
+
+
+def referring(entry: Entry) -> Flow[list[Entry]]:
+    """Usage of a hold, or the corrections of an entry; of the same meter."""
+    place = (entry.lane, entry.customer, entry.meter, entry.recorded_at, entry.entry)
+    rows = yield Statement("entries_referring", rows=[place])
     return [to_entry(row) for row in rows]
 
 

@@ -16,11 +16,10 @@ import msgspec
 
 from tallystick.errors import LedgerBusyError
 from tallystick.ledger.chain import START, extend
-from tallystick.ledger.model import Entry, Kind
-from tallystick.ledger.posting import to_entry
+from tallystick.ledger.model import Entry, Kind, to_entry
 from tallystick.meters import Catalogue
 from tallystick.storage import Flow, Statement, Store, drive
-from tallystick.values.instant import HOUR
+from tallystick.values.instant import HOUR, SECOND
 
 LIMB = 10**9
 
@@ -68,7 +67,7 @@ class Sequencer:
         fresh = [e for e in entries if (e.lane, e.entry) not in known]
         steps = list(_advance(fresh, heads))
         totals = self._totals(fresh)
-        holds = [(e.lane, e.entry) for e in fresh if e.kind is Kind.HOLD]
+        holds = [(e.lane, e.entry, self._due_at(e)) for e in fresh if e.kind is Kind.HOLD]
         try:
             with self._store.write() as transaction:
                 drive(transaction, _write(steps, totals, holds, [(e.lane, e.entry) for e in entries]))
@@ -82,6 +81,11 @@ class Sequencer:
         while taken := self.step():
             done += taken
         return done
+
+    def _due_at(self, hold: Entry) -> int:
+        """When the meter's patience with a hold ends; a meter not declared here is looked at by the sweep."""
+        patience = self._catalogue[hold.meter].hold_seconds if hold.meter in self._catalogue else 0
+        return hold.recorded_at + patience * SECOND
 
     def _totals(self, entries: Iterable[Entry]) -> list[tuple[Any, ...]]:
         sums: dict[tuple[Any, ...], list[int]] = {}
@@ -120,7 +124,7 @@ def _advance(entries: list[Entry], heads: dict[int, tuple[int, bytes]]) -> Itera
 def _write(
     steps: list[LaneStep],
     totals: list[tuple[Any, ...]],
-    holds: list[tuple[int, bytes]],
+    holds: list[tuple[int, bytes, int]],
     taken: list[tuple[int, bytes]],
 ) -> Flow[None]:
     for step in steps:

@@ -1,5 +1,5 @@
 """What is counted: meters declared in `tallystick.toml`, validated at start."""
 
-from tallystick.meters.model import Catalogue, Formula, Meter
+from tallystick.meters.model import Catalogue, Expiry, Formula, Meter, OnLedgerFailure
 
-__all__ = ["Catalogue", "Formula", "Meter"]
+__all__ = ["Catalogue", "Expiry", "Formula", "Meter", "OnLedgerFailure"]

@@ -10,6 +10,7 @@ import msgspec
 
 from tallystick.errors import ConfigError
 from tallystick.meters.model import Catalogue, Meter
+from tallystick.providers.choice import ProviderSettings
 
 FILE = "tallystick.toml"
 
@@ -26,10 +27,11 @@ class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the ledger lives, and what is accepted of its disk."""
+    """Where the ledger lives, what is accepted of its disk, and the folder that keeps usage while it is away."""
 
     url: str = ""
     accept_throw_away_disk: bool = False
+    spool: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -41,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True):
     mode: Literal["test", "live"] = "test"
     delivery: DeliverySettings = DeliverySettings()
     store: StoreSettings = StoreSettings()
+    provider: ProviderSettings = ProviderSettings()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +53,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: Literal["test", "live"] = "test"
     delivery: DeliverySettings = DeliverySettings()
     store: StoreSettings = StoreSettings()
+    provider: ProviderSettings = ProviderSettings()
 
 
 def load(path: Path) -> Settings:
@@ -71,7 +75,9 @@ def parse(document: dict[str, Any], source: str) -> Settings:
         _convert({"name": name, **fields}, Meter, f"{source}: [meters.{name}]")
         for name, fields in file.meters.items()
     ]
-    return Settings(Catalogue(meters), file.tenant, file.account, file.mode, file.delivery, file.store)
+    return Settings(
+        Catalogue(meters), file.tenant, file.account, file.mode, file.delivery, file.store, file.provider
+    )
 
 
 def _convert(value: Any, kind: type[Any], source: str) -> Any:

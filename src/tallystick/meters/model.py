@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tallystick.errors import ConfigError, QuantityError, UnknownMeterError
-from tallystick.values.quantity import MAX_DECIMALS, to_steps
+from tallystick.values.quantity import MAX_DECIMALS, from_text, to_steps
 
 
 class Formula(StrEnum):
@@ -20,6 +20,21 @@ class Formula(StrEnum):
     LAST = "last"
     MAX = "max"
     UNIQUE = "unique"
+
+
+class Expiry(StrEnum):
+    """What becomes of a hold whose action never ended: a person decides, nothing is billed, an estimate is."""
+
+    REVIEW = "review"
+    VOID = "void"
+    SETTLE = "settle"
+
+
+class OnLedgerFailure(StrEnum):
+    """What becomes of an action when the ledger cannot write: refuse it, or keep its usage in the local spool."""
+
+    REFUSE = "refuse"
+    ALLOW_AND_SPOOL = "allow_and_spool"
 
 
 class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,11 +48,23 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     event_name: str = ""
     limit: int | None = None  # the largest single quantity, in units
     attributes: tuple[str, ...] = ()  # the attributes usage can be grouped by
+    hold_seconds: int = 3600  # how long an action may take before its hold is overdue
+    on_expiry: Expiry = Expiry.REVIEW
+    settle_at: int | str | None = None  # the estimate that on_expiry = "settle" bills, in units
+    on_ledger_failure: OnLedgerFailure = OnLedgerFailure.REFUSE
 
     @property
     def provider_name(self) -> str:
         """The meter's event name at the provider; the meter's own name unless declared otherwise."""
         return self.event_name or self.name
+
+    @property
+    def estimate(self) -> int:
+        """What `settle_at` says, in steps; QuantityError when it is not exact."""
+        wanted: Any = self.settle_at
+        if isinstance(wanted, str):
+            wanted = from_text(wanted, what=f"meter {self.name!r}, settle_at")
+        return self.steps(wanted)
 
     def steps(self, value: Any) -> int:
         """The quantity in steps of 10^-decimals; QuantityError when it is not exact or not in bounds."""
@@ -89,5 +116,25 @@ def _validate(meter: Meter) -> None:
         raise ConfigError(f"meter {name!r}: event_name is longer than the provider's 100 characters")
     if meter.limit is not None and meter.limit <= 0:
         raise ConfigError(f"meter {name!r}: limit = {meter.limit}; it must be positive")
+    _validate_expiry(meter)
     if meter.formula is Formula.COUNT and meter.decimals:
         raise ConfigError(f"meter {name!r}: a count has no decimals; set decimals = 0")
+
+
+def _validate_expiry(meter: Meter) -> None:
+    name = meter.name
+    if meter.hold_seconds <= 0:
+        raise ConfigError(f"meter {name!r}: hold_seconds = {meter.hold_seconds}; it must be positive")
+    if (meter.on_expiry is Expiry.SETTLE) != (meter.settle_at is not None):
+        raise ConfigError(
+            f"meter {name!r}: on_expiry = {meter.on_expiry.value!r} with settle_at = {meter.settle_at}; "
+            'an estimate needs both on_expiry = "settle" and settle_at'
+        )
+    if meter.settle_at is None:
+        return
+    if meter.formula not in (Formula.SUM, Formula.COUNT):
+        raise ConfigError(f"meter {name!r}: a {meter.formula} cannot be estimated; use review or void")
+    try:
+        _ = meter.estimate
+    except QuantityError as error:
+        raise ConfigError(f"meter {name!r}, settle_at = {meter.settle_at!r}: {error}") from error

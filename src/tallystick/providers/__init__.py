@@ -1,5 +1,25 @@
 """The provider port, and one folder a provider."""
 
-from tallystick.providers.port import Answer, Instruction, Outcome, Profile, Provider
+from tallystick.providers.port import (
+    FOR_EVER,
+    Answer,
+    Change,
+    Check,
+    Instruction,
+    Outcome,
+    Profile,
+    Provider,
+    Wanted,
+)
 
-__all__ = ["Answer", "Instruction", "Outcome", "Profile", "Provider"]
+__all__ = [
+    "FOR_EVER",
+    "Answer",
+    "Change",
+    "Check",
+    "Instruction",
+    "Outcome",
+    "Profile",
+    "Provider",
+    "Wanted",
+]

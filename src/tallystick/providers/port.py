@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -48,20 +48,74 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     retry_after_seconds: float | None = None
 
 
+FOR_EVER = 100 * 366 * 86400  # seconds; longer than any ledger lives
+
+
 class Profile(msgspec.Struct, frozen=True):
-    """A provider's limits, as data."""
+    """A provider's rules and limits, as data.
+
+    `duplicate_window_seconds`: how long a repeated identifier is recognised (0: not at all).
+    `max_age_seconds`: the oldest usage that is taken. `closes_after_seconds`: how long after a period's
+    end usage still reaches its invoice. `significant_digits`: of one value. `batch_size`: the most
+    instructions in one call. `requests_per_second`: 0 where no limit is published.
+    `finds_identifiers`: whether `has` can tell that an instruction arrived; one that did may be missing
+    from the answer for `settling_seconds`. `totals_are_doubles`: totals are read back as binary
+    floating point and mean the nearest step of the meter.
+    """
 
     name: str
     duplicate_window_seconds: int
     max_age_seconds: int
     significant_digits: int
     timeout_seconds: float
+    closes_after_seconds: int = 0
+    batch_size: int = 1
+    requests_per_second: int = 0
+    finds_identifiers: bool = False
+    settling_seconds: int = 0
+    totals_are_doubles: bool = False
+
+    def meant(self, total: Decimal, decimals: int) -> Decimal:
+        """What a total read back means for a meter of so many decimals.
+
+        Every quantity is a whole number of steps, so the nearest step is the total that was added up,
+        while its errors stay below half a step.
+        """
+        return total.quantize(Decimal(1).scaleb(-decimals)) if self.totals_are_doubles else total
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A meter that the provider should have. Count meters are provisioned as `sum`: corrections need signs."""
+
+    name: str
+    event_name: str
+    formula: str = "sum"
+    unit_amount_decimal: str = ""
+    currency: str = "usd"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Something to create at the provider: a meter, or a price on it."""
+
+    kind: str
+    meter: Wanted
+    about: str
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing the doctor looked at; `fix` is what to do when it is not well."""
+
+    subject: str
+    ok: bool
+    message: str
+    fix: str = ""
 
 
 class Provider(Protocol):
-    """Somebody who turns usage into invoices."""
+    """Somebody who turns usage into invoices; `mode` is "live", "test", or "" where keys do not tell."""
 
     profile: Profile
+    mode: str
 
     def send(self, instruction: Instruction, *, still_ours: Callable[[], bool]) -> Answer:
         """Make one attempt; never raises.
@@ -70,9 +124,35 @@ class Provider(Protocol):
         """
         ...
 
+    def send_many(
+        self, instructions: Sequence[Instruction], *, still_ours: Callable[[], bool]
+    ) -> list[Answer]:
+        """Make one attempt for up to `profile.batch_size` instructions; an answer for each. Never raises."""
+        ...
+
+    def has(self, instruction: Instruction) -> bool:
+        """Whether an earlier attempt is known to have arrived; False proves nothing by itself.
+
+        Raises ProviderError when that cannot be read, or the provider cannot tell
+        (`profile.finds_identifiers`).
+        """
+        ...
+
     def total(self, customer: str, meter: str, since: int, until: int) -> Decimal:
         """The provider's own total for whole minutes [since, until), seconds since 1970 UTC.
 
         Raises ProviderError when it cannot be read.
         """
+        ...
+
+    def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
+        """What the provider lacks, in the order to create it. Raises ProviderError, or ConfigError (key)."""
+        ...
+
+    def apply(self, changes: Iterable[Change]) -> list[str]:
+        """Create what a plan lists; the ids made. Raises as `plan` does."""
+        ...
+
+    def doctor(self, wanted: Iterable[Wanted], links: Mapping[str, str]) -> list[Check]:
+        """Whether meters and linked customers are as billing needs them. Raises as `plan` does."""
         ...

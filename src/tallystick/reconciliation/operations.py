@@ -27,11 +27,12 @@ class Status(msgspec.Struct, frozen=True):
     parked: list[Dispatch]
     open_holds: int
     unsequenced: int
+    spooled: int = 0
 
     @property
     def settled(self) -> bool:
         """Whether nothing is on its way any more (parked dispatches wait for a person)."""
-        return not (self.undelivered or self.in_delivery or self.unsequenced)
+        return not (self.undelivered or self.in_delivery or self.unsequenced or self.spooled)
 
 
 def status(ledger: Ledger, *, limit: int = 1000) -> Status:
@@ -44,7 +45,7 @@ def _status(ledger: Ledger, limit: int) -> Flow[Status]:
     [(undelivered, oldest)] = yield Statement("undelivered", where)
     rows = yield Statement("open_dispatches", where)
     parked = yield Statement("parked", {**where, "limit": limit})
-    holds = yield Statement("open_holds", {"limit": limit})
+    holds = yield Statement("open_holds", {**where, "limit": limit})
     [(unsequenced,)] = yield Statement("count_unsequenced")
     age = (ledger.clock.now() - oldest) // SECOND if oldest is not None else 0
     in_delivery = {row[0]: int(row[2]) for row in rows}
@@ -74,7 +75,7 @@ def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None) -> 
                 from_steps(steps, decimals),
                 from_steps(delivered_steps, decimals),
                 from_steps(steps - delivered_steps, decimals),
-                None if provider is None else _provider_total(provider, sent),
+                None if provider is None else _provider_total(provider, sent, decimals),
             )
         )
     return found
@@ -98,9 +99,9 @@ def _delivered(ledger: Ledger) -> Flow[list[_Delivered]]:
     ]
 
 
-def _provider_total(provider: Provider, sent: Iterable[_Delivered]) -> Decimal:
+def _provider_total(provider: Provider, sent: Iterable[_Delivered], decimals: int) -> Decimal:
     minute = MINUTE // SECOND
-    return sum(
+    total = sum(
         (
             provider.total(
                 row.provider_customer,
@@ -112,6 +113,7 @@ def _provider_total(provider: Provider, sent: Iterable[_Delivered]) -> Decimal:
         ),
         Decimal(0),
     )
+    return provider.profile.meant(total, decimals)
 
 
 def redrive(ledger: Ledger, identifier: str) -> int:

@@ -22,7 +22,8 @@ from tallystick.sandbox.usage import meters, summaries
 from tallystick.sandbox.world import Object, World
 
 if TYPE_CHECKING:
-    from tallystick.sandbox.server import Connection, Server
+    from tallystick.sandbox.connection import Connection
+    from tallystick.sandbox.server import Server
 
 
 class Control:
@@ -49,6 +50,10 @@ class Control:
             "invoices": self._invoices,
             "requests": lambda world, body: list(self._server.journal),
             "statistics": self._statistics,
+            **{
+                name: lambda world, body, each=each: each.command(body)  # type: ignore[misc]
+                for name, each in server.neighbours.items()
+            },
         }
 
     def respond(self, connection: Connection, request: Request) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP/1.1 server: a protocol of its own, because faults happen at the socket.
+"""The server: what becomes of a request, faults included, and what happens by itself.
 
 Two listeners: Stripe's API, which an outage really closes, and the control plane, which stays.
 """
@@ -10,15 +10,13 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any
-
-import httptools
 
 from tallystick.sandbox.api import (
     Api,
     Mishap,
     Reply,
     Request,
+    encode,
     garbage,
     key_in_use,
     lock_timeout,
@@ -27,81 +25,19 @@ from tallystick.sandbox.api import (
     unauthorized,
     unavailable,
 )
+from tallystick.sandbox.connection import Connection
 from tallystick.sandbox.control import Control
 from tallystick.sandbox.faults import Dice, Fate, Faults, Rule
+from tallystick.sandbox.lago import Lago
+from tallystick.sandbox.neighbours import Neighbour
 from tallystick.sandbox.notices.webhooks import Webhooks
+from tallystick.sandbox.openmeter import OpenMeter
 from tallystick.sandbox.passage import advance_test_clocks
 from tallystick.sandbox.settlement import settle
 
-_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 _TICK_SECONDS = 0.05  # how often it looks for what is due by itself
 
 Marks = list[tuple[str, str]]
-
-
-class Connection(asyncio.Protocol):
-    """One client connection; requests are answered in order."""
-
-    def __init__(self, respond: Callable[[Connection, Request], None]) -> None:
-        self._respond = respond
-        self._parser: Any = httptools.HttpRequestParser(self)
-        self.transport: asyncio.Transport | None = None
-        self._start()
-
-    def _start(self) -> None:
-        self._target = b""
-        self._headers: dict[str, str] = {}
-        self._body = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
-        self.transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes arrived; anything that is not HTTP ends the connection."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.drop()
-
-    def on_url(self, url: bytes) -> None:
-        """The parser read (a part of) the target."""
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser read a header."""
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_body(self, body: bytes) -> None:
-        """The parser read (a part of) the body."""
-        self._body += body
-
-    def on_message_complete(self) -> None:
-        """A whole request is there."""
-        method = self._parser.get_method().decode()
-        request = Request(method, self._target.decode("latin-1"), self._headers, self._body)
-        self._start()
-        self._respond(self, request)
-
-    def send(self, reply: Reply, share: float = 1) -> None:
-        """Write an answer, or only the first part of it and hang up."""
-        if self.transport is None or self.transport.is_closing():
-            return
-        lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Error')}"]
-        headers = {"content-type": "application/json", **reply.headers}
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        lines += [f"content-length: {len(reply.body)}", "", ""]
-        data = "\r\n".join(lines).encode("latin-1") + reply.body
-        if share < 1:
-            self.transport.write(data[: int(len(data) * share)])
-            self.transport.close()
-        else:
-            self.transport.write(data)
-
-    def drop(self) -> None:
-        """End the connection without another byte."""
-        if self.transport is not None:
-            self.transport.abort()
 
 
 class Server:
@@ -109,6 +45,7 @@ class Server:
 
     def __init__(self, api: Api, *, host: str = "127.0.0.1", faults: Faults | None = None) -> None:
         self.api = api
+        self.neighbours: dict[str, Neighbour] = {"openmeter": OpenMeter(api.clock), "lago": Lago(api.clock)}
         self.dice = Dice(faults or Faults())
         self.webhooks = Webhooks(api.worlds.values(), self.dice.faults.seed)
         self.requests = 0
@@ -195,18 +132,27 @@ class Server:
                 "fate": strike.fate.value,
             }
         )
-        if self._undone(connection, request, strike):
+        neighbour = self.neighbours.get(request.target[1:].partition("/")[0])
+        if self._unreached(connection, strike) or (
+            neighbour is None and self._undone(connection, request, strike)
+        ):
+            return
+        if neighbour is not None:
+            self._later(strike, self._work_beside, neighbour, connection, request, strike)
             return
         marks = self.api.enter(request)
         if isinstance(marks, Reply):
             connection.send(marks)
-            return
+        else:
+            self._later(strike, self._work, connection, request, strike, marks)
+
+    def _later(self, strike: Rule, work: Callable[..., None], *about: object) -> None:
+        """Do the work now, or after the delays that are in force."""
         delay = self.dice.faults.latency_ms + (strike.delay_ms if strike.fate is Fate.SLOW_WORK else 0)
         if delay:
-            loop = asyncio.get_running_loop()
-            loop.call_later(delay / 1000, self._work, connection, request, strike, marks)
+            asyncio.get_running_loop().call_later(delay / 1000, work, *about)
         else:
-            self._work(connection, request, strike, marks)
+            work(*about)
 
     def _over_limit(self) -> bool:
         limit = self.api.worlds["test"].switches.calls_per_second
@@ -217,8 +163,22 @@ class Server:
         self._second = second
         return self._calls > limit
 
+    def _unreached(self, connection: Connection, strike: Rule) -> bool:
+        """The fates that lie before any service."""
+        match strike.fate:
+            case Fate.DROP:
+                connection.drop()
+            case Fate.OUTAGE:
+                self.begin_outage(strike.delay_ms / 1000)
+            case Fate.CLOCK_JUMP:
+                self.api.clock.advance(strike.seconds)
+                return False
+            case _:
+                return False
+        return True
+
     def _undone(self, connection: Connection, request: Request, strike: Rule) -> bool:
-        """The fates that keep a request from being done at all."""
+        """The fates that keep a request of Stripe's from being done at all."""
         v2 = request.target.startswith("/v2/")
         match strike.fate:
             case Fate.RATE_LIMIT:
@@ -231,13 +191,6 @@ class Server:
                 connection.send(unavailable())
             case Fate.UNAUTHORIZED:
                 connection.send(refused(unauthorized("rotated")))
-            case Fate.DROP:
-                connection.drop()
-            case Fate.OUTAGE:
-                self.begin_outage(strike.delay_ms / 1000)
-            case Fate.CLOCK_JUMP:
-                self.api.clock.advance(strike.seconds)
-                return False
             case _:
                 return False
         return True
@@ -252,6 +205,28 @@ class Server:
         )
         reply = self.api.handle(request, mishap)
         self.api.leave(marks)
+        self._answer(connection, reply, strike)
+
+    def _work_beside(
+        self, neighbour: Neighbour, connection: Connection, request: Request, strike: Rule
+    ) -> None:
+        """Answer one request of another service, whose name the path begins with."""
+        rest = "/" + request.target[1:].partition("/")[2]
+        about = (request.method, rest, request.headers, request.body)
+        if strike.fate in (Fate.RATE_LIMIT, Fate.LOCK_TIMEOUT, Fate.KEY_IN_USE):
+            reply = neighbour.limited()
+        elif strike.fate in (Fate.FAIL, Fate.UNAVAILABLE):
+            reply = neighbour.failed(*about)
+        elif strike.fate is Fate.UNAUTHORIZED:
+            reply = Reply(401, encode({"status": 401, "error": "Unauthorized"}))
+        else:
+            reply = neighbour.handle(*about)
+        if strike.fate is Fate.FAIL_DONE:
+            reply = neighbour.failed(*about)
+        self._answer(connection, reply, strike)
+
+    def _answer(self, connection: Connection, reply: Reply, strike: Rule) -> None:
+        """The fates that come after the work."""
         match strike.fate:
             case Fate.LOSE_REPLY:
                 connection.drop()

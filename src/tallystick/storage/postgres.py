@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from tallystick.errors import (
@@ -117,15 +117,29 @@ class PostgresStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[PostgresTransaction]:
-        connection = self._connections.get()
+        connection, transaction = self._begin()
         try:
-            with connection.transaction(), connection.cursor() as cursor:
+            with transaction, connection.cursor() as cursor:
                 yield PostgresTransaction(cursor)
         except psycopg.Error as error:
             if connection.broken:
                 connection.close()
                 raise LedgerUnreachableError(f"PostgreSQL: {str(error).strip()}") from error
             raise _explain(error) from error
+
+    def _begin(self) -> tuple[Any, ExitStack]:
+        """A connection with an open transaction; one that died while it lay idle is replaced, once."""
+        for last in (False, True):
+            connection = self._connections.get()
+            try:
+                with ExitStack() as stack:
+                    stack.enter_context(connection.transaction())
+                    return connection, stack.pop_all()
+            except psycopg.Error as error:
+                connection.close()
+                if last:
+                    raise LedgerUnreachableError(f"PostgreSQL: {str(error).strip()}") from error
+        raise AssertionError("the second attempt returns or raises")
 
     def close(self) -> None:
         """Close this process's connections."""

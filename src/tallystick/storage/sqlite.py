@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from tallystick.storage.durability import REQUIRED_KEYS, check_disk, check_guard
 from tallystick.storage.port import Statement
 from tallystick.storage.queries import Query, expand, load
 from tallystick.storage.threads import ThreadConnections
+from tallystick.storage.turn import Turn
 
 _CHUNK = 256  # rows per statement; the text of each power of two below it stays prepared
 _FULL = 2
@@ -66,13 +65,14 @@ class SqliteStore:
         self.url = f"sqlite:///{self.path}"
         self.relaxed = relaxed
         self._wait = wait_seconds
+        self._turn = Turn(self.path, wait_seconds)
         self._connections = ThreadConnections(self._connect)
         if not relaxed:
             check_disk(self.path)
         self._migrate()
 
     def _migrate(self) -> None:
-        with self._turn():
+        with self._turn.taken():
             connection = self._connect()
             try:
                 connection.execute("begin immediate")
@@ -112,22 +112,10 @@ class SqliteStore:
         return connection
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait for this process's turn: writers queue up fairly instead of spinning on SQLite's lock."""
-        handle = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            # Closing alone would leave the turn with a child that was forked meanwhile and shares the file.
-            fcntl.flock(handle, fcntl.LOCK_UN)
-            os.close(handle)
-
-    @contextmanager
     def write(self, *, patience_seconds: float | None = None) -> Iterator[SqliteTransaction]:
         """A transaction that commits, durably, at the end of the block (one writer: patience is fixed)."""
         connection = self._connection()
-        with self._turn():
+        with self._turn.taken():
             try:
                 self._begin(connection)
                 yield SqliteTransaction(connection)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 import time
 from functools import lru_cache
 from typing import Protocol
 
+from tallystick.errors import IdentifierError
+
 LANES = 256
+_PUBLIC = re.compile("e([0-9a-f]{2})-([0-9a-f]{32})")
 _COUNTER_MASK = (1 << 42) - 1
 
 
@@ -82,7 +86,8 @@ def to_public(lane: int, entry: bytes) -> str:
 
 
 def from_public(text: str) -> tuple[int, bytes]:
-    """Lane and UUID of a public id; ValueError when it is not one."""
-    if len(text) != 36 or text[0] != "e" or text[3] != "-":
-        raise ValueError(f"{text!r} is not an entry id such as 'e5f-0192…' (36 characters)")
-    return int(text[1:3], 16), bytes.fromhex(text[4:])
+    """Lane and UUID of a public id; IdentifierError when it is not one."""
+    found = _PUBLIC.fullmatch(text)
+    if found is None:
+        raise IdentifierError(f"{text!r} is not an entry's id; one looks like e5f-0192… (36 characters)")
+    return int(found[1], 16), bytes.fromhex(found[2])

@@ -76,3 +76,8 @@ def from_datetime(moment: datetime) -> int:
 def to_datetime(instant: int) -> datetime:
     """The aware UTC datetime of an instant."""
     return _EPOCH + timedelta(microseconds=instant)
+
+
+def rfc3339(seconds: int) -> str:
+    """The UTC text of a whole second since 1970, such as 2026-01-01T00:00:00Z (RFC 3339)."""
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,7 +6,7 @@ A meter fixes `decimals` (0 to 12) for ever. A quantity given by the application
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from tallystick.errors import QuantityError
@@ -37,6 +37,14 @@ def to_steps(value: Any, decimals: int, *, meter: str) -> int:
     if steps > MAX_STEPS:
         raise QuantityError(f"meter {meter!r}: quantity {value} exceeds {from_steps(MAX_STEPS, decimals)}")
     return steps
+
+
+def from_text(text: str, *, what: str) -> Decimal:
+    """The number that a person or a file wrote as plain digits; QuantityError naming `what` otherwise."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise QuantityError(f"{what}: {text!r} is not a number; write digits, such as 12.5") from None
 
 
 def _decimal_steps(value: Any, decimals: int, meter: str) -> int:

@@ -5,7 +5,7 @@ Sources: Stripe's API reference (Meter Event, Meter Event Summary, Errors, Idemp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +13,10 @@ import msgspec
 import stripe
 
 from tallystick.errors import ConfigError, ProviderError
-from tallystick.providers.port import Answer, Instruction, Outcome, Profile
-from tallystick.providers.stripe.transport import KeptAliveClient, NotSent
+from tallystick.providers.port import Answer, Change, Check, Instruction, Outcome, Profile, Wanted
+from tallystick.providers.stripe import setup
+from tallystick.providers.stripe.transport import KeptAliveClient
+from tallystick.providers.transport import NotSent
 
 API = "https://api.stripe.com"
 _ALREADY = "already exists with identifier"
@@ -26,6 +28,8 @@ PROFILE = Profile(
     max_age_seconds=35 * 24 * 3600,
     significant_digits=15,
     timeout_seconds=10.0,
+    closes_after_seconds=3600,
+    requests_per_second=1000,
 )
 
 
@@ -85,6 +89,16 @@ class StripeProvider:
             self._transport.allow(None)
         return Answer(Outcome.ACCEPTED)
 
+    def send_many(
+        self, instructions: Sequence[Instruction], *, still_ours: Callable[[], bool]
+    ) -> list[Answer]:
+        """One call each: meter events v1 take one event a call."""
+        return [self.send(instruction, still_ours=still_ours) for instruction in instructions]
+
+    def has(self, instruction: Instruction) -> bool:
+        """Stripe does not list single meter events; ProviderError."""
+        raise ProviderError("Stripe cannot be asked for one meter event; compare with its summaries")
+
     def total(self, customer: str, meter: str, since: int, until: int) -> Decimal:
         """The sum of the event summaries of whole minutes [since, until); ProviderError when unreadable."""
         params: dict[str, Any] = {"customer": customer, "start_time": since, "end_time": until, "limit": 100}
@@ -100,6 +114,18 @@ class StripeProvider:
         # The raw text, because the client turns the sum into a float.
         page = msgspec.json.decode(response.body, type=_Page)
         return sum((Decimal(str(summary.aggregated_value)) for summary in page.data), Decimal(0))
+
+    def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
+        """The meters and prices that Stripe lacks."""
+        return setup.plan(self.client, wanted)
+
+    def apply(self, changes: Iterable[Change]) -> list[str]:
+        """Create what a plan lists."""
+        return setup.apply(self.client, changes)
+
+    def doctor(self, wanted: Iterable[Wanted], links: Mapping[str, str]) -> list[Check]:
+        """Check meters, prices and linked customers."""
+        return setup.doctor(self.client, wanted, links)
 
     def _meter_id(self, event_name: str) -> str:
         if event_name not in self._meter_ids:
@@ -127,7 +153,7 @@ def classify(error: stripe.StripeError) -> Answer:
     A repeated identifier is an error at Stripe, not a silent skip; only its text tells (it carries no code).
     """
     status, text = error.http_status, str(error.user_message or error)
-    if status is None:
+    if status is None or status < 400:  # no answer, or one that is not Stripe's
         return Answer(Outcome.UNKNOWN, text, answered=False)
     if status == 400 and _ALREADY in text:
         return Answer(Outcome.ACCEPTED, "the provider had it already")

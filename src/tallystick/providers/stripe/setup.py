@@ -9,38 +9,11 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-import msgspec
 import stripe
 
 from tallystick.errors import ConfigError, ProviderError
-from tallystick.providers.stripe.transport import NotSent
-
-
-class Wanted(msgspec.Struct, frozen=True):
-    """A meter that Stripe should have. Count meters are provisioned as `sum`: corrections need signs."""
-
-    name: str
-    event_name: str
-    formula: str = "sum"
-    unit_amount_decimal: str = ""
-    currency: str = "usd"
-
-
-class Change(msgspec.Struct, frozen=True):
-    """Something to create at Stripe: a meter, or a price on it."""
-
-    kind: str
-    meter: Wanted
-    about: str
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One thing the doctor looked at; `fix` is what to do when it is not well."""
-
-    subject: str
-    ok: bool
-    message: str
-    fix: str = ""
+from tallystick.providers.port import Change, Check, Wanted
+from tallystick.providers.transport import NotSent
 
 
 def plan(client: stripe.StripeClient, wanted: Iterable[Wanted]) -> list[Change]:

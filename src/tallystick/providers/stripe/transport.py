@@ -1,35 +1,27 @@
-"""The transport under the official client: kept-alive connections, and knowing whether bytes left.
+"""The transport under the official client: our own connections, which know whether bytes left.
 
-The client's own transport (requests) costs two and a half times the CPU per call and cannot tell "never
-sent" from "no answer", which decides whether an instruction may be sent again for ever or only
-inside Stripe's duplicate window.
+The client's own transport (requests) also costs two and a half times the CPU per call.
 """
 
 from __future__ import annotations
 
-import http.client
-import ssl
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import stripe
 
-
-class NotSent(Exception):
-    """The request certainly did not reach the server."""
+from tallystick.providers.transport import Connections
 
 
 class KeptAliveClient(stripe.HTTPClient):
-    """HTTP/1.1 on the standard library, one kept-alive connection per thread and host."""
+    """The official client's requests over `Connections`."""
 
     name = "tallystick"
 
     def __init__(self, timeout_seconds: float) -> None:
         super().__init__()
-        self._timeout = timeout_seconds
-        self._context = ssl.create_default_context()
+        self._connections = Connections(timeout_seconds)
         self._local = threading.local()
 
     def allow(self, still_ours: Callable[[], bool] | None) -> None:
@@ -46,85 +38,10 @@ class KeptAliveClient(stripe.HTTPClient):
         _usage: list[str] | None = None,
     ) -> tuple[str, int, Mapping[str, str]]:
         """One request; NotSent when nothing left, any other exception when the outcome is unknown."""
-        parts = urlsplit(url)
-        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        connection = self._connected(parts.scheme, parts.netloc)
         still_ours = getattr(self._local, "still_ours", None)
-        if still_ours is not None and not still_ours():
-            raise NotSent("the right to send expired before the bytes left")
-        try:
-            connection.request(method.upper(), path, body=post_data, headers=dict(headers or {}))
-            response = connection.getresponse()
-            body = response.read().decode("utf-8", "replace")
-        except BaseException:
-            self._drop(parts.scheme, parts.netloc)
-            raise
-        if response.will_close:
-            self._drop(parts.scheme, parts.netloc)
-        return body, response.status, {name.lower(): value for name, value in response.getheaders()}
-
-    def _connected(self, scheme: str, host: str) -> http.client.HTTPConnection:
-        pool = self._pool()
-        connection = pool.get((scheme, host))
-        if connection is not None and _is_stale(connection):
-            self._drop(scheme, host)
-            connection = None
-        if connection is None:
-            if scheme == "https":
-                connection = http.client.HTTPSConnection(host, timeout=self._timeout, context=self._context)
-            else:
-                connection = http.client.HTTPConnection(host, timeout=self._timeout)
-            try:
-                connection.connect()
-            except OSError as error:
-                raise NotSent(f"cannot connect to {host}: {error}") from error
-            pool[scheme, host] = connection
-        return connection
-
-    def _pool(self) -> dict[tuple[str, str], http.client.HTTPConnection]:
-        pool: dict[tuple[str, str], http.client.HTTPConnection] | None = getattr(self._local, "pool", None)
-        if pool is None:
-            pool = self._local.pool = {}
-        return pool
-
-    def _drop(self, scheme: str, host: str) -> None:
-        connection = self._pool().pop((scheme, host), None)
-        if connection is not None:
-            connection.close()
+        reply = self._connections.request(method, url, headers or {}, post_data, still_ours=still_ours)
+        return reply.body.decode("utf-8", "replace"), reply.status, reply.headers
 
     def close(self) -> None:
         """Close this thread's connections."""
-        for connection in self._pool().values():
-            connection.close()
-        self._pool().clear()
-
-
-def _is_stale(connection: http.client.HTTPConnection) -> bool:
-    """Whether the server has closed a kept-alive connection, found out before anything is written."""
-    sock = connection.sock
-    if sock is None:
-        return True
-    sock.setblocking(False)
-    try:
-        return _peek(sock) is not None
-    finally:
-        sock.settimeout(connection.timeout)
-
-
-def _peek(sock: Any) -> bytes | None:
-    """What waits to be read: None for nothing, b'' when the other side has closed."""
-    try:
-        if isinstance(sock, ssl.SSLSocket):
-            return bytes(sock.recv(1)) if sock.pending() else _peek_raw(sock)
-        return bytes(sock.recv(1))
-    except (BlockingIOError, ssl.SSLWantReadError):
-        return None
-    except OSError:
-        return b""
-
-
-def _peek_raw(sock: ssl.SSLSocket) -> bytes | None:
-    try:
-        return bytes(sock.recv(1))
-    except (BlockingIOError, ssl.SSLWantReadError):
-        return None
+        self._connections.close()

@@ -7,6 +7,15 @@ select ledger from tallystick.identity
 insert into tallystick.identity (only_one, ledger, created_at) values (1, :ledger, :created_at)
 on conflict do nothing
 
+-- name: insert_meters
+-- rows: text, text, text, smallint
+insert into tallystick.meters (tenant, meter, formula, decimals)
+:rows
+on conflict do nothing
+
+-- name: find_meters
+select meter, formula, decimals from tallystick.meters where tenant = :tenant
+
 -- name: insert_resolutions
 -- rows: smallint, bytea, smallint, text, text, bytea
 insert into tallystick.resolutions (lane, hold, outcome, reason, resolved_by, mark)
@@ -79,8 +88,8 @@ insert into tallystick.positions (lane, position, entry, hash)
 :rows
 
 -- name: insert_open_holds
--- rows: smallint, bytea
-insert into tallystick.open_holds (lane, entry)
+-- rows: smallint, bytea, bigint
+insert into tallystick.open_holds (lane, entry, due_at)
 :rows
 on conflict do nothing
 
@@ -99,10 +108,46 @@ from (select lane, entry from tallystick.open_holds
       union
       select u.lane, u.entry from tallystick.unsequenced u) h
 join tallystick.entries e on e.lane = h.lane and e.entry = h.entry
-where e.kind = 1
+where e.kind = 1 and e.tenant = :tenant and e.mode = :mode
   and not exists (select 1 from tallystick.resolutions r where r.lane = h.lane and r.hold = h.entry)
 order by e.recorded_at
 limit :limit
+
+-- name: due_holds
+select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter, e.quantity, e.key,
+       e.refers, e.attributes, e.occurred_at, e.recorded_at
+from (select lane, entry from tallystick.open_holds o
+      where overdue = 0 and due_at <= :now
+        and not exists (select 1 from tallystick.resolutions r where r.lane = o.lane and r.hold = o.entry)
+      order by due_at limit :limit) h
+join tallystick.entries e on e.lane = h.lane and e.entry = h.entry
+
+-- name: overdue_holds
+select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter, e.quantity, e.key,
+       e.refers, e.attributes, e.occurred_at, e.recorded_at
+from tallystick.open_holds h
+join tallystick.entries e on e.lane = h.lane and e.entry = h.entry
+where h.overdue = 1 and e.tenant = :tenant and e.mode = :mode
+  and not exists (select 1 from tallystick.resolutions r where r.lane = h.lane and r.hold = h.entry)
+order by e.recorded_at
+limit :limit
+
+-- name: mark_holds
+-- rows: smallint, bytea, bigint, smallint
+with r (l, e, at, late) as (:rows)
+update tallystick.open_holds as h set due_at = r.at, overdue = r.late
+from r where h.lane = r.l and h.entry = r.e
+
+-- name: entries_referring
+-- rows: smallint, text, text, bigint, bytea
+-- (by the customer's time index, from the entry referred to on: an index of its own would cost every posting)
+with r (l, c, m, since, h) as (:rows)
+select x.lane, x.entry, x.kind, x.tenant, x.mode, x.account, x.customer, x.meter, x.quantity, x.key, x.refers,
+       x.attributes, x.occurred_at, x.recorded_at
+from r
+join tallystick.entries x
+  on x.lane = r.l and x.customer = r.c and x.meter = r.m and x.kind > 1 and x.recorded_at >= r.since
+ and x.refers = r.h
 
 -- name: entries_of_customer
 select lane, entry, kind, tenant, mode, account, customer, meter, quantity, key, refers, attributes,

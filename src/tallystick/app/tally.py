@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections import Counter, deque
@@ -11,21 +10,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tallystick.actions.action import Action
+from tallystick.actions.correcting import correct
 from tallystick.actions.declaration import mark
 from tallystick.actions.metered import Handler, Metering, wrap
 from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
+from tallystick.app.after_commit import AfterCommit
+from tallystick.app.awaitable import Awaitable
+from tallystick.app.environment import configured_provider, store_url
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
 from tallystick.delivery.sender import Sender
 from tallystick.errors import ConfigError
+from tallystick.holds import Expirer, Holds
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posted, Posting
 from tallystick.ledger.reading import FOREVER, Usage
-from tallystick.meters import Catalogue
-from tallystick.meters.config import FILE, DeliverySettings, Settings, load
+from tallystick.ledger.spool import Spool
+from tallystick.meters import Catalogue, OnLedgerFailure
+from tallystick.meters.config import FILE, DeliverySettings, load
 from tallystick.providers import Provider
 from tallystick.reconciliation import operations
 from tallystick.reconciliation.model import Balance, Finding
@@ -56,6 +63,7 @@ class Tally:
         account: str = "",
         delivery: DeliverySettings | None = None,
         resolver: Resolver | None = None,
+        spool: Path | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
     ) -> None:
@@ -66,11 +74,21 @@ class Tally:
         self.links = Links(self.ledger, provider.profile.name if provider else "none", resolver=resolver)
         self.sender: Sender | None = None
         self.courier: Courier | None = None
-        self.relay: Relay | None = None
+        self.holds = Holds(self.ledger, meters)
+        self.expirer = Expirer(self.ledger, meters, self.find)
         if provider is not None:
             self._assemble_delivery(provider)
+        self.spool = _spool(store, meters, spool, self.find)
+        self.relay = Relay(self.ledger, self.sender, chores=(self.expirer.step, self._replay))
         self._recorder = Recorder(
-            self.ledger, meters, _AfterCommit(self), self.find, tenant=tenant, mode=mode, account=account
+            self.ledger,
+            meters,
+            AfterCommit(self),
+            self.find,
+            tenant=tenant,
+            mode=mode,
+            account=account,
+            spool=self.spool,
         )
         self.declarations: list[Metering] = []
         self.findings: deque[Finding] = deque(maxlen=1000)
@@ -80,7 +98,6 @@ class Tally:
 
     def _assemble_delivery(self, provider: Provider) -> None:
         self.sender = Sender(self.ledger, self.meters, provider, self.links)
-        self.relay = Relay(self.sender)
         if self.settings.inline:
             self.courier = Courier(self.sender)
             self.ledger.commit.grace = GRACE_SECONDS * 1_000_000
@@ -96,7 +113,8 @@ class Tally:
         """The Tally of `tallystick.toml` (or `path`, or TALLYSTICK_CONFIG) and the environment.
 
         TALLYSTICK_STORE is the ledger's URL, STRIPE_API_KEY the secret key (without it nothing is sent),
-        STRIPE_API_BASE another address than Stripe's own, such as the sandbox's.
+        STRIPE_API_BASE another address than Stripe's own, such as the sandbox's; with `[provider] kind`
+        OPENMETER_ or LAGO_ instead of STRIPE_.
         """
         environ = os.environ if environ is None else environ
         settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))
@@ -111,6 +129,7 @@ class Tally:
             account=settings.account,
             delivery=settings.delivery,
             resolver=resolver,
+            spool=Path(settings.store.spool) if settings.store.spool else None,
         )
 
     # Declaring
@@ -201,6 +220,14 @@ class Tally:
         """Record many at once, each row the arguments of `record` but `on`; they share commits."""
         return self._recorder.post_many([self.posting(**row) for row in rows])
 
+    def correct(self, entry: Entry | str, *, quantity: Any, reason: str, by: str) -> Posted:
+        """Say what an entry should have said: the difference is posted as a new, signed entry.
+
+        `entry` is the entry or its public id, `quantity` the right one in units; nothing is posted when the
+        entry and its corrections come to that already. ActionError, QuantityError or IdentifierError.
+        """
+        return correct(self._recorder, entry, quantity, reason=reason, by=by)
+
     def posting(
         self,
         meter: str,
@@ -264,7 +291,8 @@ class Tally:
 
     def status(self) -> Status:
         """What is undelivered, on its way, parked or open."""
-        return operations.status(self.ledger)
+        found = operations.status(self.ledger)
+        return found if self.spool is None else msgspec.structs.replace(found, spooled=self.spool.count())
 
     def tie_out(self) -> list[Balance]:
         """Recorded, delivered and the provider's total of every customer and meter; ProviderError."""
@@ -274,19 +302,21 @@ class Tally:
         """Try a parked dispatch again, or all of them (''); how many."""
         return operations.redrive(self.ledger, identifier)
 
+    def _replay(self) -> int:
+        return self.spool.replay(self.ledger.post_many) if self.spool is not None else 0
+
     # Living
 
     def start(self) -> None:
         """Start the in-process relay, if there is one; called by the integrations, harmless twice."""
-        if self.relay is not None and self.settings.relay == "in-process":
+        if self.settings.relay == "in-process":
             self.relay.start()
 
     def close(self) -> None:
         """Finish what is under way and close the connections."""
         if self.courier is not None:
             self.courier.close()
-        if self.relay is not None:
-            self.relay.stop()
+        self.relay.stop()
         self.ledger.close()
 
     def __enter__(self) -> Tally:
@@ -308,80 +338,18 @@ class Tally:
                 yield f"{metering.name}: {what} ({metering.reason})"
 
 
-class Awaitable:
-    """The awaitable view of a Tally."""
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
-
-    def record(self, meter: str, quantity: Any = 1, *, on: Any = None, **rest: Any) -> Recording:
-        """`Tally.record` without blocking the loop; a Recording that is never awaited fails the request."""
-        posting = self._tally.posting(meter, quantity, **rest)
-        recorder = self._tally._recorder
-        if on is None:
-            return Recording(recorder.post_async(posting), meter, recorder.find)
-        carried = recorder.carry(on, posting)
-        return Recording(carried if hasattr(carried, "__await__") else _given(carried), meter, recorder.find)
-
-    async def record_many(self, rows: Sequence[Mapping[str, Any]]) -> list[Posted]:
-        """`Tally.record_many` without blocking the loop."""
-        return await self._tally._recorder.post_many_async([self._tally.posting(**row) for row in rows])
-
-    async def open(self, meter: str, *, customer: Any, **rest: Any) -> Action:
-        """An action whose hold is durable; end it with `await action.close()`."""
-        action = self._tally.action(meter, customer=customer, **rest)
-        return await self._tally._recorder.drive_async(action.opening())
-
-    async def usage(self, customer: str, meter: str, **rest: Any) -> list[Usage]:
-        """`Tally.usage` without blocking the loop."""
-        return await asyncio.to_thread(self._tally.usage, customer, meter, **rest)
-
-
-class _AfterCommit:
-    """Delivery outside of a request: the inline attempt right after the commit."""
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
-
-    def deliver(self, entries: Sequence[Entry]) -> None:
-        courier = self._tally.courier
-        if courier is not None:
-            budget = self._tally.settings.budget_ms / 1000
-            courier.expedite(entries, budget_seconds=budget).wait(budget)
-
-    async def deliver_async(self, entries: Sequence[Entry]) -> None:
-        courier = self._tally.courier
-        if courier is not None:
-            budget = self._tally.settings.budget_ms / 1000
-            await courier.expedite(entries, budget_seconds=budget).wait_async(budget)
-
-
-def store_url(settings: Settings, environ: Mapping[str, str]) -> str:
-    """The ledger's URL in the environment or the file; ConfigError without one."""
-    url = environ.get("TALLYSTICK_STORE") or settings.store.url
-    if not url:
-        raise ConfigError(
-            "no store; set TALLYSTICK_STORE, for instance to sqlite:///usage.db or postgresql://…"
-        )
-    return url
-
-
-def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provider | None:
-    """The provider whose key the environment holds; its mode must be the configured one."""
-    key = environ.get("STRIPE_API_KEY")
-    if not key:
+def _spool(
+    store: Store, meters: Catalogue, folder: Path | None, find: Callable[[str, str, str], None]
+) -> Spool | None:
+    """The spool, if a meter asks for one; beside a SQLite ledger unless placed otherwise."""
+    asking = [m.name for m in meters if m.on_ledger_failure is OnLedgerFailure.ALLOW_AND_SPOOL]
+    if not asking:
         return None
-    from tallystick.providers.stripe import StripeProvider
-    from tallystick.providers.stripe.provider import API
-
-    provider = StripeProvider(key, base=environ.get("STRIPE_API_BASE") or API)
-    if provider.mode != settings.mode:
+    if folder is None and store.dialect == "sqlite":
+        folder = Path(store.url.removeprefix("sqlite:///") + ".spool")
+    if folder is None:
         raise ConfigError(
-            f"STRIPE_API_KEY is a {provider.mode} key, tallystick.toml says mode = {settings.mode!r}; "
-            "live and test never mix: change one of them"
+            f'meter {asking[0]!r} has on_ledger_failure = "allow_and_spool", but there is no place for it: '
+            'set [store] spool = "a folder on a local disk"'
         )
-    return provider
-
-
-async def _given(posted: Posted) -> Posted:
-    return posted
+    return Spool(folder, find)

@@ -1,0 +1,32 @@
+"""Pure decisions about a hold that is due."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tallystick.ledger.model import Entry, Kind, Outcome, Posting, Resolution
+from tallystick.meters import Expiry, Meter
+from tallystick.values.instant import SECOND
+
+
+def due_at(hold: Entry, meter: Meter) -> int:
+    """When the meter's patience with a hold ends, in microseconds since 1970 UTC."""
+    return hold.recorded_at + meter.hold_seconds * SECOND
+
+
+def settlement(hold: Entry, identity: bytes, steps: int) -> Entry:
+    """The usage that a hold is settled with: whose, of what and under which key, the hold says."""
+    return msgspec.structs.replace(
+        hold, entry=identity, kind=Kind.USAGE, quantity=steps, refers=hold.entry, recorded_at=0
+    )
+
+
+def expiry(hold: Entry, meter: Meter, identity: bytes) -> Posting | None:
+    """What the meter's policy makes of an overdue hold; None when it waits for a person."""
+    if meter.on_expiry is Expiry.REVIEW:
+        return None
+    reason = f"expired after {meter.hold_seconds} s"
+    resolution = Resolution(hold.lane, hold.entry, Outcome.EXPIRED, reason, f"policy {meter.on_expiry.value}")
+    if meter.on_expiry is Expiry.VOID:
+        return Posting((), resolution)
+    return Posting((settlement(hold, identity, meter.estimate),), resolution)

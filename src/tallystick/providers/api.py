@@ -1,0 +1,132 @@
+"""A provider's JSON over HTTP: one address, one bearer key, and what an answer without success means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from tallystick.errors import ConfigError, ProviderError
+from tallystick.providers.port import Answer, Outcome
+from tallystick.providers.transport import Connections, NotSent, Reply
+
+T = TypeVar("T")
+
+LONGEST_WISH = 3600  # seconds; a provider that asks for a longer pause is asked again after an hour
+
+
+class JsonApi:
+    """Calls of one provider (`name`); `key_variable` is where its key comes from, for error texts."""
+
+    def __init__(self, name: str, base: str, key: str, key_variable: str, timeout_seconds: float) -> None:
+        self.name = name
+        self._base = base.rstrip("/")
+        self._key = key
+        self._key_variable = key_variable
+        self._connections = Connections(timeout_seconds)
+
+    def send(
+        self, path: str, body: bytes, still_ours: Callable[[], bool], kind: str = "application/json"
+    ) -> Reply | Answer:
+        """POST usage: the provider's reply, or what is known without one. Never raises."""
+        headers = {**self._headers(), "content-type": kind}
+        try:
+            url = f"{self._base}{path}"
+            return self._connections.request("POST", url, headers, body, still_ours=still_ours)
+        except NotSent as error:
+            return Answer(Outcome.NOT_SENT, str(error), answered=False)
+        except Exception as error:
+            reason = f"no usable answer: {type(error).__name__}: {error}"
+            return Answer(Outcome.UNKNOWN, reason, answered=False)
+
+    def read(self, path: str, kind: type[T], **params: str) -> T | None:
+        """The decoded answer to a GET, None where there is no such thing.
+
+        ConfigError when the key is refused, ProviderError when the provider cannot be asked.
+        """
+        url = f"{self._base}{path}" + (f"?{urlencode(params)}" if params else "")
+        reply = self._ask("GET", url, None)
+        return None if reply.status == 404 else self._decoded(reply, kind)
+
+    def create(self, path: str, body: object, kind: type[T]) -> T:
+        """POST something that is not usage; errors as `read`."""
+        reply = self._ask("POST", f"{self._base}{path}", msgspec.json.encode(body))
+        if reply.status == 404:
+            raise ProviderError(f"{self.name} knows no {path}; is the address right?")
+        return self._decoded(reply, kind)
+
+    def _ask(self, method: str, url: str, body: bytes | None) -> Reply:
+        headers = self._headers() if body is None else {**self._headers(), "content-type": "application/json"}
+        try:
+            reply = self._connections.request(method, url, headers, body)
+        except Exception as error:
+            raise ProviderError(f"{self.name} cannot be asked: {type(error).__name__}: {error}") from error
+        if reply.status in (401, 403):
+            raise ConfigError(f"{self.name} refuses {self._key_variable}: {text_of(reply)}")
+        if reply.status != 404 and not 200 <= reply.status < 300:
+            raise ProviderError(f"{self.name} answers {reply.status}: {text_of(reply)}")
+        return reply
+
+    def _decoded(self, reply: Reply, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(reply.body, type=kind)
+        except msgspec.MsgspecError as error:
+            raise ProviderError(f"{self.name} answers something else than described: {error}") from error
+
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._key}"} if self._key else {}
+
+
+class Acquaintances:
+    """Names the provider was found to know, each asked for once; `look` says why not, or nothing."""
+
+    def __init__(self, look: Callable[[str], str], *, most: int = 100_000) -> None:
+        self._look = look
+        self._most = most
+        self._known: set[str] = set()
+
+    def objection(self, name: str) -> Answer | None:
+        """Why usage of this name must not be sent now; None when the provider knows it."""
+        if name in self._known:
+            return None
+        try:
+            why = self._look(name)
+        except ConfigError as error:
+            return Answer(Outcome.PAUSED, str(error))
+        except ProviderError as error:
+            return Answer(Outcome.NOT_SENT, str(error), answered=False)
+        if why:
+            return Answer(Outcome.REFUSED, why)
+        if len(self._known) >= self._most:
+            self._known.clear()
+        self._known.add(name)
+        return None
+
+
+def judged(reply: Reply) -> Answer:
+    """The outcome of an answer that is no success, by its status (RFC 9110)."""
+    text = f"{reply.status}: {text_of(reply)}"
+    if reply.status in (401, 403):
+        return Answer(Outcome.PAUSED, text)
+    if reply.status == 429:
+        return Answer(Outcome.NOT_SENT, text, retry_after_seconds=_wish(reply.headers))
+    if 400 <= reply.status < 500 and reply.status != 408:
+        return Answer(Outcome.REFUSED, text)
+    return Answer(Outcome.UNKNOWN, text)
+
+
+def text_of(reply: Reply) -> str:
+    """The beginning of an answer, for people."""
+    return " ".join(reply.body[:300].decode("utf-8", "replace").split()) or "no text"
+
+
+def segment(name: str) -> str:
+    """A name as one part of a path."""
+    return quote(name, safe="")
+
+
+def _wish(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("retry-after") or headers.get("x-ratelimit-reset") or ""
+    return min(int(text), LONGEST_WISH) if text.isascii() and text.isdigit() else None
