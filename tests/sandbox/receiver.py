@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,12 +17,15 @@ class Receiver:
     def __init__(self) -> None:
         self.got: list[tuple[str, bytes]] = []  # signature, body
         self.answers: list[int] = []
+        self.on_event: Callable[[bytes], None] | None = None  # done before the answer
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 receiver.got.append((self.headers["stripe-signature"], body))
+                if receiver.on_event is not None:
+                    receiver.on_event(body)
                 self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
                 self.send_header("content-length", "0")
                 self.end_headers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -186,6 +187,39 @@ def test_the_hour_begins_with_the_answer_to_the_webhook(
     assert invoices(client, customer.id)[1].status == "draft"
     sandbox.advance(1)
     assert invoices(client, customer.id)[1].status == "open"
+
+
+def test_drafts_need_not_wait_for_webhooks(
+    client: stripe.StripeClient, sandbox: Sandbox, receiver: Receiver
+) -> None:
+    """By switch; and `invoice.upcoming` can be left out."""
+    sandbox.switch(drafts_wait_for_webhooks=False, upcoming_days=0)
+    client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["*"]})
+    receiver.answers = [500] * 100
+    _, customer, _ = provision(client, "1")
+    sandbox.advance(31 * DAY + 3600)
+    assert invoices(client, customer.id)[0].status == "open"
+    assert "invoice.upcoming" not in receiver.types()
+
+
+def test_usage_that_comes_while_the_webhook_is_answered_is_billed(
+    client: stripe.StripeClient, sandbox: Sandbox, receiver: Receiver
+) -> None:
+    """As a gate does it: hold the draft before the 2xx, send what is missing, finalise."""
+    client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["invoice.created"]})
+    _, customer, _ = provision(client, "1")
+    held = []
+
+    def hold(body: bytes) -> None:
+        draft = json.loads(body)["data"]["object"]
+        client.v1.invoices.update(draft["id"], {"auto_advance": False})
+        send(client, customer.id, "9", at=draft["period_end"] - 1)
+        held.append(draft["id"])
+
+    receiver.on_event = hold
+    sandbox.advance(40 * DAY)
+    assert client.v1.invoices.retrieve(held[0]).status == "draft"
+    assert client.v1.invoices.finalize_invoice(held[0]).total == 9
 
 
 def test_a_month_tells_its_story(client: stripe.StripeClient, sandbox: Sandbox, receiver: Receiver) -> None:

@@ -238,3 +238,34 @@ def test_webhooks_are_lost_doubled_and_overtaken(
     assert set(ids) == {event.id for event in client.v1.events.list({"limit": 100}).data}
     assert len(ids) > len(set(ids))
     assert ids != sorted(ids)
+
+
+@pytest.mark.parametrize("switch", ["real", "clock"])
+def test_which_time_a_signature_names(
+    client: stripe.StripeClient, sandbox: Sandbox, receiver: Receiver, switch: str
+) -> None:
+    """Real time, which clients accept; or the sandbox's, which a clock of long ago makes too old."""
+    sandbox.switch(signature_time=switch)
+    destination, secret = thin(client, receiver, "*")
+    client.v2.core.event_destinations.ping(destination)
+    sandbox.drain()
+    if switch == "real":
+        assert len(receiver.verified(secret)) == 1
+    else:
+        assert receiver.got[0][0].startswith(f"t={START},")
+        with pytest.raises(stripe.SignatureVerificationError, match="outside the tolerance"):
+            receiver.verified(secret)
+
+
+def test_live_and_test_have_their_own_events(
+    client: stripe.StripeClient, sandbox: Sandbox, receiver: Receiver
+) -> None:
+    """An endpoint of one mode never hears of the other."""
+    live = stripe.StripeClient("sk_live_sandbox_tests", base_addresses={"api": sandbox.url})
+    live.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["*"]})
+    provision(client)
+    assert sandbox.tell("drain", mode="live") == []
+    live.v1.customers.create({"name": "Real"})
+    [delivery] = sandbox.tell("drain", mode="live")
+    assert delivery["type"] == "customer.created"
+    assert [event.livemode for event in live.v1.events.list().data] == [True]

@@ -15,6 +15,8 @@ import msgspec
 from tallystick.errors import TallystickError
 from tallystick.sandbox.serving import Settings
 
+_PATIENCE_SECONDS = 600  # a jump over years delivers every webhook on the way
+
 
 class Sandbox:
     """A running sandbox: `with Sandbox.start() as sandbox: …`; `url` is what a Stripe client is pointed at."""
@@ -57,7 +59,7 @@ class Sandbox:
             f"{self.control_url}/{command}", json.dumps(body).encode(), {"content-type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise TallystickError(f"sandbox: {error.read().decode()}") from error

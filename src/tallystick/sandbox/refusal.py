@@ -55,6 +55,13 @@ def required(params: dict[str, Any], *names: str) -> None:
             raise Refusal(f"Missing required param: {name}.", code="parameter_missing", param=name)
 
 
+def known(params: dict[str, Any], *names: str) -> None:
+    """Refuse a request with a parameter that the call does not have."""
+    for name in params:
+        if name not in names and name != "expand":
+            raise Refusal(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
+
+
 def whole(params: dict[str, Any], name: str) -> int:
     """A parameter as an integer; Stripe's 400 when it is not one."""
     text = str(params[name])

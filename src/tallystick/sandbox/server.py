@@ -33,6 +33,7 @@ from tallystick.sandbox.neighbours import Neighbour
 from tallystick.sandbox.notices.webhooks import Webhooks
 from tallystick.sandbox.openmeter import OpenMeter
 from tallystick.sandbox.passage import advance_test_clocks
+from tallystick.sandbox.refusal import Refusal
 from tallystick.sandbox.settlement import settle
 
 _TICK_SECONDS = 0.05  # how often it looks for what is due by itself
@@ -184,16 +185,21 @@ class Server:
             case Fate.RATE_LIMIT:
                 connection.send(rate_limited(self.requests, v2))
             case Fate.LOCK_TIMEOUT:
-                connection.send(refused(lock_timeout()))
+                self._refuse(connection, lock_timeout())
             case Fate.KEY_IN_USE if request.key is not None:
-                connection.send(refused(key_in_use()))
+                self._refuse(connection, key_in_use())
             case Fate.UNAVAILABLE:
                 connection.send(unavailable())
             case Fate.UNAUTHORIZED:
-                connection.send(refused(unauthorized("rotated")))
+                self._refuse(connection, unauthorized("rotated"))
             case _:
                 return False
         return True
+
+    def _refuse(self, connection: Connection, refusal: Refusal) -> None:
+        reply = refused(refusal)
+        reply.headers["request-id"] = f"req_refused{self.requests:08d}"
+        connection.send(reply)
 
     def _work(self, connection: Connection, request: Request, strike: Rule, marks: Marks) -> None:
         lost = {Fate.REJECT_LATER: strike.code, Fate.SWALLOW: "-"}

@@ -31,6 +31,7 @@ def emit(world: World, kind: str, about: Object) -> Object:
             "data": {"object": msgspec.Raw(encode(about))},
             "request": {"id": world.call.id or None, "idempotency_key": world.call.key},
             "pending_webhooks": 0,
+            "_about": about["id"],
         },
     )
     event.pop("metadata")

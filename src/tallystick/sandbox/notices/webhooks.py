@@ -141,12 +141,17 @@ def delivered(world: World, delivery: Delivery, event: Object) -> None:
     delivery.state = "delivered"
     if "pending_webhooks" in event:
         event["pending_webhooks"] = max(0, event["pending_webhooks"] - 1)
-    for invoice in world.all("invoice"):
-        if delivery.id in invoice.get("_waits", ()):
-            invoice["_waits"].remove(delivery.id)
-            if invoice["status"] == "draft" and not invoice["_waits"] and not invoice.get("_scheduled"):
-                now = world.now_of(invoice["customer"])
-                invoice["automatically_finalizes_at"] = now + world.switches.draft_seconds
+    invoice = world.objects.get("invoice", {}).get(event.get("_about", ""))
+    if invoice is not None and delivery.id in invoice["_waits"]:
+        invoice["_waits"].remove(delivery.id)
+        if invoice["status"] == "draft" and not invoice["_waits"] and not invoice.get("_scheduled"):
+            _begin_the_hour(world, invoice)
+
+
+def _begin_the_hour(world: World, invoice: Object) -> None:
+    if invoice["auto_advance"]:
+        now = world.now_of(invoice["customer"])
+        invoice["automatically_finalizes_at"] = now + world.switches.draft_seconds
     world.touch()
 
 

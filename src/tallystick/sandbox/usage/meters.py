@@ -6,13 +6,23 @@ Sources: Stripe's API reference (Meter) and "Configure meters".
 from __future__ import annotations
 
 from tallystick.sandbox.notices import events
-from tallystick.sandbox.refusal import Refusal, one_of, required
+from tallystick.sandbox.refusal import Refusal, known, one_of, required
 from tallystick.sandbox.world import Object, World
+
+_PARAMETERS = (
+    "customer_mapping",
+    "default_aggregation",
+    "display_name",
+    "event_name",
+    "event_time_window",
+    "value_settings",
+)
 
 
 def create(world: World, params: Object) -> Object:
     """POST /v1/billing/meters."""
     required(params, "display_name", "event_name", "default_aggregation")
+    known(params, *_PARAMETERS)
     formula = params["default_aggregation"].get("formula")
     if formula not in ("sum", "count", "last"):
         raise Refusal(

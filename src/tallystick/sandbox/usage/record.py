@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from tallystick.sandbox.forms import from_rfc3339, rfc3339
-from tallystick.sandbox.refusal import Refusal, missing, required
+from tallystick.sandbox.refusal import Refusal, known, missing, required
 from tallystick.sandbox.usage import rejections
 from tallystick.sandbox.usage.validation import V2_CODES, Checked, Given, Problem, check, payload_of
 from tallystick.sandbox.world import Event, Object, World
@@ -61,6 +61,7 @@ def record_streamed(world: World, params: Object) -> None:
 
 def _given(world: World, params: Object, timestamp: int | None) -> Given:
     required(params, "event_name", "payload")
+    known(params, "event_name", "identifier", "payload", "timestamp")
     payload = payload_of(params, world.switches.max_payload_keys)
     identifier = params.get("identifier") or world.new_id("mtrevt")
     for name, text in (("identifier", identifier), ("event_name", params["event_name"])):
