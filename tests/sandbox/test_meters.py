@@ -130,6 +130,30 @@ def test_a_repeat_after_the_window(
     assert (status, total(client, meter.id, customer.id)) == (outcome, expected)
 
 
+def test_identifiers_are_remembered_for_at_least_their_window(
+    client: stripe.StripeClient, sandbox: Sandbox
+) -> None:
+    """Each for its own time: some longer than 24 hours, none shorter."""
+    sandbox.switch(window_jitter_seconds=DAY)
+    _, customer, _ = provision(client)
+    names = [f"e{number}" for number in range(30)]
+
+    def refused() -> int:
+        found = 0
+        for name in names:
+            try:
+                send(client, customer.id, "1", identifier=name)
+            except stripe.InvalidRequestError:
+                found += 1
+        return found
+
+    assert refused() == 0
+    sandbox.advance(DAY - 1)
+    assert refused() == 30
+    sandbox.advance(DAY // 2)
+    assert 0 < refused() < 30
+
+
 @pytest.mark.parametrize(("switch", "counted"), [("account", False), ("customer", True)])
 def test_one_identifier_for_two_customers(
     client: stripe.StripeClient, sandbox: Sandbox, switch: str, counted: bool

@@ -257,6 +257,8 @@ def unavailable() -> Reply:
     return Reply(503, encode(Refusal("Stripe is temporarily unavailable.", kind="api_error").body))
 
 
-def garbage() -> Reply:
-    """What a proxy in the middle may answer."""
-    return Reply(200, b"<html><body>It works!</body></html>", {"content-type": "text/html"})
+def by_stranger(status: int) -> Reply:
+    """What a proxy or gateway in the middle answers in Stripe's place."""
+    return Reply(
+        status, b"<html><body>It works, or it does not.</body></html>", {"content-type": "text/html"}
+    )

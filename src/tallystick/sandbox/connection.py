@@ -80,6 +80,11 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.write(data)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is still somebody at the other end."""
+        return self.transport is not None and not self.transport.is_closing()
+
     def drop(self) -> None:
         """End the connection without another byte."""
         if self.transport is not None:

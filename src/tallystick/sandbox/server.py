@@ -16,8 +16,8 @@ from tallystick.sandbox.api import (
     Mishap,
     Reply,
     Request,
+    by_stranger,
     encode,
-    garbage,
     key_in_use,
     lock_timeout,
     rate_limited,
@@ -37,6 +37,7 @@ from tallystick.sandbox.refusal import Refusal
 from tallystick.sandbox.settlement import settle
 
 _TICK_SECONDS = 0.05  # how often it looks for what is due by itself
+_CONNECTIONS_BEFORE_A_LOOK = 256  # those that are over are forgotten then
 
 Marks = list[tuple[str, str]]
 
@@ -92,6 +93,8 @@ class Server:
         self._port = self._listener.sockets[0].getsockname()[1]
 
     def _connected(self) -> Connection:
+        if len(self._connections) >= _CONNECTIONS_BEFORE_A_LOOK:
+            self._connections = {each for each in self._connections if each.is_open}
         connection = Connection(self.respond)
         self._connections.add(connection)
         return connection
@@ -171,6 +174,8 @@ class Server:
                 connection.drop()
             case Fate.OUTAGE:
                 self.begin_outage(strike.delay_ms / 1000)
+            case Fate.GATEWAY:
+                connection.send(by_stranger(502))
             case Fate.CLOCK_JUMP:
                 self.api.clock.advance(strike.seconds)
                 return False
@@ -239,7 +244,9 @@ class Server:
             case Fate.HALF_ANSWER:
                 connection.send(reply, 0.5)
             case Fate.GARBAGE:
-                connection.send(garbage())
+                connection.send(by_stranger(200))
+            case Fate.GATEWAY_DONE:
+                connection.send(by_stranger(504))
             case Fate.SLOW_ANSWER:
                 asyncio.get_running_loop().call_later(strike.delay_ms / 1000, connection.send, reply)
             case _:

@@ -23,7 +23,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         sample_key: what `request.identifier` of a sample holds.
         sample_style: the sample's shape: `identifier`, or the older `id` with `idempotency_key`.
     Repeats
-        window_seconds: how long an identifier is remembered ("at least 24 hours").
+        window_seconds, window_jitter_seconds: how long an identifier is remembered ("at least 24 hours"), and
+            so much longer, each by its own share.
         repeat_after_window: an identifier seen again after that counts, is refused or is dropped silently.
         repeat_scope: whether identifiers are unique in the account or per customer.
     Values and payloads
@@ -53,6 +54,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     sample_key: Literal["identifier", "idempotency_key"] = "identifier"
     sample_style: Literal["identifier", "id_and_idempotency_key"] = "identifier"
     window_seconds: Seconds = 86400
+    window_jitter_seconds: Seconds = 0
     repeat_after_window: Literal["counts", "refused", "dropped"] = "counts"
     repeat_scope: Literal["account", "customer"] = "account"
     unknown_customer: Literal["refused", "asynchronous"] = "refused"

@@ -165,7 +165,12 @@ class World:
         """From when on summaries contain an event: each has its own share of the jitter."""
         lag = self.switches.summary_lag_seconds
         jitter = self.switches.summary_jitter_seconds
-        return event.received_at + lag + (zlib.crc32(event.identifier.encode()) % (jitter + 1))
+        return event.received_at + lag + _share(event.identifier, jitter)
+
+    def forgotten_at(self, event: Event) -> int:
+        """From when on an identifier may come again: each is remembered for its own time."""
+        window, jitter = self.switches.window_seconds, self.switches.window_jitter_seconds
+        return event.received_at + window + _share(event.identifier, jitter)
 
     def aggregate(self, meter: Object, events: list[Event]) -> Decimal:
         """What a meter's formula makes of events (of one customer, in order of receipt)."""
@@ -188,3 +193,8 @@ class World:
     def of_customer(self, kind: str, customer: str) -> Iterable[Object]:
         """Objects of a kind that belong to a customer."""
         return (found for found in self.all(kind) if found.get("customer") == customer)
+
+
+def _share(name: str, of: int) -> int:
+    """A part of `of` between nothing and all, always the same for a name."""
+    return zlib.crc32(name.encode()) % (of + 1) if of else 0

@@ -7,6 +7,7 @@ with the API". A 2xx means received: what is checked later is in `rejections`.
 from __future__ import annotations
 
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 from tallystick.sandbox.forms import from_rfc3339, rfc3339
@@ -92,11 +93,13 @@ def accept(world: World, given: Given, version: str) -> int:
             raise problem.refusal(version) from None
         _refuse_repeat(world, given, now, version)
         rejections.take(world, given, problem)
+        _mark(world, given, now)
         return now if given.timestamp is None else given.timestamp
     if not _refuse_repeat(world, given, now, version):
         return checked.timestamp  # the switch says: dropped without a word
     if world.call.reject_as:
         rejections.take_good(world, given, checked, world.call.reject_as)
+        _mark(world, given, now)
     else:
         keep(world, given, checked, now)
     return checked.timestamp
@@ -128,6 +131,13 @@ def keep(world: World, given: Given, checked: Checked, now: int) -> None:
     world.events.setdefault((event.meter, event.customer), []).append(event)
 
 
+def _mark(world: World, given: Given, now: int) -> None:
+    """Keep the identifier of an event that was answered 2xx and is not counted, where the switch says so."""
+    if world.switches.swallowed_identifier == "taken":
+        marker = Event("", "", Decimal(0), given.identifier, 0, now, 0, void=True)
+        world.identifiers[_scope(world, given), given.identifier] = marker
+
+
 def _scope(world: World, given: Given) -> str:
     if world.switches.repeat_scope == "account":
         return ""
@@ -141,7 +151,7 @@ def _refuse_repeat(world: World, given: Given, now: int, version: str) -> bool:
     if before is None:
         return True
     outcome = world.switches.repeat_after_window
-    if now - before.received_at < world.switches.window_seconds or outcome == "refused":
+    if now < world.forgotten_at(before) or outcome == "refused":
         words = f"An event already exists with identifier {given.identifier}."
         raise Repeated(words, code="duplicate_meter_event" if version == "v2" else "")
     return outcome == "counts"

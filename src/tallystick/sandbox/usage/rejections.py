@@ -8,12 +8,11 @@ event errors", and the types of the official client.
 from __future__ import annotations
 
 from collections import Counter
-from decimal import Decimal
 
 from tallystick.sandbox.forms import rfc3339
 from tallystick.sandbox.notices import events
 from tallystick.sandbox.usage.validation import Checked, Given, Problem
-from tallystick.sandbox.world import Event, Object, Rejection, World
+from tallystick.sandbox.world import Object, Rejection, World
 
 SILENT = "-"  # accepted, not counted, and never said
 
@@ -25,9 +24,6 @@ def take(world: World, given: Given, problem: Problem) -> None:
     )
     world.rejections.append(rejection)
     world.touch()
-    if world.switches.swallowed_identifier == "taken":
-        marker = Event("", "", Decimal(0), given.identifier, 0, rejection.at, 0, void=True)
-        world.identifiers["", given.identifier] = marker
 
 
 def take_good(world: World, given: Given, checked: Checked, code: str) -> None:
