@@ -26,6 +26,7 @@ from tallystick.errors import (
 )
 from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting, Resolution
 from tallystick.meters import Formula
+from tallystick.values.failpoint import failpoint
 from tallystick.values.quantity import MAX_STEPS
 
 Part = TypeVar("Part")
@@ -131,6 +132,7 @@ class Action:
             hold = self._recorder.entry(
                 Kind.HOLD, self._meter, self._customer, 0, key=self._key, attributes=self._attributes
             )
+            failpoint("action.opening")
             try:
                 yield Posting((hold,))
             except LedgerError:
@@ -141,6 +143,7 @@ class Action:
                 yield Posting((), Resolution(hold.lane, hold.entry, Outcome.VOIDED, reason))
                 raise
             self._hold = hold
+            failpoint("action.held")
         self._state = State.OPEN
         return self
 
@@ -166,6 +169,7 @@ class Action:
 
     def _ending(self, reason: str) -> Step[None]:
         self._require(State.OPEN)
+        failpoint("action.ending")
         self._state = State.CLOSED
         entries = tuple([self._usage(name, steps) for name, steps in self._steps.items()])
         resolution = None
@@ -177,6 +181,7 @@ class Action:
         if entries or resolution is not None:
             try:
                 self.posted = yield Posting(entries, resolution)
+                failpoint("action.ended")
             except TallystickError as error:
                 self._report_lost(entries, error)
                 raise

@@ -16,6 +16,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting
 from tallystick.ledger.spool import Spool
 from tallystick.meters import Catalogue, Meter, OnLedgerFailure
+from tallystick.values.failpoint import failpoint
 from tallystick.values.identifiers import lane_of
 
 T = TypeVar("T")
@@ -227,6 +228,7 @@ class Recorder:
         """Give the entries to the request's commit gate; those to deliver here where there is none."""
         if posted.spooled:
             return []
+        failpoint("recorder.committed")
         if posted.conflicting or posted.resolved_before is not None:
             self._notice(posting, posted)
         usage = [entry for entry in posted.entries if entry.kind is not Kind.HOLD]

@@ -17,6 +17,8 @@ from tallystick.delivery.flows import Attempt
 from tallystick.delivery.sender import Sender
 from tallystick.errors import TallystickError
 from tallystick.ledger.model import Entry
+from tallystick.providers import Answer
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import SECOND
 
 Place = tuple[int, str, str, str, str]  # lane, tenant, mode, customer, meter
@@ -129,6 +131,7 @@ class Courier:
                 waiting.append((e.entry, expedition))
             self._start()
             self._changed.notify(len(entries))
+        failpoint("courier.queued")
         expected = (len(self._ready) // self._threads + 1) * self._turn
         return expedition if expected <= budget_seconds * SECOND else Expedition(0)
 
@@ -179,11 +182,13 @@ class Courier:
     def _send(self, place: Place, waiting: list[tuple[bytes, Expedition]]) -> None:
         attempts: list[Attempt] = []
         try:
+            failpoint("courier.turn")
             lane, tenant, mode, customer, meter = place
             link = self._sender.links.find([customer]).get(customer)
             if link is not None:
                 key = self._sender.slot_key(lane, tenant, mode, link, meter)
                 attempts = self._sender.claim({key: [(lane, entry) for entry, _ in waiting]})
+            failpoint("courier.claimed")
             answered = self._sender.send_in_turn(attempts)
         except TallystickError:
             answered = []  # the entries are durable and still owed: the relay sends them
@@ -191,4 +196,12 @@ class Courier:
             for _, expedition in waiting:
                 expedition.arrive()
         if answered:
+            self._write_down(answered)
+
+    def _write_down(self, answered: Sequence[tuple[Attempt, Answer]]) -> None:
+        failpoint("courier.answered")
+        try:
             self._sender.write(answered)
+        except TallystickError:
+            return  # the dispatches stay `sending` until their slots expire: then the relay asks again
+        failpoint("courier.written")

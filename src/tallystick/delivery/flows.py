@@ -14,9 +14,11 @@ import msgspec
 
 from tallystick.delivery import rules
 from tallystick.delivery.model import Dispatch, Owed, Slot, SlotKey, to_dispatch
+from tallystick.ledger.reading import Partition
 from tallystick.meters import Meter
 from tallystick.providers import Answer, Profile
 from tallystick.storage import Flow, Statement
+from tallystick.values.failpoint import failpoint
 
 Rows = list[tuple[Any, ...]]
 
@@ -30,6 +32,7 @@ class Terms(msgspec.Struct, frozen=True):
     meter: Callable[[str], Meter]
     new_id: Callable[[], bytes]
     now: Callable[[], int]
+    elapsed: Callable[[], int]
     lease: int  # microseconds
 
 
@@ -49,17 +52,18 @@ def take_slots(keys: Sequence[SlotKey], terms: Terms) -> Flow[dict[SlotKey, Slot
         yield Statement("insert_slots", rows=rows)
         found = yield Statement("find_slots", rows=rows)
     now = terms.now()
-    until = now + terms.lease
+    until, lasts_until = now + terms.lease, terms.elapsed() + terms.lease
     free: Rows = [(*row[:6], terms.owner, until) for row in found if row[6] <= now]
     if not free:
         return {}
     taken = yield Statement("take_slots", rows=free)
-    return {tuple(row[:5]): Slot(tuple(row[:5]), row[5], until) for row in taken}
+    return {tuple(row[:5]): Slot(tuple(row[:5]), row[5], until, lasts_until) for row in taken}
 
 
 def claim(owed: Mapping[SlotKey, Sequence[tuple[int, bytes]]], terms: Terms) -> Flow[list[Attempt]]:
     """Take the slots and freeze what they still owe into dispatches, ready to be sent."""
     slots = yield from take_slots(list(owed), terms)
+    failpoint("delivery.slots")
     wanted: Rows = sorted({entry for key in slots for entry in owed[key]})
     if not wanted:
         yield from release(list(slots.values()), {})
@@ -89,6 +93,7 @@ def _freeze(
         return []
     claimed = yield Statement("claim_obligations", rows=rows)
     won = {(lane, bytes(entry)) for lane, entry in claimed}
+    failpoint("delivery.claimed")
     made: list[Attempt] = []
     for slot, identity, group in groups:
         ours = [e for e in group if (e.lane, e.entry) in won]
@@ -100,6 +105,7 @@ def _freeze(
                 made.append(Attempt(dispatch, slot, None))
     if made:
         yield Statement("insert_dispatches", rows=[attempt.dispatch.row() for attempt in made])
+    failpoint("delivery.frozen")
     return made
 
 
@@ -123,6 +129,7 @@ def retake(due: Sequence[Dispatch], terms: Terms) -> Flow[list[Attempt]]:
         first = now if d.first_sent_at is None else d.first_sent_at
         rows.append((d.lane, d.dispatch, d.part, d.attempt, slot.fence, first, slot.expires_at))
     taken = yield Statement("retake_dispatches", rows=rows)
+    failpoint("delivery.retaken")
     won = {(lane, bytes(dispatch), part) for lane, dispatch, part in taken}
     return [_again(d, slots[d.slot_key], now) for d in ours if (d.lane, d.dispatch, d.part) in won]
 
@@ -180,6 +187,7 @@ def write_answers(answered: Sequence[tuple[Attempt, Answer]], now: int) -> Flow[
         slots[attempt.slot.key] = attempt.slot
         blocked[attempt.slot.key] = max(blocked.get(attempt.slot.key, 0), s.blocked_until)
     yield Statement("settle_dispatches", rows=sorted(rows))
+    failpoint("delivery.settled")
     yield from release(list(slots.values()), blocked)
 
 
@@ -190,15 +198,15 @@ def release(slots: Sequence[Slot], blocked: Mapping[SlotKey, int]) -> Flow[None]
         yield Statement("release_slots", rows=rows)
 
 
-def due_obligations(now: int, limit: int) -> Flow[list[Owed]]:
+def due_obligations(where: Partition, now: int, limit: int) -> Flow[list[Owed]]:
     """Entries that no dispatch carries and whose time has come, longest due first."""
-    rows = yield Statement("due_obligations", {"now": now, "limit": limit})
+    rows = yield Statement("due_obligations", {**_parameters(where), "now": now, "limit": limit})
     return [Owed(row[0], bytes(row[1]), *row[2:]) for row in rows]
 
 
-def due_dispatches(now: int, limit: int) -> Flow[list[Dispatch]]:
+def due_dispatches(where: Partition, now: int, limit: int) -> Flow[list[Dispatch]]:
     """Dispatches to try again, and those whose sender vanished."""
-    rows = yield Statement("due_dispatches", {"now": now, "limit": limit})
+    rows = yield Statement("due_dispatches", {**_parameters(where), "now": now, "limit": limit})
     return [to_dispatch(row) for row in rows]
 
 
@@ -220,8 +228,12 @@ def release_lease(name: str, owner: str) -> Flow[None]:
     yield Statement("release_lease", {"name": name, "owner": owner})
 
 
-def next_due() -> Flow[int | None]:
-    """When something will be due next (None: nothing is owed)."""
-    rows = yield Statement("next_due")
+def next_due(where: Partition) -> Flow[int | None]:
+    """When something of this tenant and mode will be due next (None: nothing is owed)."""
+    rows = yield Statement("next_due", _parameters(where))
     due: int | None = rows[0][0]
     return due
+
+
+def _parameters(where: Partition) -> dict[str, str]:
+    return {"tenant": where.tenant, "mode": where.mode}

@@ -25,11 +25,16 @@ class Owed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Slot(msgspec.Struct, frozen=True, gc=False):
-    """The right to send for one provider customer and meter, until `expires_at` (microseconds)."""
+    """The right to send for one provider customer and meter, until `expires_at` (microseconds).
+
+    `lasts_until` is the same instant on this process's monotonic clock: a clock that is set back while a
+    sender stands still must not lengthen its right.
+    """
 
     key: SlotKey
     fence: int
     expires_at: int
+    lasts_until: int = 2**62
 
 
 class Dispatch(msgspec.Struct, frozen=True, gc=False):

@@ -1,7 +1,7 @@
 """The relay: sends what the request did not, tries again what failed, runs the sequencer and the upkeep.
 
-One process at a time scans (a lease), slots decide who sends; a process that is killed holds nothing
-longer than its lease.
+One process at a time scans for a tenant and mode (a lease), slots decide who sends; a process that is
+killed holds nothing longer than its lease. A relay sees only its own tenant and mode: other keys, other books.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tallystick.delivery.sender import Sender
 from tallystick.errors import LedgerError
 from tallystick.ledger.ledger import Ledger
 from tallystick.providers import Answer
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import MINUTE, SECOND
 
 LEASE = 10 * SECOND
@@ -64,6 +65,7 @@ class Relay:
         self._ledger = ledger
         self._sending = sender
         self._owner = sender.owner if sender is not None else ledger.ids.next().hex()
+        self._lease = f"relay {ledger.where.tenant} {ledger.where.mode}"
         self._chores = chores
         self._batch = batch
         self._threads = threads
@@ -125,7 +127,8 @@ class Relay:
 
     def _await_due(self, until: int) -> bool:
         """Wait for what is due next; False when nothing will be due until then."""
-        due = self._ledger.read(flows.next_due()) if self._sending is not None else None
+        sends = self._sending is not None
+        due = self._ledger.read(flows.next_due(self._ledger.where)) if sends else None
         now = self._ledger.clock.now()
         if due is None or due > until or now >= until:
             return False
@@ -136,16 +139,19 @@ class Relay:
     def step(self) -> Progress:
         """One bounded round: sequence, retry what is due, send what is owed."""
         sequenced = self._ledger.sequencer.step()
+        failpoint("relay.sequenced")
         kept_up = sum(chore() for chore in self._chores)
         if self._sending is None or self._sending.breaker.is_open:
             return Progress(sequenced, kept_up=kept_up)
         now = self._ledger.clock.now()
         retried = self._retry(now)
-        owed = self._ledger.read(flows.due_obligations(now, self._batch))
+        owed = self._ledger.read(flows.due_obligations(self._ledger.where, now, self._batch))
         unlinked, by_slot = self._by_slot(owed)
         if unlinked:
             self._ledger.commit.run(errand=lambda: flows.postpone(unlinked, now + MINUTE))
+        failpoint("relay.owing")
         attempts = self._sender.claim(by_slot) if by_slot else []
+        failpoint("relay.claimed")
         self._send(attempts)
         entries = sum(a.dispatch.entries for a in attempts if a.dispatch.part == 0)
         return Progress(sequenced, entries, len(attempts) + retried, len(unlinked), kept_up)
@@ -156,9 +162,10 @@ class Relay:
         return self._sending
 
     def _retry(self, now: int) -> int:
-        due = self._ledger.read(flows.due_dispatches(now, 1000))
+        due = self._ledger.read(flows.due_dispatches(self._ledger.where, now, 1000))
         if not due:
             return 0
+        failpoint("relay.retrying")
         attempts = self._ledger.commit.run(errand=lambda: flows.retake(due, self._sender.terms))
         self._send(attempts)
         return len(attempts)
@@ -188,18 +195,22 @@ class Relay:
             answered: list[tuple[Attempt, Answer]] = []
             for part in self._pool.map(self._sender.send_in_turn, turns[chunk : chunk + 8 * self._threads]):
                 answered += part
+            failpoint("relay.answered")
             self._sender.write(answered)
+            failpoint("relay.written")
 
     def _hold_lease(self) -> bool:
         now = self._ledger.clock.now()
         held: bool = self._ledger.commit.run(
-            errand=lambda: flows.take_lease("relay", self._owner, now, now + LEASE)
+            errand=lambda: flows.take_lease(self._lease, self._owner, now, now + LEASE)
         )
+        failpoint("relay.leased")
         return held
 
     def _let_go(self) -> None:
+        failpoint("relay.leaving")
         with suppress(LedgerError):  # it runs out by itself
-            self._ledger.commit.run(errand=lambda: flows.release_lease("relay", self._owner))
+            self._ledger.commit.run(errand=lambda: flows.release_lease(self._lease, self._owner))
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None

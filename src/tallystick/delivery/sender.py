@@ -13,6 +13,7 @@ from tallystick.errors import TallystickError
 from tallystick.ledger.ledger import Ledger
 from tallystick.meters import Catalogue
 from tallystick.providers import Answer, Outcome, Provider
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import SECOND
 
 LEASE_SECONDS = 30
@@ -35,6 +36,7 @@ class Sender:
             meter=catalogue.__getitem__,
             new_id=ledger.ids.next,
             now=ledger.clock.now,
+            elapsed=ledger.clock.elapsed,
             lease=LEASE_SECONDS * SECOND,
         )
 
@@ -50,7 +52,9 @@ class Sender:
     def attempt(self, attempts: Sequence[Attempt]) -> list[Answer]:
         """Send dispatches in one call, unless our right to has run out meanwhile; note the outcome."""
         instructions = [attempt.dispatch.instruction for attempt in attempts]
+        failpoint("sender.attempting")
         answers = self.provider.send_many(instructions, still_ours=self._still_ours(attempts[0]))
+        failpoint("sender.answered")
         for answer in answers:
             self.breaker.note(answer.outcome)
         return answers
@@ -99,6 +103,6 @@ class Sender:
         return calls
 
     def _still_ours(self, attempt: Attempt) -> Callable[[], bool]:
-        margin = int(self.provider.profile.timeout_seconds * SECOND)
-        last = attempt.slot.expires_at - margin
-        return lambda: self.ledger.clock.now() < last
+        margin, clock = int(self.provider.profile.timeout_seconds * SECOND), self.ledger.clock
+        last, lasts_until = attempt.slot.expires_at - margin, attempt.slot.lasts_until - margin
+        return lambda: clock.now() < last and clock.elapsed() < lasts_until

@@ -17,6 +17,7 @@ from tallystick.actions.declaration import declared
 from tallystick.actions.scope import Carried, Scope
 from tallystick.app import Tally
 from tallystick.ledger.model import Entry, Kind
+from tallystick.values.failpoint import failpoint
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -70,13 +71,16 @@ class _GatedSend:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            failpoint("gate.starting")
             refusal = await self._pass(message["status"])
             self._request.started = True
+            failpoint("gate.passed")
             if refusal:
                 self._refused = True
                 await self._refuse(refusal)
         if not self._refused:
             await self._send(message)
+            failpoint("gate.sent")
 
     async def _pass(self, status: int) -> str:
         """Wait for commits and the inline attempt; why the response must not go out ('' when it may)."""
@@ -95,6 +99,7 @@ class _GatedSend:
         if status < 400 and not request.recorded:
             self._note_unrecorded()
         if entries:
+            failpoint("gate.committed")
             await self._deliver(entries)
         return ""
 

@@ -22,6 +22,7 @@ from tallystick.ledger.model import Piece, Posted
 from tallystick.ledger.posting import post
 from tallystick.ledger.ticket import TaskTicket, ThreadTicket, Ticket, wake
 from tallystick.storage import Flow, Store, Transaction, drive
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import Clock
 
 Errand = Callable[[], Flow[Any]]
@@ -131,6 +132,7 @@ class GroupCommit:
                 self._thread.start()
             if self._idle:
                 self._arrived.notify()
+        failpoint("commit.queued")
 
     def _loop(self) -> None:
         while True:
@@ -141,7 +143,9 @@ class GroupCommit:
                 if not self._queue:
                     return
                 batch = self._take()
+            failpoint("commit.taken")
             self._commit(batch)
+            failpoint("commit.settled")
             wake(item.ticket for item in batch)
             with self._room:
                 self._room.notify_all()
@@ -171,6 +175,7 @@ class GroupCommit:
             for item in batch:
                 item.ticket.settle(None, error)
         else:
+            failpoint("commit.written")
             for item, result in zip(batch, results, strict=True):
                 item.ticket.settle(result, None)
 

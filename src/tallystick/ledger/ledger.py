@@ -19,6 +19,7 @@ from tallystick.ledger.sequencer import Sequencer
 from tallystick.meters import Catalogue, Meter
 from tallystick.storage import Flow, Statement, Store, drive
 from tallystick.storage.borrowed import is_async, post_on, post_on_async
+from tallystick.values.failpoint import failpoint
 from tallystick.values.identifiers import Ids, SystemIds
 from tallystick.values.instant import Clock, SystemClock
 
@@ -146,9 +147,11 @@ class Ledger:
         posted = yield from post(
             [self._piece(posting)], due_at=now + self.commit.grace, stamp=None if own_clock else now
         )
+        failpoint("ledger.carried")
         return posted[0]
 
     def _piece(self, posting: Posting) -> Piece:
+        failpoint("ledger.posting")
         return Piece(posting, self.ids.next() if posting.resolution is not None else b"")
 
     def committed(self, entries: Sequence[tuple[int, bytes]]) -> set[bytes]:

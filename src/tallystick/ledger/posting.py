@@ -15,6 +15,7 @@ import msgspec
 from tallystick.ledger.late import differences
 from tallystick.ledger.model import Entry, Kind, Outcome, Piece, Posted, Resolution, to_entry
 from tallystick.storage import Flow, Statement
+from tallystick.values.failpoint import failpoint
 
 Key = tuple[int, str, str, str, str, str]
 
@@ -42,7 +43,9 @@ def post(
         late.get(index, () if index in rivals else piece.posting.entries)
         for index, piece in enumerate(pieces)
     ]
+    failpoint("posting.resolved")
     taken = yield from _claim_keys([e for own in wanted for e in own])
+    failpoint("posting.claimed")
     here = {e.entry: e for own in wanted for e in own} if taken else {}
     entries: list[Entry] = []
     results: list[Posted] = []
@@ -84,20 +87,23 @@ def _insert(
             for e in entries
         ],
     )
+    failpoint("posting.inserted")
     yield Statement("insert_unsequenced", rows=[(e.lane, e.entry) for e in entries])
     owed = [(e.lane, e.entry, due_at) for e in entries if delivered(e)]
     if owed:
         yield Statement("insert_obligations", rows=owed)
+    failpoint("posting.owed")
 
 
 def _resolve(pieces: Sequence[Piece]) -> Flow[dict[int, Resolution]]:
     """Insert the resolutions; which pieces lost, and to what."""
-    # Sorted like the keys, so that two postings never wait for each other.
-    rows = sorted(
+    rows = [
         (r.lane, r.hold, r.outcome, r.reason, r.by, piece.mark)
         for piece in pieces
         if (r := piece.posting.resolution) is not None
-    )
+    ]
+    # Sorted by hold, so that two postings never wait for each other; of one hold the first here wins.
+    rows.sort(key=lambda row: row[:2])
     if not rows:
         return {}
     inserted = yield Statement("insert_resolutions", rows=rows)

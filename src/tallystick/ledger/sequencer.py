@@ -19,6 +19,7 @@ from tallystick.ledger.chain import START, extend
 from tallystick.ledger.model import Entry, Kind, to_entry
 from tallystick.meters import Catalogue
 from tallystick.storage import Flow, Statement, Store, drive
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import HOUR, SECOND
 
 LIMB = 10**9
@@ -68,11 +69,13 @@ class Sequencer:
         steps = list(_advance(fresh, heads))
         totals = self._totals(fresh)
         holds = [(e.lane, e.entry, self._due_at(e)) for e in fresh if e.kind is Kind.HOLD]
+        failpoint("sequencer.read")
         try:
             with self._store.write() as transaction:
                 drive(transaction, _write(steps, totals, holds, [(e.lane, e.entry) for e in entries]))
         except (HeadMoved, LedgerBusyError):
             return 0  # another sequencer is at it
+        failpoint("sequencer.written")
         return len(entries)
 
     def run(self) -> int:
@@ -134,9 +137,11 @@ def _write(
         moved = yield Statement("move_head", head)
         if moved != 1:
             raise HeadMoved(step.lane)
+    failpoint("sequencer.moved")
     positions = [row for step in steps for row in step.positions]
     if positions:
         yield Statement("insert_positions", rows=positions)
+    failpoint("sequencer.placed")
     if totals:
         yield Statement("add_totals", rows=totals)
     if holds:

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tallystick.values.failpoint import failpoint
+
 
 class NotSent(Exception):
     """The request certainly did not reach the server."""
@@ -54,10 +56,13 @@ class Connections:
         connection = self._connected(parts.scheme, parts.netloc)
         if still_ours is not None and not still_ours():
             raise NotSent("the right to send expired before the bytes left")
+        failpoint("transport.connected")
         try:
             connection.request(method.upper(), path, body=body, headers=dict(headers))
+            failpoint("transport.sent")
             response = connection.getresponse()
             data = response.read()
+            failpoint("transport.answered")
         except BaseException:
             self._drop(parts.scheme, parts.netloc)
             raise

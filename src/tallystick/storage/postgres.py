@@ -19,6 +19,7 @@ from tallystick.storage.durability import check_guards, check_keys, check_postgr
 from tallystick.storage.port import Statement
 from tallystick.storage.queries import expand, load
 from tallystick.storage.threads import ThreadConnections
+from tallystick.values.failpoint import failpoint
 
 try:
     import psycopg
@@ -106,7 +107,10 @@ class PostgresStore:
         with self._transaction() as transaction:
             if patience_seconds is not None:
                 transaction.wait_for_locks(patience_seconds)
+            failpoint("postgres.begun")
             yield transaction
+            failpoint("postgres.committing")
+        failpoint("postgres.committed")
 
     @contextmanager
     def read(self) -> Iterator[PostgresTransaction]:

@@ -16,6 +16,7 @@ from tallystick.storage.port import Statement
 from tallystick.storage.queries import Query, expand, load
 from tallystick.storage.threads import ThreadConnections
 from tallystick.storage.turn import Turn
+from tallystick.values.failpoint import failpoint
 
 _CHUNK = 256  # rows per statement; the text of each power of two below it stays prepared
 _FULL = 2
@@ -117,9 +118,13 @@ class SqliteStore:
         connection = self._connection()
         with self._turn.taken():
             try:
+                failpoint("sqlite.turn")
                 self._begin(connection)
+                failpoint("sqlite.begun")
                 yield SqliteTransaction(connection)
+                failpoint("sqlite.committing")
                 connection.execute("commit")
+                failpoint("sqlite.committed")
             except sqlite3.Error as error:
                 raise _explain(error, self.path) from error
             finally:

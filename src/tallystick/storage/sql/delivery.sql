@@ -30,10 +30,11 @@ join tallystick.entries x on x.lane = o.lane and x.entry = o.entry
 
 -- name: due_obligations
 select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
-from (select lane, entry from tallystick.obligations
-      where dispatch is null and due_at <= :now
-      order by due_at limit :limit) o
+from tallystick.obligations o
 join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+where o.dispatch is null and o.due_at <= :now and e.tenant = :tenant and e.mode = :mode
+order by o.due_at
+limit :limit
 
 -- name: postpone_obligations
 -- rows: smallint, bytea, bigint
@@ -103,7 +104,7 @@ select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, p
        quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
        fence, first_sent_at, due_at, reason
 from tallystick.dispatches
-where state in ('ready', 'sending', 'unknown') and due_at <= :now
+where state in ('ready', 'sending', 'unknown') and due_at <= :now and tenant = :tenant and mode = :mode
 order by due_at
 limit :limit
 
@@ -174,7 +175,12 @@ update tallystick.leases set expires_at = 0 where name = :name and owner = :owne
 
 -- name: next_due
 select min(due_at) from (
-    select min(due_at) as due_at from tallystick.obligations where dispatch is null
+    select due_at from (
+        select o.due_at from tallystick.obligations o
+        join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+        where o.dispatch is null and e.tenant = :tenant and e.mode = :mode
+        order by o.due_at limit 1) as owed
     union all
-    select min(due_at) from tallystick.dispatches where state in ('ready', 'sending', 'unknown')
+    select min(due_at) from tallystick.dispatches
+    where state in ('ready', 'sending', 'unknown') and tenant = :tenant and mode = :mode
 ) as due

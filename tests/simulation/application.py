@@ -1,0 +1,338 @@
+"""The application under simulation: its clients, its requests, its relays, and who restarts them."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tallystick import Catalogue, Formula, Meter, Tally
+from tallystick.delivery import flows
+from tallystick.errors import LedgerError
+from tallystick.ledger.model import Entry, Kind, Posting
+from tallystick.values.identifiers import lane_of
+from tests.simulation.plan import DAY, HOUR, SECOND, Plan
+from tests.simulation.seams import BrittleStore, application_connection, start_tally
+from tests.simulation.stripe_account import StripeAccount
+from tests.simulation.world import NEVER, Actor, Process, World
+
+METERS = Catalogue(
+    [Meter("tokens", hold=False), Meter("calls", formula=Formula.COUNT), Meter("gb", decimals=3)]
+)
+LINKS = {"org_a": "cus_a", "org_b": "cus_b", "org_c": "cus_c", "org_gone": "cus_gone"}
+
+
+@dataclass
+class Wish:
+    """One thing that a client asks for, and what its own log says became of it."""
+
+    number: int
+    kind: str
+    mode: str
+    customer: str
+    meter: str
+    steps: int
+    key: str | None = None
+    attempts: int = 0
+    acknowledged: bool = False
+    expects: int | None = None  # steps that must stand in the ledger once acknowledged (None: no entry)
+    conflicting: bool = False
+
+    @property
+    def mark(self) -> dict[str, int]:
+        """The attribute that tells which wish an entry came from."""
+        return {"wish": self.number}
+
+
+@dataclass
+class Machine:
+    """A process and what runs in it."""
+
+    process: Process
+    tallies: dict[str, Tally]
+    relays: list[Actor] = field(default_factory=list)
+
+
+class Application:
+    """Two web processes and two relays on one database; whoever dies is started again."""
+
+    def __init__(self, world: World, plan: Plan, path: Path, accounts: dict[str, StripeAccount]) -> None:
+        self.world = world
+        self.plan = plan
+        self.path = path
+        self.accounts = accounts
+        self.modes = ["test", "live"] if plan.with_live else ["test"]
+        self.machines: dict[str, Machine] = {}
+        self.wishes: list[Wish] = []
+        self.closing = False
+        self._incarnations = 0
+        self._random = Random(f"wishes {plan.seed}")
+        world.on_death = self._bury
+
+    # Processes
+
+    def start(self, name: str) -> None:
+        """Start a process, unless it runs or nothing may run now."""
+        machine = self.machines.get(name)
+        if self.closing or self._dark() or (machine is not None and machine.process.alive):
+            return
+        self._incarnations += 1
+        process = Process(self.world, name, self.plan.skews.get(name, 0))
+        # A new process opens its database before anything can go wrong with it.
+        machine = self.machines[name] = Machine(process, {m: self._tally(process, m) for m in self.modes})
+        if name.startswith("relay"):
+            for tally in machine.tallies.values():
+                machine.relays.append(self.world.spawn(process, lambda t=tally: self._relay(t)))  # type: ignore[misc]
+
+    def _tally(self, process: Process, mode: str) -> Tally:
+        plan = self.plan
+        store = BrittleStore(
+            self.path, self.world, busy_rate=plan.busy_rate, unreachable_rate=plan.unreachable_rate
+        )
+        number = self._incarnations * 2 + (mode == "live")
+        return start_tally(
+            self.world, process, store, METERS, self.accounts[mode], mode=mode, incarnation=number
+        )
+
+    def _dark(self) -> bool:
+        blackout = self.plan.blackout
+        return blackout is not None and blackout[0] <= self.world.now < blackout[1]
+
+    def _bury(self, process: Process) -> None:
+        """A dead process leaves its file open; its supervisor starts it again after a while."""
+        wait = int(self._random.expovariate(1 / 10)) * SECOND + SECOND
+        self.world.spawn(None, lambda: self.start(process.name), at=self.world.now + wait)
+
+    def kill_all(self) -> None:
+        """End every process where it stands."""
+        for machine in self.machines.values():
+            self.world.kill(machine.process)
+
+    def nudge(self) -> None:
+        """Relays look again soon (a real one looks twice a second)."""
+        for machine in self.machines.values():
+            for relay in machine.relays:
+                self.world.nudge(relay, self.world.now + self._random.randrange(1, 4 * SECOND))
+
+    def _relay(self, tally: Tally) -> None:
+        relay, world = tally.relay, self.world
+        assert relay is not None
+        assert tally.sender is not None
+        while True:
+            try:
+                idle = not relay._hold_lease() or relay.step().idle
+                due = tally.ledger.read(flows.next_due(tally.ledger.where))
+            except LedgerError:
+                idle, due = True, world.now
+            if idle:
+                rest = NEVER // 4 if due is None else max(due - world.now, 0)
+                rest = max(rest, int(tally.sender.breaker.closes_in_seconds * SECOND), SECOND)
+                world.sleep(rest + int(self._random.expovariate(1 / self.plan.laziness)))
+
+    # Clients
+
+    def schedule(self) -> None:
+        """Enter everything that will happen into the schedule."""
+        world, plan = self.world, self.plan
+        for name in ("app1", "app2", "relay1", "relay2"):
+            world.spawn(None, lambda n=name: self.start(n))  # type: ignore[misc]
+        for at, count in plan.bursts:
+            world.spawn(None, lambda n=count: self._burst(n), at=at)  # type: ignore[misc]
+        for at, name, skew in plan.jumps:
+            world.spawn(None, lambda n=name, s=skew: self._jump(n, s), at=at)  # type: ignore[misc]
+        if plan.blackout is not None:
+            world.spawn(None, self.kill_all, at=plan.blackout[0])
+            for name in ("app1", "app2", "relay1", "relay2"):
+                world.spawn(None, lambda n=name: self.start(n), at=plan.blackout[1])  # type: ignore[misc]
+
+    def _jump(self, name: str, skew: int) -> None:
+        self.plan.skews[name] = skew
+        if name in self.machines:
+            self.machines[name].process.skew = skew
+
+    def _burst(self, count: int) -> None:
+        for _ in range(count):
+            self.send(self._wish())
+            self.world.sleep(self._random.choice([0, 0, 0, SECOND // 10, SECOND]))
+
+    def _wish(self) -> Wish:
+        random = self._random
+        kinds = (
+            "record",
+            "record",
+            "keyed",
+            "action",
+            "failing",
+            "ride",
+            "rollback",
+            "many",
+            "repeat",
+            "correction",
+        )
+        kind = random.choice(kinds)
+        earlier = [w for w in self.wishes if w.key is not None]
+        if kind == "repeat" and not earlier:
+            kind = "keyed"
+        meter = random.choice([m.name for m in METERS])
+        steps = (
+            1
+            if meter == "calls"
+            else random.choice([1, 7, 1500, 10**9, 10**6 + 1, random.randrange(1, 10**16)])
+        )
+        number = len(self.wishes)
+        key = f"job:{number}" if kind in ("keyed", "action", "failing") and random.random() < 0.7 else None
+        wish = Wish(
+            number, kind, random.choice(self.modes), random.choice(self.plan.customers), meter, steps, key
+        )
+        if kind == "repeat":
+            first = random.choice(earlier)
+            wish.mode, wish.customer, wish.meter, wish.key = (
+                first.mode,
+                first.customer,
+                first.meter,
+                first.key,
+            )
+            wish.steps = first.steps + (first.meter != "calls")
+        self.wishes.append(wish)
+        return wish
+
+    def send(self, wish: Wish) -> None:
+        """A client calls one of the web processes, if any runs."""
+        machine = self.machines.get(self._random.choice(["app1", "app2"]))
+        if machine is None or not machine.process.alive:
+            self._again(wish)
+            return
+        self.world.spawn(machine.process, lambda: self._serve(machine.tallies[wish.mode], wish))
+        # The client gives up waiting at some time; with a key it asks again.
+        self._again(wish)
+
+    def _again(self, wish: Wish) -> None:
+        if wish.key is not None and wish.attempts < 6 and not self.closing:
+            wish.attempts += 1
+            wait = self._random.choice([2, 30, 90, 600]) * SECOND
+            self.world.spawn(
+                None, lambda: None if wish.acknowledged else self.send(wish), at=self.world.now + wait
+            )
+
+    def _serve(self, tally: Tally, wish: Wish) -> None:
+        with suppress(LedgerError):
+            expects = getattr(self, f"_{wish.kind}")(tally, wish)
+            self.world.boundary("response")
+            wish.acknowledged, wish.expects = True, expects
+        self.nudge()
+
+    def _quantity(self, wish: Wish) -> Any:
+        from decimal import Decimal
+
+        return Decimal(wish.steps).scaleb(-METERS[wish.meter].decimals)
+
+    def _record(self, tally: Tally, wish: Wish) -> int:
+        answer = tally.record(
+            wish.meter, self._quantity(wish), customer=wish.customer, key=wish.key, attributes=wish.mark
+        )
+        wish.conflicting = bool(answer.conflicting)
+        return wish.steps
+
+    _keyed = _repeat = _record
+
+    def _many(self, tally: Tally, wish: Wish) -> int:
+        row = {"meter": wish.meter, "customer": wish.customer, "attributes": wish.mark}
+        tally.record_many([{**row, "quantity": self._quantity(wish)}, {**row, "quantity": 0}])
+        return wish.steps
+
+    def _action(self, tally: Tally, wish: Wish) -> int:
+        with tally.action(wish.meter, customer=wish.customer, key=wish.key, attributes=wish.mark) as action:
+            self.world.boundary("the work")
+            action.add(self._quantity(wish))
+            self.world.boundary("the rest of the work")
+        return wish.steps
+
+    def _failing(self, tally: Tally, wish: Wish) -> int | None:
+        """What was counted before the exception counts; nothing counted is void."""
+        early = wish.steps % 2 == 0
+        with (
+            suppress(ZeroDivisionError),
+            tally.action(wish.meter, customer=wish.customer, key=wish.key, attributes=wish.mark) as action,
+        ):
+            if not early:
+                action.add(self._quantity(wish))
+            self.world.boundary("before it fails")
+            raise ZeroDivisionError
+        return None if early else wish.steps
+
+    def _ride(self, tally: Tally, wish: Wish) -> int | None:
+        with closing(application_connection(self.path)) as connection:
+            self.world.crash_point("application's row")
+            connection.execute("insert into app_rows (wish) values (?)", (wish.number,))
+            tally.record(
+                wish.meter, self._quantity(wish), customer=wish.customer, attributes=wish.mark, on=connection
+            )
+            self.world.crash_point("application's commit")
+            connection.execute("rollback" if wish.kind == "rollback" else "commit")
+        return None if wish.kind == "rollback" else wish.steps
+
+    _rollback = _ride
+
+    def _correction(self, tally: Tally, wish: Wish) -> int:
+        wish.steps = -abs(wish.steps)
+        lane = lane_of("default", wish.mode, wish.customer)
+        mark = f'{{"wish":{wish.number}}}'
+        entry = Entry(
+            lane,
+            tally.ledger.ids.next(),
+            Kind.CORRECTION,
+            "default",
+            wish.mode,
+            "",
+            wish.customer,
+            wish.meter,
+            wish.steps,
+            attributes=mark,
+        )
+        tally.ledger.post(Posting((entry,)))
+        return wish.steps
+
+    # The end
+
+    def settle(self) -> dict[str, Tally]:
+        """Everything dies once more, everything is healed, and new relays work off what is left."""
+        self.closing = True
+        self.kill_all()
+        self.world.run(self.world.now + SECOND)
+        for account in self.accounts.values():
+            account.faults.cured = True  # type: ignore[attr-defined]
+        self._incarnations += 1
+        process = Process(self.world, "judge")
+        tallies = {mode: self._tally(process, mode) for mode in self.modes}
+        for tally in tallies.values():
+            tally.relay._pool = InTurn()  # type: ignore[assignment]
+            self._drain(tally)
+        return tallies
+
+    def _drain(self, tally: Tally) -> None:
+        """Work until nothing moves any more; the clock goes from one due instant to the next."""
+        relay, deadline, quiet = tally.relay, self.world.now + 30 * DAY, 0
+        assert relay is not None
+        while quiet < 3 and self.world.now < deadline:
+            relay._hold_lease()
+            if not relay.step().idle:
+                continue
+            status = tally.status()
+            quiet = 0 if status.in_delivery else quiet + 1
+            due = tally.ledger.read(flows.next_due(tally.ledger.where))
+            wait = SECOND if due is None else max(due - self.world.now, SECOND)
+            self.world.now += min(wait, HOUR)
+        relay._let_go()
+
+
+class InTurn:
+    """A pool of one: the judge's relay has nobody beside it."""
+
+    def map(self, function: Any, items: Any) -> Any:
+        """One after the other."""
+        return map(function, items)
+
+    def shutdown(self) -> None:
+        """Nothing to stop."""

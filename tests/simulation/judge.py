@@ -1,0 +1,282 @@
+"""The judge: reads the database with SQL of its own, asks the provider and the clients, and compares.
+
+T1 to T6 and T9 to T12 of what must hold; everything it says names the entries or dispatches it is about.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tallystick import Tally
+from tests.simulation.application import LINKS, METERS, Application, Wish
+from tests.simulation.billing import Subscription, invoice_lines
+from tests.simulation.plan import SECOND, Plan
+from tests.simulation.stripe_account import StripeAccount
+
+LISTED = ("ready", "sending", "unknown", "refused", "parked")  # not known to be delivered
+DONE = ("accepted", "confirmed")
+Place = tuple[str, str, str, int]  # mode, customer, meter, period
+
+
+@dataclass(frozen=True)
+class Row:
+    """A usage or correction as it stands in the table."""
+
+    entry: bytes
+    mode: str
+    customer: str
+    meter: str
+    steps: int
+    key: str | None
+    wish: int
+    second: int
+
+
+class Judge:
+    """Everything that is wrong after a run, as lines of text."""
+
+    def __init__(self, application: Application, tallies: dict[str, Tally]) -> None:
+        self.application = application
+        self.plan: Plan = application.plan
+        self.accounts: dict[str, StripeAccount] = application.accounts
+        self.tallies = tallies
+        self.problems: list[str] = []
+        self.parked = 0
+        with closing(sqlite3.connect(application.path)) as connection:
+            self._read(connection, application.path)
+
+    def _read(self, connection: sqlite3.Connection, path: Path) -> None:
+        def ask(sql: str) -> list[Any]:
+            return connection.execute(sql).fetchall()
+
+        entries = ask(
+            "select entry, mode, customer, meter, quantity, key, attributes, recorded_at, kind from tallystick_entries"
+        )
+        self.rows = [
+            Row(bytes(r[0]), r[1], r[2], r[3], r[4], r[5], json.loads(r[6])["wish"], r[7] // SECOND)
+            for r in entries
+            if r[8] > 1
+        ]
+        self.holds = {bytes(r[0]): r[1] for r in entries if r[8] == 1}
+        self.resolved = {bytes(r[0]) for r in ask("select hold from tallystick_resolutions")}
+        self.settled = {bytes(r[0]) for r in ask("select hold from tallystick_resolutions where outcome = 1")}
+        self.refers = [r[0] for r in ask("select refers from tallystick_entries where refers is not null")]
+        self.owed = {
+            bytes(e): d and bytes(d) for e, d in ask("select entry, dispatch from tallystick_obligations")
+        }
+        self.dispatches = ask(
+            "select dispatch, mode, customer, meter, quantity, value, identifier, happened_at, state, reason, "
+            "provider_customer, provider_meter, first_sent_at from tallystick_dispatches"
+        )
+        self.app_rows = {r[0] for r in ask("select wish from app_rows")}
+
+    def check(self) -> list[str]:
+        """All checks; empty when everything holds."""
+        self._clients()
+        self._keys()
+        self._holds()
+        self._obligations()
+        self._events()
+        self._conservation()
+        self._ledger()
+        for mode, account in self.accounts.items():
+            self.problems += [f"{mode}: {violation}" for violation in account.violations]
+        if self.plan.exact:
+            self._invoices()
+        return self.problems
+
+    # The clients' own log against the ledger
+
+    def _clients(self) -> None:
+        """T1, T2, T10: what was acknowledged is there, exactly; what is there was asked for."""
+        found: dict[int, list[Row]] = defaultdict(list)
+        for row in self.rows:
+            found[row.wish].append(row)
+        for wish in self.application.wishes:
+            rows = [row for row in found.pop(wish.number, []) if row.steps]
+            for row in rows:
+                if (row.mode, row.customer, row.meter) != (wish.mode, wish.customer, wish.meter):
+                    self.problems.append(f"wish {wish.number} landed elsewhere: {row}")
+            if wish.kind in ("ride", "rollback") and (wish.number in self.app_rows) != bool(rows):
+                self.problems.append(f"T1: wish {wish.number}: the application's row and the entry differ")
+            if wish.key is None:
+                self._one(wish, rows)
+        self.problems += [f"nobody asked for {rows}" for rows in found.values()]
+
+    def _one(self, wish: Wish, rows: list[Row]) -> None:
+        possible = (
+            []
+            if wish.kind == "rollback" or (wish.kind == "failing" and wish.steps % 2 == 0)
+            else [wish.steps]
+        )
+        got = [row.steps for row in rows]
+        if got not in ([], possible):
+            self.problems.append(
+                f"wish {wish.number} ({wish.kind}) asked for {possible}, the ledger has {got}"
+            )
+        if wish.acknowledged and got != ([] if wish.expects is None else [wish.expects]):
+            self.problems.append(f"T2: wish {wish.number} was told {wish.expects}, the ledger has {got}")
+
+    def _keys(self) -> None:
+        """T3: one entry per key, however often it was asked for."""
+        groups: dict[tuple[str, str, str, str], list[Wish]] = defaultdict(list)
+        for wish in self.application.wishes:
+            if wish.key is not None:
+                groups[wish.mode, wish.customer, wish.meter, wish.key].append(wish)
+        rows = Counter((r.mode, r.customer, r.meter, r.key) for r in self.rows if r.key is not None)
+        steps = {(r.mode, r.customer, r.meter, r.key): r for r in self.rows}
+        for place, wishes in groups.items():
+            count = rows.pop(place, 0)
+            told = any(wish.acknowledged and wish.expects is not None for wish in wishes)
+            if count > 1 or (told and count != 1):
+                self.problems.append(f"T3: key {place} has {count} entries, acknowledged: {told}")
+            if count and steps[place].steps not in {w.steps for w in wishes if w.number == steps[place].wish}:
+                self.problems.append(f"T3: key {place} stands for another quantity than its wish")
+        self.problems += [f"T3: key {place} was never asked for" for place in rows]
+
+    def _holds(self) -> None:
+        """T5: a hold is resolved or listed; a settled one has its usage, an open one has none."""
+        listed = {hold.entry for tally in self.tallies.values() for hold in tally.ledger.open_holds(10**6)}
+        if listed != set(self.holds) - self.resolved:
+            self.problems.append(
+                f"T5: {len(listed)} holds are listed, {len(set(self.holds) - self.resolved)} open"
+            )
+        used = Counter(bytes(hold) for hold in self.refers)
+        for hold, count in used.items():
+            if hold not in self.settled or count > 1:
+                self.problems.append(
+                    f"T5: hold {hold.hex()} has {count} usages, settled: {hold in self.settled}"
+                )
+
+    # The ledger against deliveries, deliveries against the provider
+
+    def _obligations(self) -> None:
+        """Every usage is owed once, and a dispatch carries exactly its entries."""
+        steps = {row.entry: row.steps for row in self.rows}
+        if set(self.owed) != {entry for entry, quantity in steps.items() if quantity}:
+            self.problems.append("the obligations are not the entries with a quantity")
+        carried: Counter[bytes] = Counter()
+        for entry, dispatch in self.owed.items():
+            if dispatch is not None:
+                carried[dispatch] += steps[entry]
+        frozen: Counter[bytes] = Counter()
+        for dispatch, _, _, _, quantity, *_ in self.dispatches:
+            frozen[bytes(dispatch)] += quantity
+        for dispatch in carried.keys() | frozen.keys():
+            if carried[dispatch] != frozen[dispatch]:
+                self.problems.append(
+                    f"dispatch {dispatch.hex()} says {frozen[dispatch]}, its entries {carried[dispatch]}"
+                )
+
+    def _events(self) -> None:
+        """T9: what the provider counted is one of our dispatches, as it was frozen, once."""
+        known = {(d[1], d[6]): d for d in self.dispatches}
+        counted: Counter[tuple[str, str]] = Counter()
+        for mode, account in self.accounts.items():
+            for event in account.events:
+                counted[mode, event.identifier] += 1
+                frozen = known.get((mode, event.identifier))
+                if frozen is None:
+                    self.problems.append(f"the provider counted {event}, which nobody sent in {mode}")
+                elif (event.value, event.timestamp) != (Decimal(frozen[5]), frozen[7]):
+                    self.problems.append(f"the provider counted {event}, the dispatch says {frozen}")
+        self.problems += [f"{name} was counted {n} times" for name, n in counted.items() if n > 1]
+        for (mode, identifier), frozen in known.items():
+            if frozen[8] in DONE and not counted[mode, identifier]:
+                self.problems.append(f"{identifier} is {frozen[8]} and the provider has it not")
+            if frozen[8] in ("ready", "sending", "unknown"):
+                self.problems.append(f"{identifier} is still {frozen[8]} when all is healed")
+            if frozen[8] == "parked" and counted[mode, identifier] and frozen[12] is None:
+                self.problems.append(f"{identifier} is listed as never sent, and the provider has it")
+
+    def _conservation(self) -> None:
+        """T6: recorded = the provider's total + what is listed, per customer, meter and period."""
+        boundaries = {s.customer: s.boundaries(2**33) for s in self._cycles()}
+        recorded: Counter[Place] = Counter()
+        explained: Counter[Place] = Counter()
+
+        def place(mode: str, customer: str, meter: str, second: int) -> Place:
+            cuts = boundaries.get(LINKS.get(customer, ""), [])
+            return mode, customer, meter, sum(cut <= second for cut in cuts)
+
+        names = {provider: name for name, provider in LINKS.items()}
+        counted = {(mode, e.identifier) for mode, a in self.accounts.items() for e in a.events}
+        for row in self.rows:
+            recorded[place(row.mode, row.customer, row.meter, row.second)] += row.steps
+            if row.steps and self.owed.get(row.entry, b"") is None:
+                explained[place(row.mode, row.customer, row.meter, row.second)] += row.steps
+        for mode, account in self.accounts.items():
+            for event in account.events:
+                scaled = event.value.scaleb(METERS[event.meter].decimals)
+                explained[place(mode, names[event.customer], event.meter, event.timestamp)] += int(scaled)
+        for d in self.dispatches:
+            if d[8] in LISTED and (d[1], d[6]) not in counted:
+                explained[place(d[1], d[2], d[3], d[7])] += d[4]
+        for key in recorded.keys() | explained.keys():
+            if recorded[key] != explained[key]:
+                self.problems.append(
+                    f"T6: {key}: recorded {recorded[key]}, delivered and listed {explained[key]}"
+                )
+        self._listing()
+
+    def _cycles(self) -> list[Subscription]:
+        return self.plan.subscriptions
+
+    def _listing(self) -> None:
+        """What could not be delivered is shown by `status`, with a reason."""
+        for mode, tally in self.tallies.items():
+            status = tally.status()
+            parked = {d[6] for d in self.dispatches if d[1] == mode and d[8] in ("parked", "refused")}
+            self.parked += len(parked)
+            if {d.identifier for d in status.parked} != parked or not all(d.reason for d in status.parked):
+                self.problems.append(
+                    f"{mode}: {len(parked)} dispatches are parked, status lists {status.parked}"
+                )
+            waiting = {r.entry for r in self.rows if r.mode == mode and self.owed.get(r.entry, b"") is None}
+            if status.undelivered != len(waiting):
+                self.problems.append(f"{mode}: {len(waiting)} entries wait, status says {status.undelivered}")
+
+    def _ledger(self) -> None:
+        """T4, T12: the chains hold, and totals recomputed from raw entries are the same."""
+        for mode, tally in self.tallies.items():
+            raw: dict[tuple[str, str], tuple[int, int]] = {}
+            for row in self.rows:
+                if row.mode == mode:
+                    count, steps = raw.get((row.customer, row.meter), (0, 0))
+                    raw[row.customer, row.meter] = (count + 1, steps + row.steps)
+            if not tally.ledger.totals() == tally.ledger.recomputed_totals() == raw:
+                self.problems.append(f"T12: {mode}: totals differ from the entries")
+        self.problems += next(iter(self.tallies.values())).ledger.broken_links()
+
+    # Where nothing excuses it: invoices
+
+    def _invoices(self) -> None:
+        """T7 with ordinary faults: every invoice says to the last digit what was used in its period."""
+        names = {provider: name for name, provider in LINKS.items()}
+        for subscription in self._cycles():
+            customer = names[subscription.customer]
+            for line in invoice_lines(
+                self.accounts["test"], subscription, [m.name for m in METERS], self.plan_end()
+            ):
+                used = sum(
+                    row.steps
+                    for row in self.rows
+                    if (row.mode, row.customer, row.meter) == ("test", customer, line.meter)
+                    and line.start <= row.second < line.end
+                )
+                if line.quantity.scaleb(METERS[line.meter].decimals) != used:
+                    self.problems.append(f"T7: {line}: {used} steps were used")
+        for d in self.dispatches:
+            if d[8] not in DONE and d[2] != "org_gone":
+                self.problems.append(f"calm seas, and {d[6]} is {d[8]}: {d[9]}")
+
+    def plan_end(self) -> int:
+        """When the run ended, in seconds; later invoices were not made."""
+        return (self.plan.start + self.plan.length) // SECOND

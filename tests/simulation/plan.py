@@ -1,0 +1,204 @@
+"""What a seed stands for: how long, how busy, how sick the provider, how mortal the processes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from zoneinfo import ZoneInfo
+
+from tests.simulation.billing import Subscription
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+PROFILES = ("calm", "rough", "dark", "months", "clocks", "stale")
+FAULTS = (
+    "down",
+    "lost_request",
+    "lost_reply",
+    "limit",
+    "key",
+    "error_before",
+    "error_after",
+    "gateway",
+    "gateway_after",
+)
+MUTE = ("lost_request", "lost_reply", "error_after", "gateway_after", "error_before", "gateway")
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
+# Anchors where calendars are hard: month ends, a leap day, the days on which clocks change.
+ANCHORS = (
+    (2027, 1, 31),
+    (2027, 10, 29),
+    (2028, 1, 30),
+    (2028, 2, 29),
+    (2027, 3, 28),
+    (2027, 10, 31),
+    (2026, 11, 30),
+)
+
+
+CUSTOMERS = ["org_a", "org_a", "org_b", "org_b", "org_c", "org_gone"]
+
+
+@dataclass
+class Sickness:
+    """The provider's faults: windows of one kind, and single ones in between."""
+
+    random: Random
+    rate: float
+    windows: list[tuple[int, int, str]] = field(default_factory=list)
+    cured: bool = False
+
+    def at(self, now: int) -> str:
+        """The fault of a call at an instant ('' for none)."""
+        if self.cured:
+            return ""
+        place = bisect_right(self.windows, (now, 2**62, "")) - 1
+        if place >= 0 and now < self.windows[place][1]:
+            kind = self.windows[place][2]
+            return self.random.choice(MUTE) if kind == "mute" else kind
+        return self.random.choice(FAULTS) if self.random.random() < self.rate else ""
+
+
+@dataclass
+class Plan:
+    """The parameters of one run; instants and lengths in microseconds."""
+
+    seed: int
+    profile: str
+    start: int
+    length: int
+    bursts: list[tuple[int, int]]  # when, and how many requests
+    crash_rate: float
+    pause: Callable[[], int]
+    fault_rate: float
+    windows: list[tuple[int, int, str]]
+    laziness: int  # how much later than it could a relay looks again, on average
+    skews: dict[str, int]
+    busy_rate: float
+    unreachable_rate: float
+    blackout: tuple[int, int] | None  # no process runs
+    subscriptions: list[Subscription]
+    with_live: bool
+    customers: list[str]
+    jumps: list[tuple[int, str, int]]  # when, whose clock, by how much
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing is bad enough to excuse a late or a parked dispatch."""
+        return self.profile == "calm"
+
+
+def make_plan(seed: int) -> Plan:
+    """The plan of a seed; the profiles take turns."""
+    random = Random(f"plan {seed}")
+    profile = PROFILES[seed % len(PROFILES)]
+    zone = ZoneInfo(random.choice(ZONES))
+    anchor = datetime(*random.choice(ANCHORS), tzinfo=zone) + timedelta(
+        seconds=random.choice([0, 0, 5400, 86399])
+    )
+    lengths = {"calm": 2, "rough": 2, "dark": 4, "months": random.randint(35, 100), "clocks": 2, "stale": 50}
+    length = lengths[profile] * DAY
+    # The anchor day, or the same day of the next month, lies inside the run.
+    start = int(anchor.timestamp()) * SECOND - random.randrange(DAY // 2, DAY)
+    mortal = {"calm": 0.002}.get(profile, 0.004)
+    return Plan(
+        seed=seed,
+        profile=profile,
+        start=start,
+        length=length,
+        bursts=_bursts(random, profile, start, length, anchor),
+        crash_rate=random.choice([0, mortal, mortal * 2]),
+        pause=_pauses(random, profile),
+        fault_rate=random.choice([0.0, 0.1, 0.3]) if profile != "calm" else random.choice([0.0, 0.1]),
+        windows=_windows(random, profile, start, length),
+        laziness={"calm": 20 * SECOND, "rough": MINUTE, "clocks": MINUTE}.get(profile, 20 * MINUTE),
+        skews=_skews(random, profile),
+        busy_rate=random.choice([0, 0.01]),
+        unreachable_rate=random.choice([0, 0.01]),
+        blackout=(start + DAY, start + length - DAY) if profile == "stale" else None,
+        subscriptions=_subscriptions(random, anchor, start, length),
+        with_live=random.random() < 0.25,
+        # A relay looks at an unlinked customer once a minute: only in short runs.
+        customers=[*CUSTOMERS, "org_unlinked"] if profile == "rough" and random.random() < 0.3 else CUSTOMERS,
+        jumps=_jumps(random, profile, start, length),
+    )
+
+
+def _bursts(random: Random, profile: str, start: int, length: int, anchor: datetime) -> list[tuple[int, int]]:
+    """Requests come together, some of them right at a period's end."""
+    found = [(start + random.randrange(length), random.randint(1, 7)) for _ in range(random.randint(4, 9))]
+    if profile == "stale":  # before and after everything stands still
+        days = (random.randrange(DAY), random.randrange(DAY), length - random.randrange(DAY))
+        found += [(start + at, random.randint(3, 7)) for at in days]
+    boundary = int(anchor.timestamp()) * SECOND
+    found += [(boundary - random.randrange(3 * SECOND), random.randint(2, 6)) for _ in range(2)]
+    return sorted(found)
+
+
+def _pauses(random: Random, profile: str) -> Callable[[], int]:
+    rate = 0.003 if profile == "calm" else 0.02
+    chance = random.random
+    longest = (
+        [SECOND, 9 * SECOND] if profile == "calm" else [SECOND, 11 * SECOND, 31 * SECOND, 61 * SECOND, HOUR]
+    )
+
+    def pause() -> int:
+        draw = chance()
+        if draw < rate:
+            return int(random.choice(longest) * (0.5 + chance()))
+        return int(draw * 4000)
+
+    return pause
+
+
+def _windows(random: Random, profile: str, start: int, length: int) -> list[tuple[int, int, str]]:
+    kinds = [*FAULTS, "mute", "down", "mute"]
+    if profile == "stale":
+        return [(start + random.randrange(DAY), start + 2 * DAY, random.choice(kinds))]
+    found = []
+    longest = {"calm": 8 * MINUTE, "rough": 5 * HOUR, "dark": 40 * HOUR}.get(profile, 26 * HOUR)
+    at = start
+    for _ in range(2 if profile == "calm" else random.randint(1, 3)):
+        at += random.randrange(max(length // 3, 1))
+        lasts = random.randrange(longest) + (25 * HOUR if profile == "dark" and random.random() < 0.5 else 0)
+        found.append((at, at + lasts, random.choice(kinds)))
+        at += lasts
+    return found
+
+
+def _skews(random: Random, profile: str) -> dict[str, int]:
+    if profile not in ("rough", "clocks", "dark"):
+        return {}
+    return {name: random.randint(-90, 90) * SECOND for name in ("app1", "app2", "relay1", "relay2")}
+
+
+def _jumps(random: Random, profile: str, start: int, length: int) -> list[tuple[int, str, int]]:
+    """Clocks are set forwards and back, by up to 90 minutes from the truth."""
+    if profile != "clocks":
+        return []
+    names = ("app1", "app2", "relay1", "relay2")
+    return [
+        (start + random.randrange(length), random.choice(names), random.randint(-5400, 5400) * SECOND)
+        for _ in range(random.randint(1, 6))
+    ]
+
+
+def _subscriptions(random: Random, anchor: datetime, start: int, length: int) -> list[Subscription]:
+    """Three customers with one anchor; plans switch, one of them cancels."""
+    first, last = start // SECOND, (start + length) // SECOND
+    found = [
+        Subscription(f"cus_{name}", anchor, random.choice([3600, 3600, 72 * 3600]))
+        for name in ("a", "b", "c")
+    ]
+    for subscription in found:
+        if random.random() < 0.4:
+            subscription.switches = [random.randrange(first, last) for _ in range(random.randint(1, 2))]
+    if random.random() < 0.3:
+        found[2].cancelled_at = random.randrange(first + (last - first) // 2, last)
+    return found

@@ -1,0 +1,286 @@
+"""Where the simulated world touches the real code: disk, group commit, wire, threads."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import stripe
+
+from tallystick import Catalogue, Tally
+from tallystick.delivery.courier import Courier, Expedition
+from tallystick.errors import LedgerBusyError, LedgerUnreachableError
+from tallystick.ledger.commit import GroupCommit, Item
+from tallystick.ledger.model import Entry
+from tallystick.ledger.ticket import ThreadTicket
+from tallystick.meters.config import DeliverySettings
+from tallystick.providers.stripe import StripeProvider
+from tallystick.providers.transport import NotSent
+from tallystick.storage.port import Statement, Transaction
+from tallystick.storage.sqlite import SqliteStore
+from tallystick.values.identifiers import SeededIds
+from tests.simulation.stripe_account import Reply, StripeAccount
+from tests.simulation.world import SECOND, Process, World
+
+BASE = "http://stripe.invalid"
+KEPT_ALIVE = 60 * SECOND  # how long a server keeps an idle connection
+TIMEOUT = 10 * SECOND
+MINUTE = 60 * SECOND
+
+
+class BrittleTransaction:
+    """A transaction during which the process may die at every statement."""
+
+    def __init__(self, inner: Transaction, world: World) -> None:
+        self._inner = inner
+        self._world = world
+
+    def run(self, statement: Statement) -> Any:
+        """Run one named query, unless the process dies before."""
+        self._world.crash_point(statement.query)
+        return self._inner.run(statement)
+
+
+class BrittleStore(SqliteStore):
+    """The real store on a real file; only fsync is left out, because no power cut happens here."""
+
+    def __init__(
+        self, path: Path, world: World, *, busy_rate: float = 0, unreachable_rate: float = 0
+    ) -> None:
+        self._world = world
+        self._busy_rate = busy_rate
+        self._unreachable_rate = unreachable_rate
+        super().__init__(path, relaxed=True)
+
+    @contextmanager
+    def write(self, *, patience_seconds: float | None = None) -> Iterator[Any]:
+        """A transaction; it may find the database locked, or lose the answer to its commit."""
+        self._world.boundary("begin")
+        chance = self._world.random.random() if self._world.current else 0.5
+        if chance < self._busy_rate:
+            raise LedgerBusyError("another connection held the write lock longer than the budget")
+        with super().write() as transaction:
+            yield BrittleTransaction(transaction, self._world)
+            self._world.crash_point("commit")
+        if 1 - chance < self._unreachable_rate:
+            raise LedgerUnreachableError("the connection broke before the commit was answered")
+        self._world.boundary("committed")
+
+    @contextmanager
+    def read(self) -> Iterator[Any]:
+        """A consistent read."""
+        self._world.boundary("read")
+        with super().read() as transaction:
+            yield transaction
+
+
+class SharedCommit(GroupCommit):
+    """Group commit without a thread of its own: whoever comes first writes what is queued by then."""
+
+    def __init__(self, world: World, store: SqliteStore, process: Process) -> None:
+        super().__init__(store, process)
+        self._world = world
+
+    def run(self, pieces: Sequence[Any] = (), errand: Callable[[], Any] | None = None) -> Any:
+        """Commit and wait for it."""
+        ticket = ThreadTicket()
+        self._queue.append(Item(ticket, pieces, errand))
+        self._queued += len(pieces) or 1
+        self._world.boundary("queued")
+        nap = SECOND // 1000
+        while ticket._lock.locked():
+            if self._queue:
+                self._commit(self._take())
+            else:  # somebody else has it in hand
+                self._world.sleep(nap)
+                nap = min(nap * 2, MINUTE)
+        return ticket.wait()
+
+
+class Wire(stripe.HTTPClient):
+    """The transport under the official client, with the simulated provider at its other end."""
+
+    name = "simulated"
+
+    def __init__(self, world: World, account: StripeAccount) -> None:
+        super().__init__()
+        self._world = world
+        self._account = account
+        self._asked: dict[Any, Callable[[], bool] | None] = {}
+
+    def allow(self, still_ours: Callable[[], bool] | None) -> None:
+        """What this thread's next request asks right before its bytes leave."""
+        self._asked[self._world.current] = still_ours
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[str, int, Mapping[str, str]]:
+        """One call: refused, lost on the way there or back, answered by a stranger, or answered."""
+        world, given = self._world, headers or {}
+        world.boundary("connect")
+        fault = self._account.faults.at(world.now)
+        if fault == "down":
+            raise NotSent("connection refused")
+        still_ours = self._asked.get(world.current)
+        if still_ours is not None and not still_ours():
+            raise NotSent("the right to send expired before the bytes left")
+        checked_at = world.now
+        world.boundary("bytes leave")
+        if world.now - checked_at > KEPT_ALIVE:
+            raise ConnectionResetError("the server had closed the connection")
+        parts = urlsplit(url)
+        query = dict(parse_qsl(post_data if isinstance(post_data, str) else parts.query))
+        if fault == "lost_request":
+            world.sleep(TIMEOUT)
+            raise TimeoutError("timed out")
+        reply = self._ask(method, parts.path, query, given, fault, checked_at)
+        world.boundary("answer")
+        if fault == "lost_reply":
+            world.sleep(TIMEOUT)
+            raise TimeoutError("timed out")
+        return reply.body, reply.status, reply.headers
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        headers: Mapping[str, str],
+        fault: str,
+        checked_at: int,
+    ) -> Reply:
+        if method == "get":
+            return self._account.read(path, query, self._world.now)
+        call = self._account.arrive(query, headers, self._world.now, fault=fault, checked_at=checked_at)
+        try:
+            if call.reply is None:
+                self._world.crash_point("at work")
+                self._world.sleep(min(self._world.pause(), 9 * SECOND))
+        finally:  # the provider goes on, whatever becomes of us
+            reply = self._account.finish(call, self._world.now)
+        return reply
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+class Threads:
+    """The relay's pool, as threads of the simulated process."""
+
+    def __init__(self, world: World, process: Process) -> None:
+        self._world = world
+        self._process = process
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """All at once; results in order."""
+        results: dict[int, Any] = {}
+        failures: list[Exception] = []
+
+        def work(index: int, item: Any) -> None:
+            results[index] = None
+            try:
+                results[index] = function(item)
+            except Exception as error:
+                failures.append(error)
+
+        threads = [
+            self._world.spawn(self._process, lambda i=index, x=item: work(i, x))  # type: ignore[misc]
+            for index, item in enumerate(items)
+        ]
+        nap = SECOND // 200
+        while not all(thread.done for thread in threads):
+            self._world.sleep(nap)
+            nap = min(nap * 2, MINUTE)
+        if failures:
+            raise failures[0]
+        return iter([results[index] for index in range(len(items))])
+
+    def shutdown(self) -> None:
+        """Nothing to stop."""
+
+
+class GreenCourier(Courier):
+    """The inline attempt in threads of the simulated process."""
+
+    def __init__(self, world: World, process: Process, tally: Tally) -> None:
+        assert tally.sender is not None
+        super().__init__(tally.sender)
+        self._world = world
+        self._process = process
+
+    def expedite(self, entries: Sequence[Entry], *, budget_seconds: float) -> Expedition:
+        """Send in a thread; wait for part of the budget, or for nothing."""
+        if self._sender.breaker.is_open:
+            return Expedition(0)
+        places: dict[Any, list[tuple[bytes, Expedition]]] = {}
+        expedition = Expedition(len(entries))
+        for e in entries:
+            place = (e.lane, e.tenant, e.mode, e.customer, e.meter)
+            places.setdefault(place, []).append((e.entry, expedition))
+        for place, waiting in places.items():
+            self._world.spawn(self._process, lambda p=place, w=waiting: self._send(p, w))  # type: ignore[misc]
+        self._world.sleep(self._world.random.randrange(int(budget_seconds * SECOND)))
+        return Expedition(0)
+
+
+def start_tally(
+    world: World,
+    process: Process,
+    store: SqliteStore,
+    meters: Catalogue,
+    account: StripeAccount,
+    *,
+    mode: str,
+    incarnation: int,
+) -> Tally:
+    """A Tally as an application starts it, wired into the world."""
+    provider = connect_provider(mode)
+    wire = Wire(world, account)
+    provider._transport = wire  # type: ignore[assignment]
+    provider.client = stripe.StripeClient(
+        f"sk_{mode}_simulation", base_addresses={"api": BASE}, http_client=wire, max_network_retries=0
+    )
+    settings = DeliverySettings(inline=True, budget_ms=300, relay="process")
+    ids = SeededIds(incarnation)
+    tally = Tally(store, meters, provider=provider, mode=mode, delivery=settings, clock=process, ids=ids)
+    shared = SharedCommit(world, store, process)
+    shared.grace = tally.ledger.commit.grace
+    tally.ledger.commit = shared
+    tally.courier = GreenCourier(world, process, tally)
+    tally.relay._pool = Threads(world, process)  # type: ignore[assignment]
+    return tally
+
+
+def connect_provider(mode: str) -> StripeProvider:
+    """The real provider without its own transport, whose TLS context would cost more than a whole seed."""
+    provider = StripeProvider.__new__(StripeProvider)
+    provider.__dict__.update(_prototype(mode).__dict__)
+    provider._meter_ids = {}
+    return provider
+
+
+_prototypes: dict[str, StripeProvider] = {}
+
+
+def _prototype(mode: str) -> StripeProvider:
+    if mode not in _prototypes:
+        _prototypes[mode] = StripeProvider(f"sk_{mode}_simulation", base=BASE)
+    return _prototypes[mode]
+
+
+def application_connection(path: Path) -> sqlite3.Connection:
+    """The application's own connection to its database, in a transaction."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("pragma synchronous=full")
+    connection.execute("begin immediate")
+    return connection

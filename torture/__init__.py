@@ -1,0 +1,1 @@
+"""The long proofs: kills at every failpoint, power cuts, the loss table. `make torture` runs them all."""
