@@ -64,6 +64,14 @@ def as_list(given: Any) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
+def maps(params: Object, name: str) -> list[Object]:
+    """A list parameter whose entries are maps."""
+    found = as_list(params.get(name))
+    if not found or not all(isinstance(each, dict) for each in found):
+        raise Refusal(f"Invalid array: {name} is a list of maps.", param=name)
+    return found
+
+
 def plain(value: Any) -> Any:
     """A form value as what it says: true, false, a whole number, or the text."""
     words: dict[str, Any] = {"true": True, "false": False}

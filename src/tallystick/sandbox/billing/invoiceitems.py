@@ -5,12 +5,10 @@ Source: Stripe's API reference (Invoice Item). After an invoice is final they ar
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-
 from tallystick.sandbox.billing import invoices
 from tallystick.sandbox.billing.pricing import amount, rounded
 from tallystick.sandbox.notices import events
-from tallystick.sandbox.refusal import Refusal, required, whole
+from tallystick.sandbox.refusal import Refusal, exact, mapping, required, second, text, whole
 from tallystick.sandbox.world import Object, World
 
 
@@ -18,8 +16,8 @@ def create(world: World, params: Object) -> Object:
     """POST /v1/invoiceitems: `amount`, or a quantity at `unit_amount_decimal` or at a price."""
     required(params, "customer")
     world.get("customer", params["customer"])
-    quantity = _decimal(params, "quantity_decimal" if params.get("quantity_decimal") else "quantity", "1")
-    price = (params.get("pricing") or {}).get("price")
+    quantity = exact(params, "quantity_decimal" if params.get("quantity_decimal") else "quantity", "1")
+    price = text(mapping(params, "pricing"), "price")
     priced = None
     if price:
         found = world.get("price", price)
@@ -30,7 +28,7 @@ def create(world: World, params: Object) -> Object:
         }
         cost = amount(world, found, quantity)
     elif params.get("unit_amount_decimal") is not None:
-        cost = rounded(world, quantity * _decimal(params, "unit_amount_decimal", "0"))
+        cost = rounded(world, quantity * exact(params, "unit_amount_decimal"))
     else:
         required(params, "amount")
         cost = whole(params, "amount")
@@ -41,7 +39,7 @@ def _make(world: World, params: Object, priced: Object | None, amount: int, quan
     """An invoice item: on a draft that is named, else on the customer's next invoice."""
     customer = params["customer"]
     now = world.now_of(customer)
-    period = {name: int(value) for name, value in (params.get("period") or {}).items()}
+    period = _period(params)
     if params.get("invoice"):
         invoice = world.get("invoice", params["invoice"])
         if invoice["status"] != "draft":
@@ -78,12 +76,12 @@ def _make(world: World, params: Object, priced: Object | None, amount: int, quan
     return item
 
 
-def _decimal(params: Object, name: str, default: str) -> Decimal:
-    text = str(params.get(name) or default)
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise Refusal(f"Invalid decimal: {text}", param=name) from None
+def _period(params: Object) -> Object:
+    given = mapping(params, "period")
+    if not given:
+        return {}
+    required(given, "start", "end")
+    return {"start": second(given, "start"), "end": second(given, "end")}
 
 
 def update(world: World, identity: str, params: Object) -> Object:

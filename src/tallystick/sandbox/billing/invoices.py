@@ -9,7 +9,7 @@ from __future__ import annotations
 from tallystick.sandbox.billing import lines
 from tallystick.sandbox.forms import plain
 from tallystick.sandbox.notices import events
-from tallystick.sandbox.refusal import Refusal, one_of, required
+from tallystick.sandbox.refusal import Refusal, one_of, required, second
 from tallystick.sandbox.world import Object, World
 
 _LONGEST_WAIT = 72 * 3600
@@ -208,17 +208,18 @@ def update(world: World, identity: str, params: Object) -> Object:
     invoice = world.get("invoice", identity)
     if invoice["status"] != "draft" and set(params) - {"metadata", "expand"}:
         raise Refusal("Finalized invoices can't be updated in this way.")
-    for name in ("auto_advance", "automatically_finalizes_at", "metadata", "description"):
-        if name in params:
-            invoice[name] = plain(params[name])
+    for name in ("metadata", "description"):
+        invoice[name] = params.get(name, invoice.get(name))
     now = world.now_of(invoice["customer"])
     if "automatically_finalizes_at" in params:
-        if not now <= invoice["automatically_finalizes_at"] <= now + 5 * 366 * 86400:
+        at = second(params, "automatically_finalizes_at")
+        if not now <= at <= now + 5 * 366 * 86400:
             raise Refusal("automatically_finalizes_at must lie within the next five years.")
-        invoice.update(auto_advance=True, _scheduled=True)
+        invoice.update(auto_advance=True, automatically_finalizes_at=at, _scheduled=True)
     elif "auto_advance" in params:
-        later = invoice["created"] + world.switches.draft_seconds
-        invoice["automatically_finalizes_at"] = max(now, later) if invoice["auto_advance"] else None
+        advance = plain(params["auto_advance"]) is True
+        later = max(now, invoice["created"] + world.switches.draft_seconds)
+        invoice.update(auto_advance=advance, automatically_finalizes_at=later if advance else None)
     world.touch()
     events.emit(world, "invoice.updated", invoice)
     return invoice

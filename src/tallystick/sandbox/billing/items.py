@@ -12,13 +12,13 @@ from tallystick.sandbox.billing import lines
 from tallystick.sandbox.billing.periods import begin
 from tallystick.sandbox.forms import plain
 from tallystick.sandbox.notices import events
-from tallystick.sandbox.refusal import Refusal, required
+from tallystick.sandbox.refusal import Refusal, required, text, whole
 from tallystick.sandbox.world import Object, World
 
 
 def checked(world: World, params: Object) -> tuple[Object, int]:
     """Price and quantity of an item that is to be made."""
-    price = world.get("price", params.get("price") or "")
+    price = world.get("price", text(params, "price"))
     if price["recurring"] is None:
         raise Refusal("The price is not recurring.", param="items[price]")
     metered = price["recurring"]["usage_type"] == "metered"
@@ -27,7 +27,7 @@ def checked(world: World, params: Object) -> tuple[Object, int]:
     meter = price["recurring"]["meter"]
     if meter and world.get("billing.meter", meter)["status"] != "active":
         raise Refusal("The meter of this price is inactive.", param="items[price]")
-    return price, int(params.get("quantity") or 1)
+    return price, whole(params, "quantity", 1)
 
 
 def add(world: World, subscription: Object, price: Object, quantity: int) -> Object:
@@ -79,7 +79,7 @@ def update(world: World, identity: str, params: Object) -> Object:
     elif params.get("quantity") is not None:
         if lines.is_metered(item):
             raise Refusal("Quantity is not allowed for metered prices.", param="quantity")
-        item["quantity"] = int(params["quantity"])
+        item["quantity"] = whole(params, "quantity")
     events.emit(world, "customer.subscription.updated", subscription)
     return item
 

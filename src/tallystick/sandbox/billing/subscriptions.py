@@ -7,9 +7,9 @@ A start in the past brings the periods since then, each with its invoice (a rule
 from __future__ import annotations
 
 from tallystick.sandbox.billing import invoices, items, lines, periods
-from tallystick.sandbox.forms import as_list, plain
+from tallystick.sandbox.forms import maps, plain
 from tallystick.sandbox.notices import events
-from tallystick.sandbox.refusal import required
+from tallystick.sandbox.refusal import mapping, required, second, text
 from tallystick.sandbox.world import Object, World
 
 
@@ -18,9 +18,9 @@ def subscribe(world: World, params: Object) -> Object:
     required(params, "customer", "items")
     customer = world.get("customer", params["customer"])
     now = world.now_of(customer["id"])
-    start = int(params.get("backdate_start_date") or now)
-    anchor = int(params.get("billing_cycle_anchor") or start)
-    given = [items.checked(world, item) for item in as_list(params["items"])]
+    start = second(params, "backdate_start_date", now)
+    anchor = second(params, "billing_cycle_anchor", start)
+    given = [items.checked(world, each) for each in maps(params, "items")]
     fields = _fields(params, anchor, start)
     subscription = world.add("subscription", "sub", {**fields, "test_clock": customer.get("test_clock")})
     rows = [items.add(world, subscription, price, quantity) for price, quantity in given]
@@ -39,13 +39,13 @@ def subscribe(world: World, params: Object) -> Object:
 
 
 def _fields(params: Object, anchor: int, start: int) -> Object:
-    mode = (params.get("billing_mode") or {}).get("type", "flexible")
+    mode = text(mapping(params, "billing_mode"), "type", "flexible")
     return {
         "customer": params["customer"],
         "billing_cycle_anchor": anchor,
         "start_date": start,
         "status": "active",
-        "cancel_at": plain(params.get("cancel_at")),
+        "cancel_at": second(params, "cancel_at") or None,
         "cancel_at_period_end": bool(plain(params.get("cancel_at_period_end", "false"))),
         "canceled_at": None,
         "ended_at": None,
@@ -162,12 +162,15 @@ def drop(world: World, subscription: Object, *, invoice_now: bool) -> None:
 def update(world: World, identity: str, params: Object) -> Object:
     """POST /v1/subscriptions/{id}: items, cancelling later, pausing collection, a new anchor now."""
     subscription = world.get("subscription", identity)
-    for name in ("cancel_at_period_end", "cancel_at", "metadata", "description"):
-        if name in params:
-            subscription[name] = plain(params[name]) if params[name] != "" else None
+    for name in ("metadata", "description"):
+        subscription[name] = params.get(name, subscription.get(name))
+    if "cancel_at" in params:
+        subscription["cancel_at"] = second(params, "cancel_at") or None
+    if "cancel_at_period_end" in params:
+        subscription["cancel_at_period_end"] = plain(params["cancel_at_period_end"]) is True
     if "pause_collection" in params:
-        subscription["pause_collection"] = invoices.check_behavior(params["pause_collection"])
-    for given in as_list(params.get("items")):
+        subscription["pause_collection"] = invoices.check_behavior(mapping(params, "pause_collection"))
+    for given in maps(params, "items") if "items" in params else ():
         items.change(world, subscription, given)
     if params.get("billing_cycle_anchor") == "now":
         _anchor_now(world, subscription)

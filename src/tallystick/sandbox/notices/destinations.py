@@ -7,10 +7,11 @@ endpoint"; a secret that is rolled signs beside its successor until it expires.
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from tallystick.sandbox.forms import as_list, rfc3339
 from tallystick.sandbox.notices import events
-from tallystick.sandbox.refusal import Refusal, missing, one_of, required
+from tallystick.sandbox.refusal import Refusal, mapping, missing, one_of, required, text
 from tallystick.sandbox.world import Object, World
 
 V1 = "webhook_endpoint"
@@ -58,7 +59,7 @@ def create_destination(world: World, params: Object) -> Object:
     required(params, "name", "type", "event_payload", "enabled_events")
     one_of(params, "type", "webhook_endpoint")
     one_of(params, "event_payload", "snapshot", "thin")
-    url = _url((params.get("webhook_endpoint") or {}).get("url", ""))
+    url = _url(text(mapping(params, "webhook_endpoint"), "url"))
     now = rfc3339(world.clock.now())
     made = world.add(
         V2,
@@ -105,7 +106,7 @@ def update_destination(world: World, identity: str, params: Object) -> Object:
     for name in ("name", "description", "enabled_events", "metadata"):
         found[name] = params.get(name, found[name])
     if "webhook_endpoint" in params:
-        found["_url"] = _url(params["webhook_endpoint"].get("url", ""))
+        found["_url"] = _url(text(mapping(params, "webhook_endpoint"), "url"))
     found["updated"] = rfc3339(world.clock.now())
     return shown(found, params)
 
@@ -169,7 +170,7 @@ def _secret(world: World, destination: Object) -> str:
     return "whsec_" + hashlib.sha256(f"{world.mode}{destination['id']}{number}".encode()).hexdigest()[:32]
 
 
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise Refusal(f"Invalid URL: {text!r}; an explicit scheme (such as https) is needed.", param="url")
-    return text
+def _url(given: Any) -> str:
+    if not isinstance(given, str) or not given.startswith(("http://", "https://")):
+        raise Refusal(f"Invalid URL: {given!r}; an explicit scheme (such as https) is needed.", param="url")
+    return given

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tallystick.sandbox.forms import as_list, encode, from_rfc3339, rfc3339
-from tallystick.sandbox.refusal import missing
+from tallystick.sandbox.refusal import mapping, missing, second
 from tallystick.sandbox.world import Delivery, Object, World
 
 API_VERSION = "2026-05-27.dahlia"
@@ -112,7 +112,7 @@ def thin_rows(world: World, params: Object) -> list[Object]:
         rows = [event for event in rows if event["type"] in kinds]
     if about:
         rows = [event for event in rows if event.get("related_object", {}).get("id") == about]
-    for name, text in (params.get("created") or {}).items():
+    for name, text in mapping(params, "created").items():
         rows = [event for event in rows if _compares(event["_created"], name, from_rfc3339(text, "created"))]
     return rows[::-1]
 
@@ -126,7 +126,9 @@ def snapshot_rows(world: World, params: Object) -> list[Object]:
         rows = [event for event in rows if any(_fits(event["type"], kind) for kind in kinds)]
     created = params.get("created") or {}
     for name, text in created.items() if isinstance(created, dict) else [("eq", created)]:
-        rows = [event for event in rows if _compares(event["created"], name, int(text))]
+        rows = [
+            event for event in rows if _compares(event["created"], name, second({"created": text}, "created"))
+        ]
     return rows[::-1]
 
 

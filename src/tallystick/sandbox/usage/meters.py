@@ -6,7 +6,7 @@ Sources: Stripe's API reference (Meter) and "Configure meters".
 from __future__ import annotations
 
 from tallystick.sandbox.notices import events
-from tallystick.sandbox.refusal import Refusal, known, one_of, required
+from tallystick.sandbox.refusal import Refusal, known, mapping, one_of, required, text
 from tallystick.sandbox.world import Object, World
 
 _PARAMETERS = (
@@ -23,19 +23,20 @@ def create(world: World, params: Object) -> Object:
     """POST /v1/billing/meters."""
     required(params, "display_name", "event_name", "default_aggregation")
     known(params, *_PARAMETERS)
-    formula = params["default_aggregation"].get("formula")
+    formula = mapping(params, "default_aggregation").get("formula")
     if formula not in ("sum", "count", "last"):
         raise Refusal(
             "Invalid default_aggregation[formula]: must be one of count, sum, or last", param="formula"
         )
-    name = params["event_name"]
+    name = text(params, "event_name")
     _refuse_taken(world, name)
     for field, longest in (("display_name", 250), ("event_name", 100)):
-        if len(params[field]) > longest:
+        if len(text(params, field)) > longest:
             raise Refusal(f"Invalid {field}: must be at most {longest} characters.", param=field)
     if params.get("event_time_window"):
         one_of(params, "event_time_window", "day", "hour")
-    mapping = params.get("customer_mapping") or {"event_payload_key": "stripe_customer_id", "type": "by_id"}
+    by = {"event_payload_key": "stripe_customer_id", "type": "by_id", **mapping(params, "customer_mapping")}
+    value = {"event_payload_key": "value", **mapping(params, "value_settings")}
     meter = world.add(
         "billing.meter",
         "mtr",
@@ -43,8 +44,8 @@ def create(world: World, params: Object) -> Object:
             "display_name": params["display_name"],
             "event_name": name,
             "default_aggregation": {"formula": formula},
-            "customer_mapping": mapping,
-            "value_settings": params.get("value_settings") or {"event_payload_key": "value"},
+            "customer_mapping": by,
+            "value_settings": value,
             "event_time_window": params.get("event_time_window"),
             "status": "active",
             "status_transitions": {"deactivated_at": None},
@@ -65,7 +66,7 @@ def _refuse_taken(world: World, name: str) -> None:
 def update(world: World, identity: str, params: Object) -> Object:
     """POST /v1/billing/meters/{id}: only the display name can change."""
     meter = world.get("billing.meter", identity)
-    meter.update(display_name=params.get("display_name", meter["display_name"]), updated=world.clock.now())
+    meter.update(display_name=text(params, "display_name", meter["display_name"]), updated=world.clock.now())
     events.emit(world, "billing.meter.updated", meter)
     return meter
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from tallystick.sandbox.forms import from_rfc3339, rfc3339
-from tallystick.sandbox.refusal import Refusal, known, missing, required
+from tallystick.sandbox.refusal import Refusal, known, mapping, missing, required, second, text
 from tallystick.sandbox.usage import rejections
 from tallystick.sandbox.usage.validation import V2_CODES, Checked, Given, Problem, check, payload_of
 from tallystick.sandbox.world import Event, Object, World
@@ -65,8 +65,8 @@ def _given(world: World, params: Object, timestamp: int | None) -> Given:
     known(params, "event_name", "identifier", "payload", "timestamp")
     payload = payload_of(params, world.switches.max_payload_keys)
     identifier = params.get("identifier") or world.new_id("mtrevt")
-    for name, text in (("identifier", identifier), ("event_name", params["event_name"])):
-        if not isinstance(text, str) or len(text) > 100:
+    for name, given in (("identifier", identifier), ("event_name", params["event_name"])):
+        if not isinstance(given, str) or len(given) > 100:
             raise Refusal(f"Invalid {name}: must be at most 100 characters.", param=name)
     return Given(params["event_name"], payload, identifier, timestamp)
 
@@ -74,9 +74,7 @@ def _given(world: World, params: Object, timestamp: int | None) -> Given:
 def _v1_time(given: Any) -> int | None:
     if given is None:
         return None
-    if not str(given).isascii() or not str(given).isdigit():
-        raise Refusal(f"Invalid integer: {given}", param="timestamp")
-    return int(given)
+    return second({"timestamp": given}, "timestamp")
 
 
 def _v2_time(given: Any) -> int | None:
@@ -197,7 +195,7 @@ def _cancel(world: World, params: Object) -> str:
     required(params, "event_name", "type")
     if params["type"] != "cancel":
         raise Problem("type", "Invalid type: must be cancel", param="type")
-    identifier: str = (params.get("cancel") or {}).get("identifier", "")
+    identifier: str = text(mapping(params, "cancel"), "identifier")
     events = [event for (_, name), event in _named(world, identifier) if name == identifier]
     event = next((e for e in events if _event_name(world, e) == params["event_name"] and not e.void), None)
     if event is None:
