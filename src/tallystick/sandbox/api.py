@@ -27,23 +27,22 @@ _EVENT_NAME = re.compile(rb'event_name(?:=|"\s*:\s*")([^&"]+)')
 
 
 class Request(msgspec.Struct):
-    """One request as it came in."""
+    """One request as it came in; `path` is the target without its query.
+
+    `key` is the idempotency key, where the call has one: v1 POST; v2 POST and DELETE.
+    """
 
     method: str
     target: str
     headers: dict[str, str]
     body: bytes
+    path: str = ""
+    key: str | None = None
 
-    @property
-    def path(self) -> str:
-        """The target without its query."""
-        return self.target.partition("?")[0]
-
-    @property
-    def key(self) -> str | None:
-        """The idempotency key, where the call has one: v1 POST; v2 POST and DELETE."""
-        keyed = ("POST", "DELETE") if self.target.startswith("/v2/") else ("POST",)
-        return self.headers.get("idempotency-key") if self.method in keyed else None
+    def __post_init__(self) -> None:
+        self.path = self.target.partition("?")[0]
+        if self.method == "POST" or (self.method == "DELETE" and self.target.startswith("/v2/")):
+            self.key = self.headers.get("idempotency-key")
 
 
 class Reply(msgspec.Struct):

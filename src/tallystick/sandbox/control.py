@@ -48,7 +48,7 @@ class Control:
             "totals": lambda world, body: summaries.totals(world),
             "events": self._events,
             "invoices": self._invoices,
-            "requests": lambda world, body: list(self._server.journal),
+            "requests": self._requests,
             "statistics": self._statistics,
             **{
                 name: lambda world, body, each=each: each.command(body)  # type: ignore[misc]
@@ -164,6 +164,12 @@ class Control:
                 )
             customers[name] = customer
         return {"customers": customers, "prices": prices}
+
+    def _requests(self, world: World, body: Object) -> list[Object]:
+        return [
+            {"method": request.method, "path": request.path, "key": request.key, "fate": fate.value}
+            for request, fate in self._server.journal
+        ]
 
     def _statistics(self, world: World, body: Object) -> Object:
         return {

@@ -129,16 +129,12 @@ class Dice:
         self._shares = [(fate, getattr(faults, fate.value)) for fate in SHARES]
         self._shares = [(fate, share) for fate, share in self._shares if share]
         self._storm = 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether no request can be struck."""
-        return not self._rules and not self._shares
+        self.idle = not self._rules and not self._shares  # no request can be struck
 
     def draw(self, method: str, path: str, text: bytes) -> Rule:
         """The fate of the next request, with its details."""
         if self.idle:
-            return _ANSWER
+            return NO_FAULT
         rule = next((found for r in self._rules if (found := r.draw(method, path, text, self._random))), None)
         drawn = rule or self._share()
         if drawn.fate is not Fate.ANSWER:
@@ -159,10 +155,10 @@ class Dice:
                 seconds = f.stale_seconds if fate is Fate.STALE else f.jump_seconds
                 return Rule(fate, delay_ms=delay, seconds=seconds)
             drawn -= share
-        return _ANSWER
+        return NO_FAULT
 
 
-_ANSWER = Rule()
+NO_FAULT = Rule()
 
 
 class _Running:

@@ -27,7 +27,7 @@ from tallystick.sandbox.api import (
 )
 from tallystick.sandbox.connection import Connection
 from tallystick.sandbox.control import Control
-from tallystick.sandbox.faults import Dice, Fate, Faults, Rule
+from tallystick.sandbox.faults import NO_FAULT, Dice, Fate, Faults, Rule
 from tallystick.sandbox.lago import Lago
 from tallystick.sandbox.neighbours import Neighbour
 from tallystick.sandbox.notices.webhooks import Webhooks
@@ -56,7 +56,7 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._reopening: asyncio.TimerHandle | None = None
-        self.journal: deque[dict[str, str | int | None]] = deque(maxlen=1000)
+        self.journal: deque[tuple[Request, Fate]] = deque(maxlen=1000)
         self._second, self._calls = 0, 0
 
     async def start(self, port: int, control_port: int) -> tuple[str, str]:
@@ -127,15 +127,8 @@ class Server:
         if self._over_limit():
             connection.send(rate_limited(self.requests, request.target.startswith("/v2/")))
             return
-        strike = self.dice.draw(request.method, request.path, request.target.encode() + request.body)
-        self.journal.append(
-            {
-                "method": request.method,
-                "path": request.path,
-                "key": request.key,
-                "fate": strike.fate.value,
-            }
-        )
+        strike = NO_FAULT if self.dice.idle else self._draw(request)
+        self.journal.append((request, strike.fate))
         neighbour = self.neighbours.get(request.target[1:].partition("/")[0])
         if self._unreached(connection, strike) or (
             neighbour is None and self._undone(connection, request, strike)
@@ -157,6 +150,9 @@ class Server:
             asyncio.get_running_loop().call_later(delay / 1000, work, *about)
         else:
             work(*about)
+
+    def _draw(self, request: Request) -> Rule:
+        return self.dice.draw(request.method, request.path, request.target.encode() + request.body)
 
     def _over_limit(self) -> bool:
         limit = self.api.worlds["test"].switches.calls_per_second
