@@ -14,9 +14,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-from tallystick.actions import nesting
+from tallystick.actions import nesting, stream
 from tallystick.actions import scope as scopes
-from tallystick.actions import stream
 from tallystick.actions.recorder import Recorder, Step, canonical, name_of
 from tallystick.errors import (
     ActionError,

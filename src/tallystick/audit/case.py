@@ -67,9 +67,7 @@ class Case:
         """The way from the entry down to the reporting call."""
         steps = []
         if trail.entry is not None:
-            steps.append(
-                Hop(Place(trail.entry.path, max(1, trail.entry.line)), trail.entry.route or "entry")
-            )
+            steps.append(Hop(Place(trail.entry.path, max(1, trail.entry.line)), trail.entry.route or "entry"))
         for key, call in reversed(trail.hops):
             steps.append(Hop(Place(key[0], call.line, call.column), f"calls {call.callee}"))
         return tuple(steps)

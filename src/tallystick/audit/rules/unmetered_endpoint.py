@@ -73,7 +73,9 @@ def _metered(case: Case) -> Metered:
             sold.setdefault(work, entry)
         for callee in _costly(case, {entry.key, *inside(case, entry.key)} & costly):
             inline.setdefault(callee, entry)
-    on_trails = {case.program.function(key).name for one in trails for key, _ in one.hops if key not in entries}
+    on_trails = {
+        case.program.function(key).name for one in trails for key, _ in one.hops if key not in entries
+    }
     names = tuple(sorted(name for name in on_trails if len(name) > 5))
     return Metered(entries, holders, sold, inline, names)
 
@@ -90,7 +92,12 @@ def _beside(case: Case, trail: Trail, costly: set[Key]) -> set[Key]:
 
 def _costly(case: Case, keys: set[Key]) -> set[str]:
     pattern = case.program.knowledge.work
-    return {call.callee for key in keys for call in case.program.function(key).calls if pattern.search(call.callee)}
+    return {
+        call.callee
+        for key in keys
+        for call in case.program.function(key).calls
+        if pattern.search(call.callee)
+    }
 
 
 def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
@@ -99,7 +106,9 @@ def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
         return
     function = case.program.function(entry.key)
     call = re.compile(
-        r"(?://|#|/\*)\s*(?:await\s+|return\s+)?(?:\w+\.)*(" + "|".join(map(re.escape, known.names)) + r")\s*\("
+        r"(?://|#|/\*)\s*(?:await\s+|return\s+)?(?:\w+\.)*("
+        + "|".join(map(re.escape, known.names))
+        + r")\s*\("
     )
     lines = case.corpus.sources[entry.key[0]].decode("utf-8", "replace").split("\n")
     for number in range(function.line, min(function.end_line, len(lines)) + 1):
@@ -111,7 +120,10 @@ def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
                 place,
                 Confidence.MEDIUM,
                 function.name,
-                (Hop(case.place(entry.key, entry.line), entry.route), Hop(place, f"{hit[1]} is commented out")),
+                (
+                    Hop(case.place(entry.key, entry.line), entry.route),
+                    Hop(place, f"{hit[1]} is commented out"),
+                ),
             )
             return
 
