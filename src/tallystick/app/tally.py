@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +34,8 @@ from tallystick.meters import Catalogue, OnLedgerFailure
 from tallystick.meters.config import FILE, DeliverySettings, load
 from tallystick.providers import Provider
 from tallystick.reconciliation import operations
+from tallystick.reconciliation.confirmation import Confirmer
+from tallystick.reconciliation.findings import Findings
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
 from tallystick.storage import Store, open_store
@@ -71,6 +72,7 @@ class Tally:
         self.settings = delivery or DeliverySettings()
         self.ledger = Ledger(store, meters, tenant=tenant, mode=mode, clock=clock, ids=ids)
         self.provider = provider
+        self.noted = Findings(self.ledger)
         self.links = Links(self.ledger, provider.profile.name if provider else "none", resolver=resolver)
         self.sender: Sender | None = None
         self.courier: Courier | None = None
@@ -79,7 +81,7 @@ class Tally:
         if provider is not None:
             self._assemble_delivery(provider)
         self.spool = _spool(store, meters, spool, self.find)
-        self.relay = Relay(self.ledger, self.sender, chores=(self.expirer.step, self._replay))
+        self.relay = Relay(self.ledger, self.sender, chores=self._chores())
         self._recorder = Recorder(
             self.ledger,
             meters,
@@ -91,8 +93,6 @@ class Tally:
             spool=self.spool,
         )
         self.declarations: list[Metering] = []
-        self.findings: deque[Finding] = deque(maxlen=1000)
-        self.finding_counts: Counter[str] = Counter()
         self.lenient_gate = False  # only for tests that roll back: responses need not wait for `on=`
         self.aio = Awaitable(self)
 
@@ -310,6 +310,12 @@ class Tally:
         """Try a parked dispatch again, or all of them (''); how many."""
         return operations.redrive(self.ledger, identifier)
 
+    def _chores(self) -> tuple[Callable[[], int], ...]:
+        """The relay's upkeep."""
+        self.confirmer = Confirmer(self.sender, self.find) if self.sender is not None else None
+        confirming = (self.confirmer.chore,) if self.confirmer is not None else ()
+        return (self.expirer.step, self._replay, *confirming, self.noted.keep)
+
     def _replay(self) -> int:
         return self.spool.replay(self.ledger.post_many) if self.spool is not None else 0
 
@@ -325,6 +331,7 @@ class Tally:
         if self.courier is not None:
             self.courier.close()
         self.relay.stop()
+        self.noted.keep()
         self.ledger.close()
 
     def __enter__(self) -> Tally:
@@ -334,10 +341,18 @@ class Tally:
         self.close()
 
     def find(self, code: str, subject: str, message: str) -> None:
-        """Keep a finding (the newest thousand), count it by its code, and log it."""
-        self.finding_counts[code] += 1
-        self.findings.append(Finding(code, subject, message))
-        logging.getLogger("tallystick").warning("%s: %s", code, message)
+        """Note a finding: counted by its code, logged, and kept in the ledger by the next upkeep."""
+        self.noted.note(code, subject, message)
+
+    @property
+    def findings(self) -> deque[Finding]:
+        """The newest findings of this process."""
+        return self.noted.newest
+
+    @property
+    def finding_counts(self) -> Counter[str]:
+        """How often this process found what, by code."""
+        return self.noted.counts
 
     def untrusted(self) -> Iterator[str]:
         """Declarations that rest on the client's word, with the reason given."""
