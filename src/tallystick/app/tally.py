@@ -20,7 +20,7 @@ from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
 from tallystick.app.after_commit import AfterCommit
 from tallystick.app.awaitable import Awaitable
-from tallystick.app.environment import configured_provider, store_url
+from tallystick.app.environment import configured_provider, store_url, webhook_secrets
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
@@ -37,6 +37,7 @@ from tallystick.providers import Provider
 from tallystick.reconciliation import operations
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
+from tallystick.reconciliation.rejections import Rejections
 from tallystick.storage import Store, open_store
 from tallystick.storage.opening import check_throw_away
 from tallystick.values.identifiers import Ids
@@ -79,7 +80,10 @@ class Tally:
         if provider is not None:
             self._assemble_delivery(provider)
         self.spool = _spool(store, meters, spool, self.find)
-        self.relay = Relay(self.ledger, self.sender, chores=(self.expirer.step, self._replay))
+        self.rejections = self._assemble_rejections(provider)
+        self.webhook_secrets: tuple[str, ...] = ()
+        chores = (self.expirer.step, self._replay, self._hear)
+        self.relay = Relay(self.ledger, self.sender, chores=chores)
         self._recorder = Recorder(
             self.ledger,
             meters,
@@ -102,6 +106,11 @@ class Tally:
             self.courier = Courier(self.sender)
             self.ledger.commit.grace = GRACE_SECONDS * 1_000_000
 
+    def _assemble_rejections(self, provider: Provider | None) -> Rejections | None:
+        if provider is None or provider.reports is None:
+            return None
+        return Rejections(self.ledger, self.meters, provider, provider.reports, self.find)
+
     @classmethod
     def from_config(
         cls,
@@ -120,7 +129,7 @@ class Tally:
         settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))
         url = store_url(settings, environ)
         check_throw_away(url, mode=settings.mode, accepted=settings.store.accept_throw_away_disk)
-        return cls(
+        tally = cls(
             open_store(url),
             settings.meters,
             provider=configured_provider(settings, environ),
@@ -131,6 +140,8 @@ class Tally:
             resolver=resolver,
             spool=Path(settings.store.spool) if settings.store.spool else None,
         )
+        tally.webhook_secrets = webhook_secrets(environ)
+        return tally
 
     # Declaring
 
@@ -304,6 +315,11 @@ class Tally:
 
     def _replay(self) -> int:
         return self.spool.replay(self.ledger.post_many) if self.spool is not None else 0
+
+    def _hear(self) -> int:
+        """What the provider says later; nothing while it is not reached."""
+        away = self.sender is not None and self.sender.breaker.is_open
+        return 0 if self.rejections is None or away else self.rejections.step()
 
     # Living
 
