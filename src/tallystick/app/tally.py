@@ -19,7 +19,7 @@ from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
 from tallystick.app.after_commit import AfterCommit
 from tallystick.app.awaitable import Awaitable
-from tallystick.app.environment import configured_provider, store_url
+from tallystick.app.environment import configured_provider, store_url, webhook_secrets
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
@@ -38,6 +38,7 @@ from tallystick.reconciliation.confirmation import Confirmer
 from tallystick.reconciliation.findings import Findings
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
+from tallystick.reconciliation.rejections import Rejections
 from tallystick.storage import Store, open_store
 from tallystick.storage.opening import check_throw_away
 from tallystick.values.identifiers import Ids
@@ -81,6 +82,8 @@ class Tally:
         if provider is not None:
             self._assemble_delivery(provider)
         self.spool = _spool(store, meters, spool, self.find)
+        self.rejections = self._assemble_rejections(provider)
+        self.webhook_secrets: tuple[str, ...] = ()
         self.relay = Relay(self.ledger, self.sender, chores=self._chores())
         self._recorder = Recorder(
             self.ledger,
@@ -102,6 +105,11 @@ class Tally:
             self.courier = Courier(self.sender)
             self.ledger.commit.grace = GRACE_SECONDS * 1_000_000
 
+    def _assemble_rejections(self, provider: Provider | None) -> Rejections | None:
+        if provider is None or provider.reports is None:
+            return None
+        return Rejections(self.ledger, self.meters, provider, provider.reports, self.find)
+
     @classmethod
     def from_config(
         cls,
@@ -120,7 +128,7 @@ class Tally:
         settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))
         url = store_url(settings, environ)
         check_throw_away(url, mode=settings.mode, accepted=settings.store.accept_throw_away_disk)
-        return cls(
+        tally = cls(
             open_store(url),
             settings.meters,
             provider=configured_provider(settings, environ),
@@ -131,6 +139,8 @@ class Tally:
             resolver=resolver,
             spool=Path(settings.store.spool) if settings.store.spool else None,
         )
+        tally.webhook_secrets = webhook_secrets(environ)
+        return tally
 
     # Declaring
 
@@ -314,10 +324,15 @@ class Tally:
         """The relay's upkeep."""
         self.confirmer = Confirmer(self.sender, self.find) if self.sender is not None else None
         confirming = (self.confirmer.chore,) if self.confirmer is not None else ()
-        return (self.expirer.step, self._replay, *confirming, self.noted.keep)
+        return (self.expirer.step, self._replay, self._hear, *confirming, self.noted.keep)
 
     def _replay(self) -> int:
         return self.spool.replay(self.ledger.post_many) if self.spool is not None else 0
+
+    def _hear(self) -> int:
+        """What the provider says later; nothing while it is not reached."""
+        away = self.sender is not None and self.sender.breaker.is_open
+        return 0 if self.rejections is None or away else self.rejections.step()
 
     # Living
 

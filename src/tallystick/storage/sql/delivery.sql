@@ -133,7 +133,7 @@ where d.lane = r.l and d.dispatch = r.d and d.part = r.n
 -- name: redrive
 update tallystick.dispatches
 set state = 'ready', due_at = :now, reason = '', idempotency_key = identifier || '.' || attempt
-where state in ('parked', 'refused') and tenant = :tenant and mode = :mode
+where state = 'parked' and tenant = :tenant and mode = :mode
   and (identifier = :identifier or :identifier = '')
 
 -- name: parked
@@ -141,7 +141,7 @@ select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, p
        quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
        fence, first_sent_at, due_at, reason
 from tallystick.dispatches
-where state in ('parked', 'refused') and tenant = :tenant and mode = :mode
+where state = 'parked' and tenant = :tenant and mode = :mode
 order by created_at
 limit :limit
 
