@@ -39,15 +39,16 @@ class Expirer:
         """Look at one batch of holds that are due; how many."""
         now = self._ledger.clock.now()
         due = self._ledger.read(reading.due_holds(now, self._batch))
+        recorded = self._ledger.read(reading.recorded(due))
         marks: list[Mark] = []
         postings: list[Posting] = []
         for hold in due:
-            self._decide(hold, now, marks, postings)
+            self._decide(hold, now, hold.entry in recorded, marks, postings)
         if postings:
             self._ledger.post_many(postings)
         if marks:
             self._ledger.commit.run(errand=lambda: _mark(sorted(marks)))
-        self._tell([hold for hold in due if self._waits(hold, now)])
+        self._tell([hold for hold in due if hold.entry not in recorded and self._waits(hold, now)])
         return len(due)
 
     def run(self) -> int:
@@ -57,7 +58,9 @@ class Expirer:
             done += taken
         return done
 
-    def _decide(self, hold: Entry, now: int, marks: list[Mark], postings: list[Posting]) -> None:
+    def _decide(
+        self, hold: Entry, now: int, recorded: bool, marks: list[Mark], postings: list[Posting]
+    ) -> None:
         known = hold.meter in self._catalogue
         if not known:
             marks.append((hold.lane, hold.entry, now + HOUR, 0))  # another application's meter
@@ -67,7 +70,7 @@ class Expirer:
         if due_at > now:  # the declaration has changed since
             marks.append((hold.lane, hold.entry, due_at, 0))
             return
-        posting = rules.expiry(hold, meter, self._ledger.ids.next())
+        posting = rules.superseded(hold) if recorded else rules.expiry(hold, meter, self._ledger.ids.next())
         if posting is not None:
             postings.append(posting)
         # Marked even when resolved: the row leaves the sweep at once and goes with the next clearing.

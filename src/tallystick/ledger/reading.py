@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -136,6 +136,16 @@ def due_holds(now: int, limit: int) -> Flow[list[Entry]]:
 def _holds(query: str, params: dict[str, Any]) -> Flow[list[Entry]]:
     rows = yield Statement(query, params)
     return [to_entry(row) for row in rows]
+
+
+def recorded(holds: Sequence[Entry]) -> Flow[set[bytes]]:
+    """Which of these holds have a key that usage was recorded under, by another run of the same operation."""
+    keys = {(h.lane, h.tenant, h.mode, h.customer, h.meter, h.key) for h in holds if h.key}
+    if not keys:
+        return set()
+    found = yield Statement("find_keys", rows=sorted(keys))
+    taken = {tuple(row[:6]) for row in found}
+    return {h.entry for h in holds if (h.lane, h.tenant, h.mode, h.customer, h.meter, h.key) in taken}
 
 
 def find(place: tuple[int, bytes]) -> Flow[Entry | None]:
