@@ -8,9 +8,13 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+ESTIMATE = 7  # what an expired hold of the meter `expiring` is billed
+
 
 def quantity_of(job: str) -> int:
     """What a job uses; the application and the client's log work it out each by itself."""
+    if "-expiring-" in job:
+        return ESTIMATE
     return 1 + zlib.crc32(job.encode()) % 997
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tallystick import Tally
 from tallystick.app.environment import configured_provider
 from tallystick.meters.config import load
-from tallystick.storage import open_store
+from tallystick.storage import Store, open_store
 from tallystick.values.instant import SECOND, Clock, SystemClock
 
 
@@ -23,15 +23,16 @@ class LaterClock(SystemClock):
         return super().now() + self._shift
 
 
-def tally(environ: Mapping[str, str], *, clock: Clock | None = None) -> Tally:
-    """The Tally of an environment, as `Tally.from_config` makes it, with a clock of one's own."""
+def tally(environ: Mapping[str, str], *, clock: Clock | None = None, store: Store | None = None) -> Tally:
+    """The Tally of an environment, as `Tally.from_config` makes it, with a clock or store of one's own."""
     settings = load(Path(environ["TALLYSTICK_CONFIG"]))
     return Tally(
-        open_store(environ["TALLYSTICK_STORE"]),
+        store or open_store(environ["TALLYSTICK_STORE"]),
         settings.meters,
         provider=configured_provider(settings, environ),
         tenant=settings.tenant,
         mode=settings.mode,
         delivery=settings.delivery,
         clock=clock,
+        spool=Path(settings.store.spool) if settings.store.spool else None,
     )

@@ -18,9 +18,11 @@ import time
 import traceback
 from typing import Any
 
-HEAVY = ("asyncio", "fastapi", "http.client", "httptools", "msgspec", "psycopg", "rich.console", "rich.table")
-HEAVY += ("sqlite3", "stripe", "typer", "uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.uvloop")
-HEAVY += ("uvicorn.protocols.http.httptools_impl", "uvloop")
+HEAVY = [
+    *("asyncio", "fastapi", "http.client", "httptools", "msgspec", "psycopg", "rich.console", "rich.table"),
+    *("sqlite3", "stripe", "typer", "uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.uvloop"),
+    *("uvicorn.protocols.http.httptools_impl", "uvloop"),
+]
 
 
 class Process:
@@ -87,7 +89,7 @@ class Forge:
         return status
 
     def close(self) -> None:
-        """End the forge."""
+        """End the forge, and with it every process that still runs."""
         self._ours.close()
         os.wait()
 
@@ -95,12 +97,16 @@ class Forge:
 def _serve(requests: socket.socket) -> None:
     for name in HEAVY:
         importlib.import_module(name)
+    living: set[int] = set()
     while True:
         text, fds, _, _ = socket.recv_fds(requests, 1 << 20, 8)
-        if not text:
+        if not text:  # the worker is done, or dead
+            for pid in living:
+                os.kill(pid, signal.SIGKILL)
             return
         message = json.loads(text)
         if "reap" in message:
+            living.discard(message["reap"])
             status = os.waitstatus_to_exitcode(os.waitpid(message["reap"], 0)[1])
             requests.sendall(json.dumps({"status": status}).encode())
             continue
@@ -108,6 +114,7 @@ def _serve(requests: socket.socket) -> None:
         if pid == 0:
             requests.close()
             _become(message["role"], message["order"], fds)
+        living.add(pid)
         for fd in fds:
             os.close(fd)
         requests.sendall(json.dumps({"pid": pid}).encode())

@@ -19,7 +19,7 @@ from tallystick.sandbox import Sandbox
 from tallystick.storage import open_store
 from torture import checks
 from torture.application import ORDERS, transaction
-from torture.calls import Call, Client, calls_of, quantity_of
+from torture.calls import ESTIMATE, Call, Client, calls_of, quantity_of
 from torture.clocks import LaterClock, tally
 from torture.forge import Forge, Process
 from torture.plan import Kill
@@ -28,6 +28,7 @@ from torture.records import Records, read
 LATER = 45  # seconds; leases (10 s) and slots (30 s) of the dead have run out
 STARTING, WORKING, STOPPING = 20.0, 4.0, 10.0
 KEY = "sk_test_torture"
+METERS = ("held", "unheld", "orders", "expiring", "spooled")
 CONFIG = """\
 tenant = "torture"
 mode = "test"
@@ -36,6 +37,15 @@ mode = "test"
 hold = false
 [meters.orders]
 hold = false
+[meters.spooled]
+hold = false
+on_ledger_failure = "allow_and_spool"
+[store]
+spool = "{spool}"
+[meters.expiring]
+hold_seconds = 30
+on_expiry = "settle"
+settle_at = {estimate}
 [delivery]
 inline = {inline}
 budget_ms = 200
@@ -64,12 +74,10 @@ class Batch:
         self._postgres = postgres
         self._customers = {kill.number: [f"k{kill.number}{name}" for name in "abc"] for kill in kills}
         self.sandbox = Sandbox.start()
-        meters = {m: {"formula": "sum", "unit_amount_decimal": "1"} for m in ("held", "unheld", "orders")}
+        meters = {m: {"formula": "sum", "unit_amount_decimal": "1"} for m in METERS}
         names = [name for customers in self._customers.values() for name in customers]
         self._links = self.sandbox.provision(meters=meters, customers=names)["customers"]
         self._names = {provider: name for name, provider in self._links.items()}
-        for inline in ("true", "false"):
-            (folder / f"{inline}.toml").write_text(CONFIG.format(inline=inline))
         self._template = folder / "template.db"
         if any(kill.dialect == "sqlite" for kill in kills):
             self._prepare(f"sqlite:///{self._template}")
@@ -84,12 +92,15 @@ class Batch:
         open_store(url, auto_migrate=True).close()
         with transaction(url) as db:
             db.execute(ORDERS)
-        with tally(self._environ(url, inline="true")) as made:
+        with tally(self._environ(url, "template")) as made:
             made.links.link(self._links)
 
-    def _environ(self, url: str, inline: str) -> dict[str, str]:
+    def _environ(self, url: str, name: str, inline: str = "false") -> dict[str, str]:
+        config = self._folder / f"{name}.toml"
+        spool = self._folder / f"{name}.spool"
+        config.write_text(CONFIG.format(inline=inline, estimate=ESTIMATE, spool=spool))
         return {
-            "TALLYSTICK_CONFIG": str(self._folder / f"{inline}.toml"),
+            "TALLYSTICK_CONFIG": str(config),
             "TALLYSTICK_STORE": url,
             "STRIPE_API_KEY": KEY,
             "STRIPE_API_BASE": self.sandbox.url,
@@ -104,7 +115,7 @@ class Batch:
             shutil.copyfile(self._template, file)
             url = f"sqlite:///{file}"
         inline = "true" if kill.scenario == "app" else "false"
-        one = _One(self, kill, self._customers[kill.number], self._environ(url, inline))
+        one = _One(self, kill, self._customers[kill.number], self._environ(url, f"{kill.number}", inline))
         outcome = one.run()
         if kill.dialect == "sqlite" and not outcome.problems:
             for each in self._folder.glob(f"{kill.number}.db*"):
@@ -194,6 +205,37 @@ class _One:
         second = self._batch.start("later", {**self._order(armed=True), "seconds": LATER})
         died = self._kill_at_the_point(second, [])
         self._drain(2 * LATER)
+        return died
+
+    def _expiry(self) -> bool:
+        """A worker dies in the middle of its actions; a relay dies while their holds expire by policy."""
+        self._calls[:] = [Call("expiring", c, f"{c}-expiring-{n}") for c in self._customers for n in range(3)]
+        jobs = [(call.customer, call.job) for call in self._calls]
+        worker = self._batch.start("abandon", {**self._order(armed=False), "jobs": jobs})
+        worker.wait(STARTING)
+        victim = self._batch.start("later", {**self._order(armed=True), "seconds": LATER})
+        died = self._kill_at_the_point(victim, [])
+        self._drain(2 * LATER)
+        for call in self._calls:
+            call.status = 200  # each must be billed now, once, with the estimate
+        return died
+
+    def _spool(self) -> bool:
+        """The ledger cannot write: a worker dies while it spools, or a relay while it replays what is left."""
+        self._calls[:] = [Call("spooled", c, f"{c}-spooled-{n}") for c in self._customers for n in range(3)]
+        jobs = [(call.customer, call.job) for call in self._calls]
+        spooling = self._kill.point in ("spool.keeping", "spool.kept")
+        worker = self._batch.start("spooling", {**self._order(armed=spooling), "jobs": jobs})
+        if spooling:
+            died = self._kill_at_the_point(worker, [])
+        else:
+            worker.wait(STARTING)
+            victim = self._batch.start("later", {**self._order(armed=True), "seconds": LATER})
+            died = self._kill_at_the_point(victim, [])
+        self._drain(2 * LATER)
+        told = worker.text.splitlines()
+        for call in self._calls:
+            call.status = 200 if f"kept {call.job}" in told else 0
         return died
 
     def _kill_at_the_point(self, victim: Process, clients: Sequence[Client]) -> bool:

@@ -9,7 +9,8 @@ from tallystick.values.failpoint import POINTS
 
 # How a place is come to, and how many visits a run is sure to make there.
 # app: requests to a served application; relay: a relay with work to do; once: the same with --once;
-# again: a relay that finds what an earlier kill left in the middle of a call.
+# again: a relay that finds what an earlier kill left in the middle of a call; expiry: one that finds holds
+# whose process was killed in the middle of its actions; spool: usage while the ledger cannot write.
 IN_APP = {
     "gate": 12,
     "action": 5,
@@ -33,6 +34,7 @@ IN_RELAY = {
     "sqlite": 4,
     "postgres": 4,
 }
+EXPIRING = ("holds.expiring", "holds.expired")
 AGAIN = ("relay.retrying", "delivery.retaken")
 FREE = (
     "relay.claimed",
@@ -72,6 +74,11 @@ def _ways(dialect: str) -> list[tuple[str, str, str, int]]:
             continue
         if point in AGAIN:
             found.append((dialect, "again", point, 1))
+        elif station == "spool":
+            if dialect == "sqlite":  # whose ledger a role can lock by itself
+                found.append((dialect, "spool", point, 4 if point in ("spool.keeping", "spool.kept") else 1))
+        elif point in EXPIRING:
+            found.append((dialect, "expiry", point, 1))
         elif point == "relay.leaving":
             found.append((dialect, "once", point, 1))
         else:

@@ -248,7 +248,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def ask_usage(self, data: st.DataObject, customer: str, meter: str, by: str | None) -> None:
         """Usage of any window, in any buckets, is what the model adds up."""
         instants = sorted({line.at for line in self.book.lines} | {self.clock.now()})
-        near = st.sampled_from(instants).flatmap(lambda at: st.integers(at - HOUR - 1, at + HOUR + 1))
+        near = st.sampled_from(instants).flatmap(
+            lambda at: st.one_of(st.just(at), st.integers(at - HOUR - 1, at + HOUR + 1))
+        )
         since, until = sorted((data.draw(near), data.draw(near)))
         width = {None: 0, "hour": HOUR, "day": DAY}[by]
         expected = self.book.usage(

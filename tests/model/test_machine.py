@@ -17,12 +17,12 @@ CALM = settings(
 
 
 def test_on_sqlite(tmp_path: Path) -> None:
-    """150 runs of up to 40 steps, the same ones each time."""
+    """80 runs of up to 40 steps, the same ones each time."""
 
     class OnSqlite(LedgerMachine):
         new_url = staticmethod(lambda: f"sqlite:///{tmp_path / uuid.uuid4().hex}.db")
 
-    run_state_machine_as_test(OnSqlite, settings=settings(CALM, max_examples=150, stateful_step_count=40))
+    run_state_machine_as_test(OnSqlite, settings=settings(CALM, max_examples=80, stateful_step_count=40))
 
 
 def test_on_postgres(postgres_server: str) -> None:
@@ -43,4 +43,4 @@ def test_on_postgres(postgres_server: str) -> None:
         pass
 
     OnPostgres.new_url = staticmethod(new_url)  # type: ignore[assignment]
-    run_state_machine_as_test(OnPostgres, settings=settings(CALM, max_examples=12, stateful_step_count=30))
+    run_state_machine_as_test(OnPostgres, settings=settings(CALM, max_examples=8, stateful_step_count=25))

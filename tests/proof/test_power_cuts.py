@@ -15,7 +15,7 @@ from torture.power import cuts
 from torture.power.disk import Disk, recorded
 
 SEED = int(os.environ.get("TORTURE_SEED", random.randrange(1_000_000)))
-CASES = {"sqlite": (300, 60), "postgres": (90, 6)}  # entries, cuts
+CASES = {"sqlite": (300, 60), "postgres": (90, 6), "spool": (60, 30)}  # entries, cuts
 
 pytestmark = pytest.mark.skipif(
     platform.system() != "Linux", reason="records system calls with Linux's ptrace"
@@ -109,6 +109,7 @@ FOLDER = "os.fsync(os.open('.', os.O_RDONLY))\n"
         (WRITE + SYNC + FOLDER + "os.rename('a', 'b')\n" + FOLDER, {"b": "one"}),
         (WRITE + SYNC + FOLDER + "os.unlink('a')\n", {"a": "one"}),
         (WRITE + SYNC + FOLDER + "os.unlink('a')\n" + FOLDER, {}),
+        ("os.mkdir('d'); os.chdir('d')\n" + WRITE + SYNC + FOLDER, {}),  # d itself has no durable name
     ],
 )
 def test_the_disk_forgets_what_no_sync_covered(tmp_path: Path, program: str, kept: dict[str, str]) -> None:
@@ -128,3 +129,29 @@ def test_the_disk_forgets_what_no_sync_covered(tmp_path: Path, program: str, kep
 )
 def test_files_from_before(tmp_path: Path, program: str, kept: str) -> None:
     assert left(*played(tmp_path, program, {"old": "text"})) == {"old": kept}
+
+
+BUSY = """
+import signal, threading
+def busy(name):
+    f = os.open(name, os.O_RDWR | os.O_CREAT)
+    while True:
+        os.pwrite(f, b'x' * 100, 0); os.fsync(f); os.rename(name, name + '-'); os.rename(name + '-', name)
+children = []
+for n in range(4):
+    children.append(os.fork())
+    if children[-1] == 0:
+        busy(f'busy{n}')
+threading.Event().wait(0.2)
+for child in children:
+    os.kill(child, signal.SIGKILL)
+for child in children:
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_processes_that_are_killed_in_a_call_do_not_break_the_recording(tmp_path: Path, turn: int) -> None:
+    """They stop at the call and are gone before it is read: then it does not happen either."""
+    disk, _ = played(tmp_path, BUSY)
+    assert disk.count > 20

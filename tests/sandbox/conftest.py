@@ -13,6 +13,7 @@ import stripe
 
 from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
+from tests.sandbox.receiver import Receiver
 
 DAY = 86400
 START = 1_767_225_600  # 2026-01-01T00:00:00Z
@@ -44,3 +45,11 @@ def matches() -> Callable[[Any, str], None]:
         jsonschema.Draft202012Validator(schema).validate(data)
 
     return check
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An application's webhook endpoint."""
+    made = Receiver()
+    yield made
+    made.close()

@@ -76,6 +76,7 @@ def test_objects_are_shaped_as_described(
         ({"payload": {"stripe_customer_id": "CUS", "value": "1234567890123456"}}, "15 significant digits"),
         ({"payload": {"stripe_customer_id": "cus_nobody", "value": "1"}}, "No such customer"),
         ({"identifier": "x" * 101}, "at most 100 characters"),
+        ({"quantity": "1"}, "Received unknown parameter: quantity"),
     ],
 )
 def test_bad_events_are_refused(client: stripe.StripeClient, change: dict[str, Any], message: str) -> None:

@@ -16,6 +16,7 @@ from tallystick.values.identifiers import lane_of
 from tests.simulation.plan import DAY, HOUR, SECOND, Plan
 from tests.simulation.seams import BrittleStore, application_connection, start_tally
 from tests.simulation.stripe_account import StripeAccount
+from tests.simulation.witness import Witness
 from tests.simulation.world import NEVER, Actor, Process, World
 
 METERS = Catalogue(
@@ -67,6 +68,7 @@ class Application:
         self.machines: dict[str, Machine] = {}
         self.wishes: list[Wish] = []
         self.closing = False
+        self.witness = Witness(path)
         self._incarnations = 0
         self._random = Random(f"wishes {plan.seed}")
         world.on_death = self._bury
@@ -93,7 +95,14 @@ class Application:
         )
         number = self._incarnations * 2 + (mode == "live")
         return start_tally(
-            self.world, process, store, METERS, self.accounts[mode], mode=mode, incarnation=number
+            self.world,
+            process,
+            store,
+            METERS,
+            self.accounts[mode],
+            self.witness,
+            mode=mode,
+            incarnation=number,
         )
 
     def _dark(self) -> bool:
@@ -153,11 +162,13 @@ class Application:
             self.machines[name].process.skew = skew
 
     def _burst(self, count: int) -> None:
+        # Some bursts are one customer's on one meter: they compete for a slot and share dispatches.
+        place = (self._random.choice(["org_a", "org_b"]), "tokens") if self._random.random() < 0.4 else None
         for _ in range(count):
-            self.send(self._wish())
+            self.send(self._wish(place))
             self.world.sleep(self._random.choice([0, 0, 0, SECOND // 10, SECOND]))
 
-    def _wish(self) -> Wish:
+    def _wish(self, place: tuple[str, str] | None) -> Wish:
         random = self._random
         kinds = (
             "record",
@@ -175,7 +186,10 @@ class Application:
         earlier = [w for w in self.wishes if w.key is not None]
         if kind == "repeat" and not earlier:
             kind = "keyed"
-        meter = random.choice([m.name for m in METERS])
+        customer, meter = place or (
+            random.choice(self.plan.customers),
+            random.choice([m.name for m in METERS]),
+        )
         steps = (
             1
             if meter == "calls"
@@ -183,9 +197,7 @@ class Application:
         )
         number = len(self.wishes)
         key = f"job:{number}" if kind in ("keyed", "action", "failing") and random.random() < 0.7 else None
-        wish = Wish(
-            number, kind, random.choice(self.modes), random.choice(self.plan.customers), meter, steps, key
-        )
+        wish = Wish(number, kind, random.choice(self.modes), customer, meter, steps, key)
         if kind == "repeat":
             first = random.choice(earlier)
             wish.mode, wish.customer, wish.meter, wish.key = (

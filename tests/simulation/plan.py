@@ -116,7 +116,7 @@ def make_plan(seed: int) -> Plan:
         crash_rate=random.choice([0, mortal, mortal * 2]),
         pause=_pauses(random, profile),
         fault_rate=random.choice([0.0, 0.1, 0.3]) if profile != "calm" else random.choice([0.0, 0.1]),
-        windows=_windows(random, profile, start, length),
+        windows=_windows(random, profile, start, length, int(anchor.timestamp()) * SECOND),
         laziness={"calm": 20 * SECOND, "rough": MINUTE, "clocks": MINUTE}.get(profile, 20 * MINUTE),
         skews=_skews(random, profile),
         busy_rate=random.choice([0, 0.01]),
@@ -157,7 +157,9 @@ def _pauses(random: Random, profile: str) -> Callable[[], int]:
     return pause
 
 
-def _windows(random: Random, profile: str, start: int, length: int) -> list[tuple[int, int, str]]:
+def _windows(
+    random: Random, profile: str, start: int, length: int, boundary: int
+) -> list[tuple[int, int, str]]:
     kinds = [*FAULTS, "mute", "down", "mute"]
     if profile == "stale":
         return [(start + random.randrange(DAY), start + 2 * DAY, random.choice(kinds))]
@@ -169,7 +171,16 @@ def _windows(random: Random, profile: str, start: int, length: int) -> list[tupl
         lasts = random.randrange(longest) + (25 * HOUR if profile == "dark" and random.random() < 0.5 else 0)
         found.append((at, at + lasts, random.choice(kinds)))
         at += lasts
-    return found
+    if random.random() < 0.4:  # right when a period ends
+        found.append((boundary - MINUTE, boundary + 4 * MINUTE, random.choice(["down", "limit", "mute"])))
+    return _apart(found)
+
+
+def _apart(windows: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """The windows in the order of time, each ending where the next one begins."""
+    windows = sorted(windows)
+    ends = [start for start, _, _ in windows[1:]] + [2**62]
+    return [(start, min(end, until), kind) for (start, end, kind), until in zip(windows, ends, strict=True)]
 
 
 def _skews(random: Random, profile: str) -> dict[str, int]:

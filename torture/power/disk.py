@@ -51,6 +51,7 @@ class Disk:
     files: dict[str, File] = field(default_factory=dict)
     names: list[tuple[int, Operation, File | None]] = field(default_factory=list)  # not yet durable
     kept: dict[str, File | None] = field(default_factory=dict)  # durable names that differ from before
+    made: set[str] = field(default_factory=set)  # folders made meanwhile whose names are not durable
 
     def play(self, operation: Operation) -> None:
         """One operation."""
@@ -69,7 +70,8 @@ class Disk:
         elif kind == "unlink":
             self.files.pop(path, None)
             self.names.append((self.count, operation, None))
-        elif kind == "mkdir":
+        elif kind == "mkdir" and not self.lenient_names:
+            self.made.add(path)
             self.names.append((self.count, operation, None))
         self.count += 1
 
@@ -88,6 +90,7 @@ class Disk:
             own = self.lenient_names and file is not None and about is file and operation[0] == "create"
             if number < began and (here or own):
                 self._keep(operation, about, self.kept)
+                self.made -= {path for path in operation[1:] if operation[0] == "mkdir"}
             else:
                 waiting.append((number, operation, about))
         self.names = waiting
@@ -107,14 +110,15 @@ class Disk:
         """Write what is left of the folder after a power cut right now."""
         shutil.copytree(self.before, target, dirs_exist_ok=True)
         names = dict(self.kept)
+        gone = {path for path in self.made if chance is None or chance.random() < 0.5}
         for _, operation, about in self.names:
-            if operation[0] == "mkdir":  # an empty folder is no loss and no gain
-                (target / os.path.relpath(operation[1], self.folder)).mkdir(parents=True, exist_ok=True)
-            elif chance is not None and chance.random() < 0.5:
+            if chance is not None and chance.random() < 0.5:
                 self._keep(operation, about, names)
         changed: dict[str, File | None] = {p: f for p, f in self.files.items() if f.base is not None}
         changed = {p: f for p, f in changed.items() if f and f.base == self._original(p)}
         for path, file in {**changed, **names}.items():
+            if any(path.startswith(f"{folder}/") for folder in gone):
+                continue  # what lies in a folder that is not there is not there either
             self._write(target / os.path.relpath(path, self.folder), file, chance)
 
     def _original(self, path: str) -> str:

@@ -27,6 +27,7 @@ TO_A_DESCRIPTOR = (
     "fsync",
     "fdatasync",
 )
+UNSEEN = ("unseen",)
 NOT_MODELLED = ("io_uring_setup", "openat2", "truncate", "link", "linkat", "sendfile", "copy_file_range")
 
 
@@ -42,11 +43,16 @@ class Recorder:
     def see(self, stop: Stop) -> None:
         """Note what a call is about when it begins, write it down when it has succeeded."""
         if stop.result is None:
-            self._entered[stop.pid] = self._describe(stop)
+            try:
+                self._entered[stop.pid] = self._describe(stop)
+            except (FileNotFoundError, ProcessLookupError):
+                self._entered[stop.pid] = UNSEEN  # killed meanwhile: the call does not happen
             return
         operation = self._entered.pop(stop.pid, None)
         if operation is None or stop.result < 0:
             return
+        if operation is UNSEEN:
+            raise RuntimeError(f"{stop.call} of process {stop.pid} could not be read, and it happened")
         if operation[0] == "write":
             kind, path, offset, data = operation
             operation = (kind, path, offset, data[: stop.result])
@@ -59,7 +65,8 @@ class Recorder:
             path = self._of_descriptor(stop.pid, a)
             return None if path is None else self._on_file(stop, path)
         if call in NOT_MODELLED:
-            return self._refuse(stop)
+            self._refuse(stop)
+            return None
         if call in ("rename", "renameat", "renameat2"):
             old, new = (a, b) if call == "rename" else (b, d)
             at_old, at_new = (-100, -100) if call == "rename" else (a, c)
@@ -138,9 +145,12 @@ class Recorder:
 def _memory(pid: int, address: int, length: int) -> bytes:
     handle = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
     try:
-        return os.pread(handle, length, address)
+        data = os.pread(handle, length, address)
     finally:
         os.close(handle)
+    if len(data) < length:
+        raise ProcessLookupError(f"process {pid} is gone")
+    return data
 
 
 def _vector(pid: int, address: int, count: int) -> bytes:

@@ -112,7 +112,7 @@ def start(command: Sequence[str]) -> int:
             _LIBC.prctl(38, 1, 0, 0, 0)  # no new privileges: without it a filter needs root
             if _LIBC.prctl(22, 2, ctypes.byref(program), 0, 0):
                 raise OSError(ctypes.get_errno(), "seccomp")
-            os.execvp(command[0], command)
+            os.execvp(command[0], list(command))
         finally:
             os._exit(127)
     os.waitpid(pid, _WALL)
@@ -136,15 +136,16 @@ def stops(root: int) -> Iterator[Stop]:
             continue
         number, event = os.WSTOPSIG(status), status >> 16
         if event == _SECCOMP_EVENT:
-            words = _info(pid).words
-            entry = Stop(pid, names[words[0]], tuple(words[1:7]), None)
-            pending[pid] = entry
-            yield entry
+            entering = _info(pid)
+            if entering.op:  # else it was killed meanwhile
+                words = entering.words
+                pending[pid] = Stop(pid, names[words[0]], tuple(words[1:7]), None)
+                yield pending[pid]
             _ptrace(SYSCALL, pid)
         elif number == signal.SIGTRAP | 0x80:
-            entered = pending.pop(pid, None)
-            if entered is not None:
-                entered.result = ctypes.c_int64(_info(pid).words[0]).value
+            entered, leaving = pending.pop(pid, None), _info(pid)
+            if entered is not None and leaving.op:
+                entered.result = ctypes.c_int64(leaving.words[0]).value
                 yield entered
             _ptrace(CONT, pid)
         elif event:

@@ -1,7 +1,7 @@
 """The program whose power is cut: records from several threads, and notes what was acknowledged.
 
 `python -m torture.power.writing FOLDER DIALECT SETTING COUNT`: SETTING "as shipped", or the control that
-gives up durability ("normal" on SQLite, "off" on PostgreSQL).
+gives up durability ("normal" on SQLite, "off" on PostgreSQL, "unsynced" for the spool).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 
 from tallystick import Catalogue, Meter, Tally
+from tallystick.ledger.spool import Spool
 from tallystick.storage.postgres import PostgresStore
 from tallystick.storage.sqlite import SqliteStore
 from torture.power.cluster import Cluster
@@ -79,11 +80,25 @@ def work(tally: Tally, folder: Path, count: int, checkpoint: Callable[[], object
         thread.join()
 
 
+def spool(folder: Path, count: int) -> None:
+    """Keep postings in the spool, as an application does while its ledger cannot write."""
+    tally = Tally(SqliteStore(folder.parent / "elsewhere.db"), Catalogue(METERS))
+    kept = Spool(folder / "spool", tally.find)
+    acknowledged = os.open(folder / ACKNOWLEDGED, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for n in range(count):
+        kept.keep([tally.posting("unheld", n, customer="customer", key=f"{n}")])
+        os.write(acknowledged, f"{n}\n".encode())
+
+
 def main() -> None:
     """Write, then vanish without closing anything."""
     folder, dialect, setting, count = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
     shipped = setting == "as shipped"
-    if dialect == "sqlite":
+    if dialect == "spool":
+        if not shipped:
+            os.fsync = lambda fd: None
+        spool(folder, count)
+    elif dialect == "sqlite":
         store: Any = (SqliteStore if shipped else NormalStore)(folder / "ledger.db")
         with closing(sqlite3.connect(folder / "ledger.db", check_same_thread=False)) as own:
             work(

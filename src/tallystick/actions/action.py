@@ -7,16 +7,16 @@ A quantity that was measured but cannot be recorded leaves the hold open, with a
 
 from __future__ import annotations
 
+import asyncio
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
-from tallystick.actions import nesting
+from tallystick.actions import nesting, stream
 from tallystick.actions import scope as scopes
 from tallystick.actions.recorder import Recorder, Step, canonical, name_of
-from tallystick.actions.stream import counted
 from tallystick.errors import (
     ActionError,
     LedgerError,
@@ -26,8 +26,9 @@ from tallystick.errors import (
     UnknownMeterError,
 )
 from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting, Resolution
-from tallystick.meters import Formula
+from tallystick.meters import Formula, StreamBills
 from tallystick.values.failpoint import failpoint
+from tallystick.values.instant import SECOND
 from tallystick.values.quantity import MAX_STEPS
 
 Part = TypeVar("Part")
@@ -70,6 +71,7 @@ class Action:
         self._steps: dict[str, int] = {}
         self._unmeasured: dict[str, str] = {}
         self._voided = ""
+        self._noted = 0.0
         self._state = State.NEW
         self.posted: Posted | None = None
 
@@ -92,6 +94,11 @@ class Action:
     def is_open(self) -> bool:
         """Whether it has begun and not ended."""
         return self._state is State.OPEN
+
+    @property
+    def has_counted(self) -> bool:
+        """Whether a quantity was added or set."""
+        return bool(self._steps)
 
     # Counting
 
@@ -168,6 +175,7 @@ class Action:
                 yield Posting((), Resolution(hold.lane, hold.entry, Outcome.VOIDED, reason))
                 raise
             self._hold = hold
+            self._noted = self.elapsed()
             failpoint("action.held")
         self._state = State.OPEN
         return self
@@ -291,17 +299,75 @@ class Action:
     ) -> None:
         await self._recorder.drive_async(self.settling() if kind is None else self.failing())
 
+    # Streaming
+
+    @overload
     def stream(
         self, parts: AsyncIterable[Part], *, count: Callable[[Part], Any], cumulative: bool = False
-    ) -> AsyncIterator[Part]:
+    ) -> AsyncIterator[Part]: ...
+
+    @overload
+    def stream(
+        self, parts: Iterable[Part], *, count: Callable[[Part], Any], cumulative: bool = False
+    ) -> Iterator[Part]: ...
+
+    def stream(
+        self,
+        parts: AsyncIterable[Part] | Iterable[Part],
+        *,
+        count: Callable[[Part], Any],
+        cumulative: bool = False,
+    ) -> AsyncIterator[Part] | Iterator[Part]:
         """Pass the parts on and count them; the action ends with the stream, however that ends.
 
         `count` gives what a part adds, or with `cumulative` the running total so far (which may start
-        again from zero); None for a part that says nothing. When the client goes away, the server stops or the
-        parts raise, what was produced until then is recorded.
+        again from zero); None for a part that says nothing. When the client goes away, the server stops or
+        the parts raise, the meter's `stream_bills` decides: what was delivered until then, or what upstream
+        goes on to produce within `drain_seconds`. Asynchronous parts give an asynchronous stream.
         """
         self._require(State.OPEN)
-        return counted(self, parts, count, cumulative=cumulative)
+        counter = stream.Counter(self, count, cumulative=cumulative)
+        seconds = self._meter.drain_seconds if self._meter.stream_bills is StreamBills.PRODUCED else None
+
+        def alike(parts: AsyncIterable[Part]) -> AsyncIterator[Part]:
+            if seconds is None:
+                return stream.delivered(self, parts, counter)
+            return stream.produced(self, parts, counter, drain_seconds=seconds)
+
+        if isinstance(parts, AsyncIterable):
+            return alike(parts)
+        given = parts
+        synchronous = stream.streamed(self, given, counter, drain_seconds=seconds)
+        return stream.Stream(synchronous, lambda: alike(stream.in_threads(given)))
+
+    def checkpoint_is_due(self) -> bool:
+        """Whether the meter's `checkpoint_seconds` have passed since the action last noted how far it is."""
+        return self._hold is not None and self.elapsed() - self._noted >= self._meter.checkpoint_seconds
+
+    def checkpoint(self) -> Awaitable[None]:
+        """Note durably how far the action has come, for whoever decides about its hold if it never ends."""
+        self._noted = self.elapsed()
+        return self._recorder.note_progress_async(self._progress())
+
+    def checkpoint_now(self) -> None:
+        """The blocking `checkpoint`."""
+        self._noted = self.elapsed()
+        self._recorder.note_progress(self._progress())
+
+    def _progress(self) -> list[tuple[int, bytes, str, int]]:
+        assert self._hold is not None
+        return [(self._hold.lane, self._hold.entry, name, steps) for name, steps in self._steps.items()]
+
+    def elapsed(self) -> float:
+        """Seconds on a clock that only goes forward."""
+        return self._recorder.ledger.clock.elapsed() / SECOND
+
+    def keep_task(self, task: asyncio.Task[None]) -> None:
+        """Hold on to a task that goes on after its request; the loop itself would not."""
+        self._recorder.background.add(task)
+        task.add_done_callback(self._recorder.background.discard)
+
+    # Ending by hand
 
     async def abandon(self) -> None:
         """End the action after an exception: what was counted before it is recorded."""
@@ -310,3 +376,11 @@ class Action:
     async def close(self) -> None:
         """Settle an action that was opened with `await tally.aio.open(...)`."""
         await self._recorder.drive_async(self.settling())
+
+    def end_failed(self) -> None:
+        """The blocking `abandon`."""
+        self._recorder.drive(self.failing())
+
+    def end(self) -> None:
+        """The blocking `close`, for an action that was opened with `tally.open(...)`."""
+        self._recorder.drive(self.settling())

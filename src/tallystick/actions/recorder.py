@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -16,11 +17,13 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting
 from tallystick.ledger.spool import Spool
 from tallystick.meters import Catalogue, Meter, OnLedgerFailure
+from tallystick.storage import Flow, Statement
 from tallystick.values.failpoint import failpoint
 from tallystick.values.identifiers import lane_of
 
 T = TypeVar("T")
 Step = Generator[Posting, Posted, T]
+Progress = Sequence[tuple[int, bytes, str, int]]  # lane, hold, meter, steps
 
 
 class Delivery(Protocol):
@@ -65,6 +68,7 @@ class Recorder:
         self.catalogue = catalogue
         self.find = find
         self.spool = spool
+        self.background: set[asyncio.Task[None]] = set()
         self._delivery = delivery
         self._tenant = tenant
         self._mode = mode
@@ -156,6 +160,16 @@ class Recorder:
         if owed:
             await self._delivery.deliver_async(owed)
         return posted
+
+    def note_progress(self, steps: Progress) -> None:
+        """Note how far an action has come; what cannot be noted is only known less well later."""
+        with suppress(LedgerError):
+            self.ledger.commit.run(errand=lambda: _noting(steps, self.ledger.clock.now()))
+
+    async def note_progress_async(self, steps: Progress) -> None:
+        """The awaitable `note_progress`."""
+        with suppress(LedgerError):
+            await self.ledger.commit.run_async(errand=lambda: _noting(steps, self.ledger.clock.now()))
 
     def post_many(self, postings: Sequence[Posting]) -> list[Posted]:
         """Post many pieces that share commits, blocking."""
@@ -257,6 +271,11 @@ class Recorder:
                 (*posting.entries, *posted.entries)[0].customer,
                 f"a hold was {before.outcome.name.lower()} before its action ended; {became}: {said}",
             )
+
+
+def _noting(steps: Progress, now: int) -> Flow[None]:
+    if steps:
+        yield Statement("note_progress", rows=[(*row, now) for row in steps])
 
 
 def _happened(posting: Posting, now: int) -> Posting:

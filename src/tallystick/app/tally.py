@@ -198,6 +198,10 @@ class Tally:
         """One metered action, as `with` or `async with`; `key` names the logical operation (a job's id)."""
         return Action(self._recorder, meter, customer, key=key, attributes=attributes, hold=hold)
 
+    def open(self, meter: str, *, customer: Any, **rest: Any) -> Action:
+        """An action whose hold is durable, for a synchronous stream; arguments as for `action`."""
+        return self.action(meter, customer=customer, **rest).__enter__()
+
     def record(
         self,
         meter: str,

@@ -18,6 +18,7 @@ from tallystick.audit.trails import Trail
 SLOW = 6 * 3600
 REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|createQueue)$")
 CRON_PATH = re.compile(r"(?i)(?:^|/)(?:crons?|scheduled?|jobs?)(?:/|-|$)")
+STAFF = re.compile(r"(?i)admin|internal|back-?office|staff|support/|webhook")
 OPEN_KINDS = frozenset(["http", "action"])
 
 
@@ -30,18 +31,23 @@ class Case:
     entries: Entries
     sites: list[Site]
     trails: list[Trail]
-    metered: tuple[Hop, ...]
-    priced: tuple[Hop, ...]
-    counted: tuple[Hop, ...]
-    payment: tuple[Hop, ...]
-    schedules: list[Schedule]
-    versions: dict[str, tuple[int, str, int]]
+    metered: tuple[Hop, ...] = ()
+    priced: tuple[Hop, ...] = ()
+    counted: tuple[Hop, ...] = ()
+    payment: tuple[Hop, ...] = ()
+    schedules: list[Schedule] = field(default_factory=list)
+    versions: dict[str, tuple[int, str, int]] = field(default_factory=dict)
     reporters: set[Key] = field(default_factory=set)
 
     @property
     def live(self) -> list[Trail]:
         """Trails that something really starts."""
         return [one for one in self.trails if one.entry is not None]
+
+    @property
+    def direct(self) -> set[Key]:
+        """Entries that reach the provider itself, not only a row of their own."""
+        return {one.entry.key for one in self.live if one.entry is not None and not one.site.stored}
 
     def place(self, key: Key, line: int = 0) -> Place:
         """A place in a function's file."""
@@ -61,9 +67,7 @@ class Case:
         """The way from the entry down to the reporting call."""
         steps = []
         if trail.entry is not None:
-            steps.append(
-                Hop(Place(trail.entry.key[0], max(1, trail.entry.line)), trail.entry.route or "entry")
-            )
+            steps.append(Hop(Place(trail.entry.path, max(1, trail.entry.line)), trail.entry.route or "entry"))
         for key, call in reversed(trail.hops):
             steps.append(Hop(Place(key[0], call.line, call.column), f"calls {call.callee}"))
         return tuple(steps)
@@ -112,8 +116,12 @@ class Case:
         """Whether only a holder of a service secret, or a signed event, gets here."""
         if trail.entry is None:
             return False
+        if trail.site.stored and STAFF.search(f"{trail.entry.key[0]} {trail.entry.route}"):
+            return True
         function = self.program.function(trail.entry.key)
         flags = set(trail.flags) | set(function.flags)
+        if trail.entry.handler[0]:
+            flags |= set(self.program.function(trail.entry.handler).flags)
         holder = function
         for _ in range(3):
             if holder.via < 0:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tallystick.audit import schedules, sites, verdict
+from tallystick.audit import joins, schedules, sites, verdict
 from tallystick.audit.cache import Cache
 from tallystick.audit.case import Case, scheduled
 from tallystick.audit.entries import Entries
@@ -14,7 +14,7 @@ from tallystick.audit.ir import Module
 from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.labels import Labelling
 from tallystick.audit.lexical import Corpus
-from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Profile, Report
+from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
 from tallystick.audit.program import Program
 from tallystick.audit.resolve import Graph, Resolver
 from tallystick.audit.rules import RULES
@@ -151,43 +151,50 @@ class Run:
             for path, data in self.corpus.support.items()
         )
 
-    def _traced(self, program: Program) -> tuple[Entries, list[sites.Site], list[Trail]]:
+    def _traced(self, program: Program, tables: dict[str, Trail]) -> Case:
+        """The case of a program; rows of these tables count as reports."""
         labelling = Labelling(program)
         entries = Entries(program)
-        found = sites.find(program, labelling, self.corpus.sources)
+        case = Case(self.corpus, program, entries, sites.find(program, labelling, self.corpus.sources), [])
+        case.sites += list(joins.written(case, tables, labelling))
         climb = Climb(program, entries, labelling)
-        return entries, found, [trail for site in found for trail in climb.trails(site)]
+        case.trails += [trail for site in case.sites for trail in climb.trails(site)]
+        case.schedules = schedules.written(self.corpus) if case.trails else []
+        scheduled(case)
+        return case
 
     def case(self) -> Case:
         """All records the rules look at."""
-        program = self.program()
-        entries, found, trails = self._traced(program)
-        served = any(
-            one.entry is not None and one.entry.kind in ("http", "action", "worker") for one in trails
-        )
-        if served and self.graph is not None:
-            sold = {path for path in program.modules if COSTLY.search(self.corpus.sources[path])}
-            wider = self.graph.importers(sold, 400) - program.modules.keys()
-            if wider:
-                program = self.loaded(wider | program.modules.keys())
-                entries, found, trails = self._traced(program)
+        case = self._traced(self.program(), {})
+        if self.graph is not None:
+            tables = joins.outboxes(case)
+            wider = self._wider(case, tables) - case.program.modules.keys()
+            if wider or tables:
+                case = self._traced(self.loaded(wider | case.program.modules.keys()), tables)
         signal = self.corpus.signals
-        bare = not trails  # without a reporting call, prices and counters have to speak
-        case = Case(
-            self.corpus,
-            program,
-            entries,
-            found,
-            trails,
-            signal("metered"),
-            signal("priced") if bare else (),
-            signal("counted") if bare else (),
-            signal("payment", 3),
-            schedules.written(self.corpus) if trails else [],
-            pinned(self.corpus),
-        )
-        scheduled(case)
+        bare = not case.trails  # without a reporting call, prices and counters have to speak
+        case.metered = signal("metered")
+        case.priced = signal("priced") if bare else ()
+        case.counted = signal("counted") if bare else ()
+        case.payment = signal("payment", 3)
+        case.versions = pinned(self.corpus)
         return case
+
+    def _wider(self, case: Case, tables: dict[str, Trail]) -> set[str]:
+        """Files that sell the same work, write the rows that are sent, or fill the queues."""
+        assert self.graph is not None
+        found: set[str] = set()
+        kinds = {one.entry.kind for one in case.trails if one.entry is not None}
+        if kinds & {"http", "action", "worker"}:
+            sold = {path for path in case.program.modules if COSTLY.search(self.corpus.sources[path])}
+            found |= self.graph.importers(sold, 400)
+            if sold & {one.entry.path for one in case.trails if one.entry is not None}:
+                found |= set(self.corpus.grep(COSTLY)[:300])
+        words = joins.words(case, tables)
+        if words is not None:
+            joined = set(self.corpus.grep(words)[:400])
+            found |= joined | self.graph.importers(joined, 400)
+        return found
 
     def report(self, profile: Profile, options: Options, files: int) -> Report:
         """The whole answer."""
@@ -220,7 +227,9 @@ class Run:
         return Coverage(
             files=files,
             parsed=len(self.modules),
-            routes=len(case.entries.found),
+            routes=sum(
+                one.framework != "middleware" and not one.handler[0] for one in case.entries.found.values()
+            ),
             unread=tuple(sorted(self.corpus.unread)),
             with_errors=broken,
             unresolved_imports=self.resolver.unresolved if self.resolver else 0,
@@ -246,7 +255,7 @@ def _endpoints(case: Case, findings: list[Finding]) -> list[Endpoint]:
     for trail in case.live:
         entry = trail.entry
         if entry is not None:
-            place = case.place(entry.key, max(1, entry.line))
+            place = Place(entry.path, max(1, entry.line))
             grade = _grade(trail)
             key = (place, entry.route)
             if key not in found or grade == "sync-reported":
@@ -263,8 +272,10 @@ def _grade(trail: Trail) -> str:
         return "client-only"
     if kind == "schedule":
         return "cron-only"
-    if kind in ("worker", "script") or trail.remote:
+    if kind in ("worker", "script") or trail.remote or trail.queued:
         return "queued"
     if trail.deferred[1] or trail.floating[1]:
         return "deferred-in-request"
+    if trail.site.stored:
+        return "outbox"
     return "sync-durable" if trail.site.sink.durable else "sync-reported"

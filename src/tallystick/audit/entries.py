@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from tallystick.audit.ir import Expr, Function, Module
+from tallystick.audit.ir import Call, Expr, Function, Module
 from tallystick.audit.knowledge import Route, compiled
 from tallystick.audit.program import Key, Program
 
+HANDLING = frozenset(["handler", "start", "worker", "view_func", "endpoint"])
 Pattern = re.Pattern[str] | None
 Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
 
@@ -25,7 +26,13 @@ class Entry:
     seconds: int | None = None  # for schedules: how often
     note: str = ""
     where: tuple[str, int] = ("", 0)  # where the schedule is written
+    handler: Key = ("", 0)  # the route's own function, when this is a wrapper or a middleware before it
     flags: set[str] = field(default_factory=set)
+
+    @property
+    def path(self) -> str:
+        """The file the route stands in."""
+        return self.handler[0] or self.key[0]
 
 
 class Entries:
@@ -35,6 +42,7 @@ class Entries:
         """Match every function against every route model."""
         self.program = program
         self.found: dict[Key, Entry] = {}
+        self.shared: dict[Key, list[Entry]] = {}  # further routes through the same wrapper
         rows = [_row(row) for row in program.knowledge.routes]
         self.by_file = [row for row in rows if row[1] or row[2] or row[3]]
         self.by_via = [row for row in rows if row[4]]
@@ -46,6 +54,7 @@ class Entries:
                     self.found[entry.key] = entry
             self._handed(module)
         self._urls()
+        self._wrapped()
 
     def _match(self, module: Module, index: int, function: Function) -> Entry | None:
         if index == 0:
@@ -162,9 +171,10 @@ class Entries:
                 ]
                 nested += [
                     part.text for one in call.args if one.kind == "object"
-                    for key, part in zip(one.keys, one.parts, strict=False) if key in ("handler", "start", "worker")
+                    for key, part in zip(one.keys, one.parts, strict=False) if key in HANDLING
                     if part.kind == "name"
                 ]  # fmt: skip
+                self._factories(module, (module.path, index), call)
                 if names or nested:
                     self._named(
                         module, (module.path, index), call.callee, call.args, (*names, *nested), call.line
@@ -189,6 +199,70 @@ class Entries:
                     entry = self._via(module, target, callee, args, line)
                 if entry is not None:
                     self.found.setdefault(target, entry)
+
+    def _factories(self, module: Module, caller: Key, call: Call) -> None:
+        """`app.post("/x", meter("calls"), handler)`: what the factory returns runs for the route."""
+        for one in call.args:
+            if one.kind != "call" or "." in one.text:
+                continue
+            for target in self.program.targets(caller, one.text):
+                for inner in self._inside(target):
+                    entry = self._via(module, inner, call.callee, call.args, call.line)
+                    if entry is not None and len(self.program.function(inner).bindings) > 1:
+                        entry.handler = self._last(caller, call) or entry.handler
+                        self._also(inner, entry)
+
+    def _last(self, caller: Key, call: Call) -> Key | None:
+        """The handler at the end of a routing call."""
+        value = call.args[-1]
+        if value.kind == "name":
+            return next(iter(self.program.targets(caller, value.text)), None)
+        return self.program.literal(caller[0], value)
+
+    def _inside(self, outer: Key) -> list[Key]:
+        """The functions a function makes, however deep."""
+        functions = self.program.modules[outer[0]].functions
+        found: list[Key] = []
+        holders = {outer[1]}
+        for index, one in enumerate(functions):
+            if one.parent in holders and index and outer[1]:
+                holders.add(index)
+                found.append((outer[0], index))
+        return found
+
+    def _also(self, key: Key, entry: Entry) -> None:
+        if key in self.found and self.found[key].handler[0]:
+            self.shared.setdefault(key, []).append(entry)
+        else:
+            self.found.setdefault(key, entry)
+
+    def _wrapped(self) -> None:
+        """`POST = withMeter(handler)`, `@metered("calls")`: the wrapper's inside runs for the route."""
+        for key, entry in sorted(self.found.items()):
+            if entry.kind not in ("http", "action") or entry.handler[0]:
+                continue
+            for name in self._wrappers(key):
+                for target in self.program.targets((key[0], 0), name):
+                    self._around(key, entry, target)
+
+    def _wrappers(self, key: Key) -> set[str]:
+        function = self.program.function(key)
+        names = {one.text for one in function.decorators}
+        if function.via >= 0:
+            module = self.program.modules[key[0]]
+            names.add(module.functions[function.parent].calls[function.via].callee)
+            outer = self._enclosing(module, function, key[1])
+            names |= {outer[0]} if outer is not None else set()
+        return names
+
+    def _around(self, handler: Key, entry: Entry, wrapper: Key) -> None:
+        inside = self._inside(wrapper)
+        known = {one.name for key in (wrapper, *inside) for one in self.program.function(key).bindings}
+        for key in inside:
+            if any(call.callee.partition(".")[0] in known - {"res", "next", "req"} and "." not in call.callee
+                   for call in self.program.function(key).calls):  # fmt: skip
+                line = self.program.function(handler).line
+                self._also(key, Entry(key, entry.kind, entry.framework, entry.route, line, handler=handler))
 
     def _urls(self) -> None:
         """Routes that are never an entry by themselves: client modules."""

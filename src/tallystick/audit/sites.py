@@ -31,6 +31,7 @@ class Site:
     customer: Labels
     identified: bool
     stamped: bool
+    stored: bool = False  # a row of the application's own, which something else sends
 
 
 def sink_of(call: Call, knowledge: Knowledge, near: str) -> Sink | None:

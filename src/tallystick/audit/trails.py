@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from tallystick.audit import schedules
 from tallystick.audit.entries import Entries, Entry
 from tallystick.audit.ir import Call, Expr, Handler
-from tallystick.audit.labels import Labelling, Labels
+from tallystick.audit.labels import CLIENT, Labelling, Labels
 from tallystick.audit.program import Key, Program
+from tallystick.audit.queues import DIRECT, Queues, called_with
 from tallystick.audit.sites import Site
 
 SCHEDULER = re.compile(
@@ -34,6 +35,7 @@ class Trail:
     floating: tuple[str, int] = ("", 0)
     deferred: tuple[str, int, str] = ("", 0, "")
     remote: bool = False
+    queued: bool = False
     flags: frozenset[str] = frozenset()
     client: bool = False
     seen: frozenset[Key] = field(default_factory=frozenset)
@@ -49,6 +51,7 @@ class Climb:
         self.labelling = labelling
         self.defer = program.knowledge.setting("defer", "callee")
         self.iterate = program.knowledge.setting("iterate", "callee")
+        self.queues = Queues(program)
 
     def trails(self, site: Site) -> list[Trail]:
         """All trails of a site, each function once per fate."""
@@ -58,7 +61,9 @@ class Climb:
         done: list[Trail] = []
         while stack and len(visited) < MOST:
             trail = stack.pop(0)
-            fate = (trail.top, trail.error, bool(trail.floating[1]), bool(trail.deferred[1]), trail.remote)
+            fate = (
+                trail.top, trail.error, bool(trail.floating[1]), bool(trail.deferred[1]), trail.remote, trail.queued,
+            )  # fmt: skip
             if fate in visited:
                 continue
             visited.add(fate)
@@ -80,7 +85,7 @@ class Climb:
         trail = self._settled(trail, key, call)
         script = self.program.modules[key[0]].language in ("typescript", "tsx", "go")
         if (call.state == "void" or (call.state == "floating" and (script or not is_sink))) and is_async:
-            spared = trail.site.sink.durable and is_sink
+            spared = trail.site.sink.durable and is_sink and not trail.site.stored
             if not spared and (script or is_async) and not trail.floating[1]:
                 trail = replace(trail, floating=(key[0], call.line))
         if call.spawned and not trail.deferred[1]:
@@ -116,8 +121,8 @@ class Climb:
         key = trail.top
         entry = self.entries.found.get(key)
         if entry is not None:
-            done.append(self._ended(trail, entry))
-            return []
+            done += [self._ended(trail, one) for one in (entry, *self.entries.shared.get(key, ()))]
+            return self._fed(trail, entry) if entry.kind == "worker" else []
         if key[1] == 0:
             done.append(replace(trail, entry=Entry(key, "script", "script", key[0], 1)))
             return []
@@ -134,6 +139,41 @@ class Climb:
         return any(
             one.entry is not None and one.entry.kind == "schedule" and one.top == trail.top for one in done
         )
+
+    def _fed(self, trail: Trail, entry: Entry) -> list[Trail]:
+        """Above a worker: whoever puts its jobs on the queue. What becomes of errors is settled by then."""
+        settled = replace(
+            trail, error="recorded", floating=("", 0), deferred=("", 0, ""), queued=True,
+            quantity=self._jobs(trail.quantity, entry.key), customer=self._jobs(trail.customer, entry.key),
+        )  # fmt: skip
+        steps = [(one.caller, one.call, one.given) for one in self.queues.feeding(entry)]
+        steps += [
+            (edge.caller, edge.call, called_with(edge.call))
+            for edge in self.program.callers.get(entry.key, ())
+            if DIRECT.search(edge.call.callee)
+        ]
+        return [
+            replace(
+                self._through(
+                    self._substituted(settled, entry.key, caller, given), caller, call, False, False
+                ),
+                floating=("", 0),
+            )
+            for caller, call, given in steps
+        ]
+
+    def _jobs(self, labels: Labels, worker: Key) -> Labels:
+        """What a worker reads from its job is whatever was put there: not a client's word by its name."""
+        found = set()
+        for kind, text in labels:
+            root, _, below = text.partition(".")
+            bound = next((one for one in self.program.function(worker).bindings if one.name == root), None)
+            if kind == CLIENT and bound is not None:
+                path = ".".join(part for part in (bound.path, below) if part)
+                found.add(("param", f"{worker[0]}#{worker[1]}:{bound.index}:{path}"))
+            elif kind != CLIENT:
+                found.add((kind, text))
+        return frozenset(found)
 
     def _ended(self, trail: Trail, entry: Entry) -> Trail:
         if trail.error == "signal":

@@ -64,7 +64,8 @@ def _list(tally: Tally, *, overdue: bool, json: bool) -> None:
     waiting = {entry.id for entry in tally.holds.overdue()}
     found = tally.holds.overdue() if overdue else tally.holds.open()
     now = tally.ledger.clock.now()
-    columns = ("id", "customer", "meter", "since", "age_seconds", "overdue")
+    progress = tally.holds.progress(found)
+    columns = ("id", "customer", "meter", "since", "age_seconds", "at_least", "overdue")
     rows = [
         (
             e.id,
@@ -72,6 +73,7 @@ def _list(tally: Tally, *, overdue: bool, json: bool) -> None:
             e.meter,
             to_datetime(e.recorded_at).strftime("%Y-%m-%d %H:%M"),
             max(now - e.recorded_at, 0) // SECOND,
+            str(progress.get(e.id, "")),
             "yes" if e.id in waiting else "",
         )
         for e in found

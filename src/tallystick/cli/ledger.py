@@ -42,6 +42,9 @@ formula = "count"
 inline = true              # send within the request ...
 budget_ms = 300            # ... which waits at most this long for Stripe
 relay = "in-process"       # or "process": run `tallystick relay` yourself
+
+# [provider]
+# kind = "openmeter"       # or "lago", with OPENMETER_API_KEY or LAGO_API_KEY: docs/providers.md
 """
 
 _LINES = """\

@@ -12,7 +12,10 @@ Resolver = Callable[[Sequence[str]], Mapping[str, str]]
 
 
 class Links:
-    """Customer links of one tenant and mode, remembered once found.
+    """Customer links of one tenant, mode and provider, remembered once found.
+
+    A link belongs to the provider that was configured when it was made ("none": to any), so that a
+    change of provider sends nothing to ids of the one before.
 
     `resolver` is asked for customers that are not linked: it takes application ids and gives those
     it knows, for instance from the application's own `stripe_customer_id` column.
@@ -51,12 +54,16 @@ class Links:
         return self._ledger.read(self._all())
 
     def _stored(self, customers: Sequence[str]) -> Flow[dict[str, str]]:
-        rows = yield Statement("find_links", rows=[self._place(customer) for customer in customers])
+        rows = yield Statement(
+            "find_links", rows=[(*self._place(customer), self._provider) for customer in customers]
+        )
         return dict(rows)
 
     def _all(self) -> Flow[dict[str, str]]:
         where = self._ledger.where
-        rows = yield Statement("all_links", {"tenant": where.tenant, "mode": where.mode})
+        rows = yield Statement(
+            "all_links", {"tenant": where.tenant, "mode": where.mode, "provider": self._provider}
+        )
         return dict(rows)
 
     def _store(self, links: Mapping[str, str]) -> Flow[None]:

@@ -10,7 +10,7 @@ import msgspec
 from tallystick.delivery.model import Dispatch, Owed, Slot
 from tallystick.meters import Meter
 from tallystick.providers import Answer, Outcome, Profile
-from tallystick.values.instant import HOUR, SECOND
+from tallystick.values.instant import DAY, HOUR, SECOND
 from tallystick.values.quantity import to_text
 
 FIRST_RETRY = SECOND // 2
@@ -163,3 +163,10 @@ def unfound(sent_at: int, profile: Profile, now: int) -> Answer:
     if now - sent_at <= profile.settling_seconds * SECOND:
         return Answer(Outcome.UNKNOWN, "the provider does not list it yet", answered=False)
     return Answer(Outcome.REFUSED, f"{PAST_WINDOW}; it does not list this identifier")
+
+
+def unreadable(sent_at: int, why: str, now: int) -> Answer:
+    """What it means that an instruction sent then cannot be asked for: later, or a person decides after a day."""
+    if now - sent_at <= DAY:
+        return Answer(Outcome.UNKNOWN, f"cannot be looked up: {why}", answered=False)
+    return Answer(Outcome.REFUSED, f"{PAST_WINDOW}; it cannot be looked up: {why}")

@@ -65,7 +65,7 @@ class Sender:
             if self.provider.has(attempt.dispatch.instruction):
                 return Answer(Outcome.ACCEPTED, "the provider has it, from an earlier attempt")
         except TallystickError as error:
-            return Answer(Outcome.UNKNOWN, f"cannot be looked up: {error}", answered=False)
+            return rules.unreadable(sent_at, str(error), self.ledger.clock.now())
         return rules.unfound(sent_at, self.provider.profile, self.ledger.clock.now())
 
     def write(self, answered: Sequence[tuple[Attempt, Answer]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from tallystick.errors import ActionError
@@ -11,6 +13,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Outcome, Posted, Posting, Resolution
 from tallystick.meters import Catalogue
 from tallystick.values.identifiers import from_public
+from tallystick.values.quantity import from_steps
 
 
 class Holds:
@@ -27,6 +30,15 @@ class Holds:
     def overdue(self, *, limit: int = 1000) -> list[Entry]:
         """Those whose time is over and that wait for a decision, oldest first."""
         return self._ledger.read(reading.overdue_holds(self._ledger.where, limit))
+
+    def progress(self, holds: Sequence[Entry]) -> dict[str, Decimal]:
+        """How far the streams among these holds had come at their last checkpoint, by the hold's id."""
+        found = self._ledger.read(reading.progress(holds))
+        return {
+            hold.id: from_steps(steps, self._catalogue[hold.meter].decimals)
+            for hold in holds
+            if (steps := found.get((hold.entry, hold.meter))) is not None and hold.meter in self._catalogue
+        }
 
     def settle(self, hold: str, quantity: Any, *, reason: str, by: str) -> Posted:
         """Bill a hold with `quantity` of its meter; ActionError when it is unknown or resolved already."""

@@ -14,6 +14,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Posting
 from tallystick.meters import Catalogue, Expiry
 from tallystick.storage import Flow, Statement
+from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import HOUR
 
 Mark = tuple[int, bytes, int, int]  # lane, hold, due at, overdue
@@ -40,12 +41,19 @@ class Expirer:
         now = self._ledger.clock.now()
         due = self._ledger.read(reading.due_holds(now, self._batch))
         recorded = self._ledger.read(reading.recorded(due))
+        progress = self._ledger.read(reading.progress(due))
         marks: list[Mark] = []
         postings: list[Posting] = []
         for hold in due:
-            self._decide(hold, now, hold.entry in recorded, marks, postings)
+            if hold.entry in recorded:
+                postings.append(rules.superseded(hold))
+                marks.append((hold.lane, hold.entry, now, 1))
+                continue
+            self._decide(hold, progress.get((hold.entry, hold.meter)), now, marks, postings)
         if postings:
+            failpoint("holds.expiring")
             self._ledger.post_many(postings)
+            failpoint("holds.expired")
         if marks:
             self._ledger.commit.run(errand=lambda: _mark(sorted(marks)))
         self._tell([hold for hold in due if hold.entry not in recorded and self._waits(hold, now)])
@@ -59,7 +67,7 @@ class Expirer:
         return done
 
     def _decide(
-        self, hold: Entry, now: int, recorded: bool, marks: list[Mark], postings: list[Posting]
+        self, hold: Entry, progress: int | None, now: int, marks: list[Mark], postings: list[Posting]
     ) -> None:
         known = hold.meter in self._catalogue
         if not known:
@@ -70,7 +78,7 @@ class Expirer:
         if due_at > now:  # the declaration has changed since
             marks.append((hold.lane, hold.entry, due_at, 0))
             return
-        posting = rules.superseded(hold) if recorded else rules.expiry(hold, meter, self._ledger.ids.next())
+        posting = rules.expiry(hold, meter, self._ledger.ids.next(), progress)
         if posting is not None:
             postings.append(posting)
         # Marked even when resolved: the row leaves the sweep at once and goes with the next clearing.

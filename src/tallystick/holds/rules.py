@@ -27,12 +27,17 @@ def superseded(hold: Entry) -> Posting:
     return Posting((), Resolution(hold.lane, hold.entry, Outcome.VOIDED, reason, "policy key"))
 
 
-def expiry(hold: Entry, meter: Meter, identity: bytes) -> Posting | None:
-    """What the meter's policy makes of an overdue hold; None when it waits for a person."""
+def expiry(hold: Entry, meter: Meter, identity: bytes, progress: int | None) -> Posting | None:
+    """What the meter's policy makes of an overdue hold; None when it waits for a person.
+
+    `progress` is the last checkpoint of a stream: it was measured, and stands in place of an estimate.
+    """
     if meter.on_expiry is Expiry.REVIEW:
         return None
     reason = f"expired after {meter.hold_seconds} s"
     resolution = Resolution(hold.lane, hold.entry, Outcome.EXPIRED, reason, f"policy {meter.on_expiry.value}")
     if meter.on_expiry is Expiry.VOID:
         return Posting((), resolution)
-    return Posting((settlement(hold, identity, meter.estimate),), resolution)
+    return Posting(
+        (settlement(hold, identity, meter.estimate if progress is None else progress),), resolution
+    )

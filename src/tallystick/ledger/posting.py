@@ -38,25 +38,36 @@ def post(
     database's own clock.
     """
     rivals = yield from _resolve(pieces)
-    late = yield from differences(pieces, rivals)
-    wanted = [
-        late.get(index, () if index in rivals else piece.posting.entries)
-        for index, piece in enumerate(pieces)
-    ]
     failpoint("posting.resolved")
+    won = [() if index in rivals else piece.posting.entries for index, piece in enumerate(pieces)]
+    results = yield from _write(won, due_at, stamp, delivered)
+    late = yield from differences(pieces, rivals)  # after the writing: an expiry may be of this very batch
+    if late:
+        written = yield from _write(list(late.values()), due_at, stamp, delivered)
+        for index, posted in zip(late, written, strict=True):
+            results[index] = posted
+    for index, rival in rivals.items():
+        results[index] = msgspec.structs.replace(results[index], resolved_before=rival)
+    return results
+
+
+def _write(
+    wanted: Sequence[tuple[Entry, ...]],
+    due_at: int,
+    stamp: int | None,
+    delivered: Callable[[Entry], bool],
+) -> Flow[list[Posted]]:
+    """Claim the keys of these groups of entries and insert what is new; what each group came to."""
     taken = yield from _claim_keys([e for own in wanted for e in own])
     failpoint("posting.claimed")
-    here = {e.entry: e for own in wanted for e in own} if taken else {}
-    entries: list[Entry] = []
-    results: list[Posted] = []
-    for index, own in enumerate(wanted):
-        if taken:
-            posted = yield from _partly(own, taken, entries, here)
-        else:
-            entries.extend(own)
-            posted = Posted(own)
-        rival = rivals.get(index)
-        results.append(posted if rival is None else msgspec.structs.replace(posted, resolved_before=rival))
+    if not taken:
+        entries = [e for own in wanted for e in own]
+        results = [Posted(own) for own in wanted]
+    else:
+        here = {e.entry: e for own in wanted for e in own}
+        entries, results = [], []
+        for own in wanted:
+            results.append((yield from _partly(own, taken, entries, here)))
     if entries:
         yield from _insert(entries, due_at, stamp, delivered)
     return results

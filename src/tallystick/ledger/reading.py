@@ -148,6 +148,14 @@ def recorded(holds: Sequence[Entry]) -> Flow[set[bytes]]:
     return {h.entry for h in holds if (h.lane, h.tenant, h.mode, h.customer, h.meter, h.key) in taken}
 
 
+def progress(holds: Sequence[Entry]) -> Flow[dict[tuple[bytes, str], int]]:
+    """The last checkpoint, in steps, of those holds that have one, by hold and meter."""
+    if not holds:
+        return {}
+    rows = yield Statement("find_progress", rows=[(hold.lane, hold.entry) for hold in holds])
+    return {(bytes(row[1]), row[2]): row[3] for row in rows}
+
+
 def find(place: tuple[int, bytes]) -> Flow[Entry | None]:
     """The entry with this lane and id, if there is one."""
     rows = yield Statement("find_entries", rows=[place])

@@ -147,4 +147,5 @@ def _write(
     if holds:
         yield Statement("insert_open_holds", rows=holds)
         yield Statement("sweep_open_holds", {"limit": 2 * len(holds) + 1000})
+        yield Statement("clear_progress", {"limit": len(holds) + 100})
     yield Statement("delete_unsequenced", rows=taken)

@@ -22,6 +22,7 @@ import msgspec
 from tallystick.errors import EntryRefusedError, LedgerError
 from tallystick.ledger.model import Posted, Posting
 from tallystick.storage.durability import check_disk
+from tallystick.values.failpoint import failpoint
 
 Post = Callable[[Sequence[Posting]], object]
 AT_ONCE = 500
@@ -40,7 +41,7 @@ class Spool:
         self._file: IO[bytes] | None = None
         self._pid = 0
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
         except OSError as error:
             raise LedgerError(
                 f"the spool {folder} cannot be used: {error.strerror}; set [store] spool"
@@ -53,9 +54,11 @@ class Spool:
         with self._lock:
             try:
                 file = self._own()
+                failpoint("spool.keeping")
                 file.writelines(b"%08x %s\n" % (zlib.crc32(text), text) for text in texts)
                 file.flush()
                 os.fsync(file.fileno())
+                failpoint("spool.kept")
             except OSError as error:
                 raise LedgerError(
                     f"neither ledger nor spool {self.folder} can write: {error.strerror}"
@@ -105,8 +108,10 @@ class Spool:
             if not path.exists():
                 return 0
             postings = list(_postings(path))
+            failpoint("spool.replaying")
             for start in range(0, len(postings), AT_ONCE):
                 self._post(postings[start : start + AT_ONCE], post)
+            failpoint("spool.replayed")
             path.unlink()
             _sync(self.folder)
         logging.getLogger("tallystick").info("replayed %d postings of %s", len(postings), path.name)
@@ -151,6 +156,14 @@ def _postings(path: Path) -> Iterator[Posting]:
         checksum, _, text = line.partition(b" ")
         if checksum == b"%08x" % zlib.crc32(text):
             yield msgspec.json.decode(text, type=Posting)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder whose own name, and those of the folders above it, outlive a power cut."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing or [folder]:
+        _sync(each.parent)
 
 
 def _sync(folder: Path) -> None:

@@ -1,5 +1,5 @@
 """What is counted: meters declared in `tallystick.toml`, validated at start."""
 
-from tallystick.meters.model import Catalogue, Expiry, Formula, Meter, OnLedgerFailure
+from tallystick.meters.model import Catalogue, Expiry, Formula, Meter, OnLedgerFailure, StreamBills
 
-__all__ = ["Catalogue", "Expiry", "Formula", "Meter", "OnLedgerFailure"]
+__all__ = ["Catalogue", "Expiry", "Formula", "Meter", "OnLedgerFailure", "StreamBills"]

@@ -37,6 +37,13 @@ class OnLedgerFailure(StrEnum):
     ALLOW_AND_SPOOL = "allow_and_spool"
 
 
+class StreamBills(StrEnum):
+    """What a stream whose client goes away is billed for: what it was sent, or what upstream produces anyway."""
+
+    DELIVERED = "delivered"
+    PRODUCED = "produced"
+
+
 class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is counted: name, unit, decimals (fixed for ever), how it adds up, limits."""
 
@@ -51,6 +58,9 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hold_seconds: int = 3600  # how long an action may take before its hold is overdue
     on_expiry: Expiry = Expiry.REVIEW
     settle_at: int | str | None = None  # the estimate that on_expiry = "settle" bills, in units
+    stream_bills: StreamBills = StreamBills.DELIVERED
+    drain_seconds: int = 30  # how long a produced stream is read on after its client has gone
+    checkpoint_seconds: int = 5  # how often a stream notes durably how far it has come
     on_ledger_failure: OnLedgerFailure = OnLedgerFailure.REFUSE
 
     @property
@@ -123,8 +133,9 @@ def _validate(meter: Meter) -> None:
 
 def _validate_expiry(meter: Meter) -> None:
     name = meter.name
-    if meter.hold_seconds <= 0:
-        raise ConfigError(f"meter {name!r}: hold_seconds = {meter.hold_seconds}; it must be positive")
+    for what in ("hold_seconds", "drain_seconds", "checkpoint_seconds"):
+        if getattr(meter, what) <= 0:
+            raise ConfigError(f"meter {name!r}: {what} = {getattr(meter, what)}; it must be positive")
     if (meter.on_expiry is Expiry.SETTLE) != (meter.settle_at is not None):
         raise ConfigError(
             f"meter {name!r}: on_expiry = {meter.on_expiry.value!r} with settle_at = {meter.settle_at}; "

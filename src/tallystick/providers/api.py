@@ -18,11 +18,14 @@ LONGEST_WISH = 3600  # seconds; a provider that asks for a longer pause is asked
 
 
 class JsonApi:
-    """Calls of one provider (`name`); `key_variable` is where its key comes from, for error texts."""
+    """Calls of one provider (`name`); `key_variable` is where its key comes from, for error texts.
+
+    `base` may end in /api/v1, which the descriptions count to the address and the clients do not.
+    """
 
     def __init__(self, name: str, base: str, key: str, key_variable: str, timeout_seconds: float) -> None:
         self.name = name
-        self._base = base.rstrip("/")
+        self._base = base.rstrip("/").removesuffix("/api/v1")
         self._key = key
         self._key_variable = key_variable
         self._connections = Connections(timeout_seconds)
@@ -42,13 +45,15 @@ class JsonApi:
             return Answer(Outcome.UNKNOWN, reason, answered=False)
 
     def read(self, path: str, kind: type[T], **params: str) -> T | None:
-        """The decoded answer to a GET, None where there is no such thing.
+        """The decoded answer to a GET, None where the provider says that there is no such thing.
 
         ConfigError when the key is refused, ProviderError when the provider cannot be asked.
         """
         url = f"{self._base}{path}" + (f"?{urlencode(params)}" if params else "")
         reply = self._ask("GET", url, None)
-        return None if reply.status == 404 else self._decoded(reply, kind)
+        if reply.status == 404 and _is_json(reply):
+            return None
+        return self._decoded(reply, kind)
 
     def create(self, path: str, body: object, kind: type[T]) -> T:
         """POST something that is not usage; errors as `read`."""
@@ -73,7 +78,9 @@ class JsonApi:
         try:
             return msgspec.json.decode(reply.body, type=kind)
         except msgspec.MsgspecError as error:
-            raise ProviderError(f"{self.name} answers something else than described: {error}") from error
+            raise ProviderError(
+                f"{self.name} answers something else than described ({error}); is the address right?"
+            ) from error
 
     def _headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self._key}"} if self._key else {}
@@ -106,15 +113,26 @@ class Acquaintances:
 
 
 def judged(reply: Reply) -> Answer:
-    """The outcome of an answer that is no success, by its status (RFC 9110)."""
+    """The outcome of an answer that is no success, by its status (RFC 9110).
+
+    Only JSON refuses: a page of HTML comes from something in between.
+    """
     text = f"{reply.status}: {text_of(reply)}"
     if reply.status in (401, 403):
         return Answer(Outcome.PAUSED, text)
     if reply.status == 429:
         return Answer(Outcome.NOT_SENT, text, retry_after_seconds=_wish(reply.headers))
-    if 400 <= reply.status < 500 and reply.status != 408:
+    if 400 <= reply.status < 500 and reply.status != 408 and _is_json(reply):
         return Answer(Outcome.REFUSED, text)
-    return Answer(Outcome.UNKNOWN, text)
+    return Answer(Outcome.UNKNOWN, text, answered=reply.status >= 400)
+
+
+def _is_json(reply: Reply) -> bool:
+    try:
+        msgspec.json.decode(reply.body, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 def text_of(reply: Reply) -> str:

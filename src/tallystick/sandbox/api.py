@@ -1,51 +1,48 @@
-"""Stripe's routes: from a request to an answer, with authentication and idempotency."""
+"""From a request to an answer: authentication, modes, idempotency, what is in flight."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import traceback
-from collections.abc import Callable
-from decimal import Decimal
-from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
-from tallystick.sandbox import billing, catalogue, meters
 from tallystick.sandbox.clock import Clock
-from tallystick.sandbox.refusal import Refusal, missing, whole
-from tallystick.sandbox.world import Object, World
+from tallystick.sandbox.forms import encode, parse_form, parse_json
+from tallystick.sandbox.refusal import Refusal
+from tallystick.sandbox.routes import find
+from tallystick.sandbox.switches import Switches
+from tallystick.sandbox.usage import record, stream
+from tallystick.sandbox.world import Call, World
 
-Handler = Callable[[World, Object, tuple[str, ...]], Any]
+__all__ = ["Api", "Reply", "Request", "encode"]
 
-_KEYS = ("[", "]")
-_PART = re.compile(r"[^\[\]]+")
-
-
-def parse_form(text: str) -> Object:
-    """Stripe's bracketed form encoding as nested dictionaries; `items[0][price]=x` keeps "0" as a key."""
-    params: Object = {}
-    for name, value in parse_qsl(text, keep_blank_values=True):
-        *path, last = _PART.findall(name) or [name]
-        at = params
-        for part in path:
-            at = at.setdefault(part, {})
-        at[last] = value
-    return params
+DAY = 86400
+_NO_CALL = Call()
+_KNOWN_KEYS = 1000
+_STREAM = "/v2/billing/meter_event_stream"
+_CUSTOMER = re.compile(rb"cus_\w+")
+_EVENT_NAME = re.compile(rb'event_name(?:=|"\s*:\s*")([^&"]+)')
 
 
-def encode(answer: Any) -> bytes:
-    """JSON with exact numbers: a Decimal is written as the digits it has."""
-    return msgspec.json.encode(_public(answer))
+class Request(msgspec.Struct):
+    """One request as it came in; `path` is the target without its query.
 
+    `key` is the idempotency key, where the call has one: v1 POST; v2 POST and DELETE.
+    """
 
-def _public(answer: Any) -> Any:
-    if isinstance(answer, dict):
-        return {name: _public(value) for name, value in answer.items() if not name.startswith("_")}
-    if isinstance(answer, list):
-        return [_public(value) for value in answer]
-    return msgspec.Raw(f"{answer:f}".encode()) if isinstance(answer, Decimal) else answer
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    path: str = ""
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        self.path = self.target.partition("?")[0]
+        if self.method == "POST" or (self.method == "DELETE" and self.target.startswith("/v2/")):
+            self.key = self.headers.get("idempotency-key")
 
 
 class Reply(msgspec.Struct):
@@ -56,188 +53,211 @@ class Reply(msgspec.Struct):
     headers: dict[str, str] = {}
 
 
+class Stored(msgspec.Struct):
+    """What was answered under an idempotency key."""
+
+    print: bytes
+    at: int
+    reply: Reply
+
+
+class Mishap(msgspec.Struct, frozen=True):
+    """What a fault makes of the work itself."""
+
+    fail: bool = False  # a 500 instead of the work
+    fail_done: bool = False  # a 500 after the work
+    reject_as: str = ""
+    stale_seconds: int = 0
+
+
 class Api:
     """One account: a world per mode, and what was answered under each idempotency key."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, switches: Switches | None = None) -> None:
         self.clock = clock
-        self.worlds = {"test": World("test", clock), "live": World("live", clock)}
-        self._stored: dict[tuple[str, str], tuple[bytes, int, Reply]] = {}
+        self.worlds = {
+            mode: World(mode, clock, (switches or Switches()).changed()) for mode in ("test", "live")
+        }
+        self._stored: dict[tuple[str, str], Stored] = {}
+        self._known: dict[str, tuple[World, str]] = {}
+        self._flights: set[tuple[str, str]] = set()
         self._requests = 0
         self.meter_events = 0  # calls of that route, accepted or not
 
-    def handle(
-        self, method: str, target: str, headers: dict[str, str], body: bytes, *, fail: bool = False
-    ) -> Reply:
-        """Answer one request; `fail` makes it a 500 that is stored like any answer."""
+    def enter(self, request: Request) -> list[tuple[str, str]] | Reply:
+        """Mark a request as in flight; a Reply when its key, or its customer and meter, already is."""
+        marks: list[tuple[str, str]] = []
+        key = request.key
+        if key is not None:
+            marks.append(("key", key))
+            if marks[0] in self._flights:
+                return refused(key_in_use())
+        alone = any(world.switches.one_in_flight for world in self.worlds.values())
+        if not alone:
+            self._flights.update(marks)
+            return marks
+        customer, name = _CUSTOMER.search(request.body), _EVENT_NAME.search(request.body)
+        if customer and name:
+            marks.append((customer[0].decode(), name[1].decode()))
+            if marks[-1] in self._flights:
+                v2 = request.target.startswith("/v2/")
+                return refused(too_many_at_once() if v2 else lock_timeout())
+        self._flights.update(marks)
+        return marks
+
+    def leave(self, marks: list[tuple[str, str]]) -> None:
+        """The request is answered."""
+        self._flights.difference_update(marks)
+
+    def handle(self, request: Request, mishap: Mishap | None = None) -> Reply:
+        """Answer one request."""
         self._requests += 1
-        path, _, query = target.partition("?")
+        number = f"req_sandbox{self._requests:08d}"
         try:
-            world = self._authenticate(headers)
-            key = headers.get("idempotency-key") if method == "POST" else None
-            print_ = hashlib.sha256(path.encode() + b"\0" + body).digest()
-            stored = self._replayed(world, key, print_)
-            if stored is not None:
-                return stored
-            reply = self._answer(world, method, path, query, body, fail=fail)
-            if key is not None:
-                self._stored[world.mode, key] = (print_, self.clock.now(), reply)
+            reply = self._keyed(request, number, mishap or Mishap())
         except Refusal as refusal:
-            reply = Reply(refusal.status, encode(refusal.body), {"stripe-should-retry": "false"})
+            reply = refused(refusal)
         except Exception as error:  # a mistake of the sandbox: say so instead of hanging up
             traceback.print_exc()
             mistake = Refusal(f"sandbox: {type(error).__name__}: {error}", status=500, kind="api_error")
             reply = Reply(500, encode(mistake.body))
-        reply.headers.setdefault("request-id", f"req_sandbox{self._requests:08d}")
+        reply.headers.setdefault("request-id", number)
         return reply
 
-    def _authenticate(self, headers: dict[str, str]) -> World:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        for mode, world in self.worlds.items():
-            if scheme == "Bearer" and key.startswith((f"sk_{mode}_", f"rk_{mode}_")) and len(key) >= 12:
-                return world
-        raise Refusal(f"Invalid API Key provided: {key[:8]}***", status=401, kind="invalid_request_error")
+    def _keyed(self, request: Request, number: str, mishap: Mishap) -> Reply:
+        world, token = self._authenticate(request.headers)
+        key = request.key
+        world.call = Call(
+            number,
+            key,
+            request.headers.get("stripe-version", ""),
+            mishap.reject_as,
+            mishap.stale_seconds,
+        )
+        digest = hashlib.sha256(request.path.encode() + b"\0" + request.body).digest()
+        before = self._replayed(world, request, key, digest)
+        if before is not None:
+            return before
+        try:
+            reply = self._failed() if mishap.fail else self._answer(world, request, token)
+        finally:
+            world.call = _NO_CALL
+        if mishap.fail_done:
+            reply = self._failed()
+        if key is not None:
+            self._stored[world.mode, key] = Stored(digest, self.clock.now(), reply)
+        return reply
 
-    def _replayed(self, world: World, key: str | None, print_: bytes) -> Reply | None:
-        if key is None or (world.mode, key) not in self._stored:
+    def _failed(self) -> Reply:
+        return Reply(500, encode(Refusal("An unknown error occurred.", kind="api_error").body))
+
+    def _authenticate(self, headers: dict[str, str]) -> tuple[World, str]:
+        given = headers.get("authorization", "")
+        known = self._known.get(given)
+        if known is not None:
+            return known
+        scheme, _, key = given.partition(" ")
+        for mode, world in self.worlds.items():
+            starts = (f"sk_{mode}_", f"rk_{mode}_", f"tok_{mode}_")
+            if scheme == "Bearer" and key.startswith(starts) and len(key) >= 12:
+                if len(self._known) < _KNOWN_KEYS:
+                    self._known[given] = (world, key)
+                return world, key
+        raise unauthorized(key)
+
+    def _replayed(self, world: World, request: Request, key: str | None, digest: bytes) -> Reply | None:
+        """v1 repeats any first answer for 24 hours; v2 repeats a success for 30 days and runs a failure again."""
+        stored = self._stored.get((world.mode, key)) if key is not None else None
+        if stored is None:
             return None
-        before, at, reply = self._stored[world.mode, key]
-        if self.clock.now() - at >= 24 * 3600:
+        v2 = request.target.startswith("/v2/")
+        if self.clock.now() - stored.at >= (30 if v2 else 1) * DAY:
             return None
-        if before != print_:
+        if stored.print != digest:
             raise Refusal(
                 "Keys for idempotent requests can only be used with the same parameters they were first used with.",
                 kind="idempotency_error",
+                code="idempotency_error" if v2 else "",
             )
-        return Reply(reply.status, reply.body, {**reply.headers, "idempotent-replayed": "true"})
+        if v2:
+            return Reply(stored.reply.status, stored.reply.body) if stored.reply.status < 300 else None
+        headers = {**stored.reply.headers, "idempotent-replayed": "true"}
+        return Reply(stored.reply.status, stored.reply.body, headers)
 
-    def _answer(self, world: World, method: str, path: str, query: str, body: bytes, *, fail: bool) -> Reply:
-        if fail:
-            error = Refusal("An unknown error occurred.", status=500, kind="api_error")
-            return Reply(500, encode(error.body))
-        if path == "/v1/billing/meter_events" and method == "POST":  # the one hot route
+    def _answer(self, world: World, request: Request, token: str) -> Reply:
+        path, _, query = request.target.partition("?")
+        if path == "/v1/billing/meter_events" and request.method == "POST":  # the one hot route
             self.meter_events += 1
-            return Reply(200, encode(meters.record(world, parse_form(body.decode()))))
-        for verb, pattern, handler in ROUTES:
-            match = pattern.fullmatch(path)
-            if verb == method and match:
-                params = parse_form(query if method in ("GET", "DELETE") and query else body.decode())
-                return Reply(200, encode(handler(world, params, match.groups())))
-        raise Refusal(f"Unrecognized request URL ({method}: {path}).", status=404)
+            recorded = record.record(world, parse_form(request.body.decode()))
+            return Reply(200, msgspec.json.encode(recorded))  # holds text and whole numbers only
+        if path.startswith("/v2/"):
+            return self._answer_v2(world, request, token)
+        if token.startswith("tok_"):
+            raise unauthorized(token)
+        handler, ids = find(request.method, path)
+        reads = request.method in ("GET", "DELETE") and query
+        return Reply(200, encode(handler(world, parse_form(query if reads else request.body.decode()), ids)))
+
+    def _answer_v2(self, world: World, request: Request, token: str) -> Reply:
+        path, _, query = request.target.partition("?")
+        if "stripe-version" not in request.headers:
+            raise Refusal("The Stripe-Version header is required for v2.", code="invalid_fields")
+        if request.body and not request.headers.get("content-type", "").startswith("application/json"):
+            raise Refusal("v2 takes application/json.", code="invalid_fields")
+        params = parse_json(request.body) if request.body else parse_form(query)
+        if path == _STREAM and request.method == "POST":
+            self.meter_events += 1
+            return Reply(200, encode(stream.send(world, params, token)))
+        if token.startswith("tok_"):
+            raise unauthorized(token)
+        self.meter_events += path == "/v2/billing/meter_events"
+        handler, ids = find(request.method, path)
+        return Reply(200, encode(handler(world, params, ids)))
 
 
-def page(rows: list[Object], params: Object, path: str) -> Object:
-    """One page of a list, newest first as Stripe has it."""
-    limit = whole(params, "limit") if params.get("limit") else 10
-    if not 1 <= limit <= 100:
-        raise Refusal("This value must be between 1 and 100.", param="limit")
-    ids = [row["id"] for row in rows]
-    start, end = 0, len(rows)
-    if params.get("starting_after"):
-        if params["starting_after"] not in ids:
-            raise missing("object", params["starting_after"])
-        start = ids.index(params["starting_after"]) + 1
-    if params.get("ending_before") in ids:
-        end = ids.index(params["ending_before"])
-        start = max(0, end - limit)
-    return {
-        "object": "list",
-        "data": rows[start : min(end, start + limit)],
-        "has_more": start + limit < end,
-        "url": path,
-    }
+def refused(refusal: Refusal) -> Reply:
+    """A refusal as a reply."""
+    return Reply(refusal.status, encode(refusal.body), dict(refusal.headers))
 
 
-def _listing(kind: str, path: str, *filters: str) -> Handler:
-    def listing(world: World, params: Object, _: tuple[str, ...]) -> Object:
-        billing.settle(world)
-        rows = world.all(kind)[::-1]
-        for name in filters:
-            if params.get(name) is not None:
-                rows = [row for row in rows if _matches(row.get(name), params[name])]
-        return page(rows, params, path)
-
-    return listing
+def unauthorized(key: str) -> Refusal:
+    """401: no such key."""
+    return Refusal(f"Invalid API Key provided: {key[:8]}***", status=401)
 
 
-def _matches(value: Any, wanted: str) -> bool:
-    return str(value).lower() == wanted.lower() if isinstance(value, bool) else value == wanted
+def key_in_use() -> Refusal:
+    """409: a request with the same key is under way."""
+    words = "There is currently another in-progress request using this Idempotent Key."
+    return Refusal(words, status=409, kind="idempotency_error", code="idempotency_key_in_use", retry=None)
 
 
-def _reading(kind: str, word: str | None = None) -> Handler:
-    def reading(world: World, _: Object, ids: tuple[str, ...]) -> Object:
-        billing.settle(world)
-        found = world.get(kind, ids[0], word)
-        if kind == "invoice" and found["status"] == "draft":
-            billing.refresh(world, found)
-        return found
-
-    return reading
+def lock_timeout() -> Refusal:
+    """429 that asks for a retry: the object is being used by another request."""
+    words = "This object cannot be accessed right now because another API request is currently accessing it."
+    return Refusal(words, status=429, code="lock_timeout", retry=True)
 
 
-def _items_of(world: World, params: Object, _: tuple[str, ...]) -> Object:
-    subscription = world.get("subscription", params.get("subscription", ""))
-    return page(subscription["items"]["data"], params, "/v1/subscription_items")
+def too_many_at_once() -> Refusal:
+    """v2's name for the same."""
+    words = "Too many concurrent requests for this meter and customer."
+    return Refusal(words, status=429, code="too_many_concurrent_requests", retry=True)
 
 
-def _update(kind: str, *names: str) -> Handler:
-    def update(world: World, params: Object, ids: tuple[str, ...]) -> Object:
-        found = world.get(kind, ids[0])
-        for name in names:
-            if name in params:
-                found[name] = {"true": True, "false": False}.get(params[name], params[name])
-        return found
-
-    return update
+def rate_limited(number: int, v2: bool) -> Reply:
+    """429: too many requests; the client does not repeat it by itself."""
+    kind, code = ("rate_limit", "rate_limit") if v2 else ("rate_limit_error", "rate_limit")
+    body = Refusal("Too many requests.", kind=kind, code=code).body
+    headers = {"request-id": f"req_limited{number:08d}", "stripe-rate-limited-reason": "global-rate"}
+    return Reply(429, encode(body), headers)
 
 
-def _route(verb: str, path: str, handler: Handler) -> tuple[str, re.Pattern[str], Handler]:
-    return verb, re.compile(path.replace("{id}", "([^/]+)")), handler
+def unavailable() -> Reply:
+    """503, nothing done."""
+    return Reply(503, encode(Refusal("Stripe is temporarily unavailable.", kind="api_error").body))
 
 
-ROUTES = [
-    _route("POST", "/v1/customers", lambda w, p, i: catalogue.create_customer(w, p)),
-    _route("GET", "/v1/customers", _listing("customer", "/v1/customers", "email")),
-    _route("GET", "/v1/customers/{id}", _reading("customer")),
-    _route("POST", "/v1/customers/{id}", _update("customer", "email", "name", "metadata")),
-    _route("DELETE", "/v1/customers/{id}", lambda w, p, i: catalogue.delete_customer(w, i[0])),
-    _route("POST", "/v1/products", lambda w, p, i: catalogue.create_product(w, p)),
-    _route("GET", "/v1/products", _listing("product", "/v1/products", "active")),
-    _route("GET", "/v1/products/{id}", _reading("product")),
-    _route("POST", "/v1/prices", lambda w, p, i: catalogue.create_price(w, p)),
-    _route("GET", "/v1/prices", _listing("price", "/v1/prices", "product", "lookup_key", "active")),
-    _route("GET", "/v1/prices/{id}", _reading("price")),
-    _route("POST", "/v1/prices/{id}", _update("price", "active", "nickname", "metadata")),
-    _route("POST", "/v1/billing/meters", lambda w, p, i: meters.create(w, p)),
-    _route("GET", "/v1/billing/meters", _listing("billing.meter", "/v1/billing/meters", "status")),
-    _route("GET", "/v1/billing/meters/{id}", _reading("billing.meter")),
-    _route("POST", "/v1/billing/meters/{id}", lambda w, p, i: meters.update(w, i[0], p)),
-    _route(
-        "POST", "/v1/billing/meters/{id}/deactivate", lambda w, p, i: meters.set_status(w, i[0], "inactive")
-    ),
-    _route(
-        "POST", "/v1/billing/meters/{id}/reactivate", lambda w, p, i: meters.set_status(w, i[0], "active")
-    ),
-    _route(
-        "GET",
-        "/v1/billing/meters/{id}/event_summaries",
-        lambda w, p, i: page(meters.summaries(w, i[0], p), p, f"/v1/billing/meters/{i[0]}/event_summaries"),
-    ),
-    _route("POST", "/v1/billing/meter_event_adjustments", lambda w, p, i: meters.adjust(w, p)),
-    _route("POST", "/v1/subscriptions", lambda w, p, i: billing.subscribe(w, p)),
-    _route("GET", "/v1/subscriptions", _listing("subscription", "/v1/subscriptions", "customer", "status")),
-    _route("GET", "/v1/subscriptions/{id}", _reading("subscription")),
-    _route("POST", "/v1/subscriptions/{id}", _update("subscription", "cancel_at_period_end", "metadata")),
-    _route("DELETE", "/v1/subscriptions/{id}", lambda w, p, i: billing.cancel(w, i[0], p)),
-    _route("GET", "/v1/subscription_items", _items_of),
-    _route("GET", "/v1/subscription_items/{id}", _reading("subscription_item")),
-    _route("GET", "/v1/invoices", _listing("invoice", "/v1/invoices", "customer", "status")),
-    _route("POST", "/v1/invoices/create_preview", lambda w, p, i: billing.preview(w, p)),
-    _route("GET", "/v1/invoices/{id}", _reading("invoice")),
-    _route("POST", "/v1/invoices/{id}", lambda w, p, i: billing.update_invoice(w, i[0], p)),
-    _route(
-        "POST",
-        "/v1/invoices/{id}/finalize",
-        lambda w, p, i: billing.finalize_now(w, i[0]),
-    ),
-]
+def by_stranger(status: int) -> Reply:
+    """What a proxy or gateway in the middle answers in Stripe's place."""
+    return Reply(
+        status, b"<html><body>It works, or it does not.</body></html>", {"content-type": "text/html"}
+    )

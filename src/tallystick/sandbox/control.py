@@ -1,20 +1,29 @@
-"""The control plane: clock, faults, outage, bulk provisioning, totals. JSON in, JSON out."""
+"""The control plane: clock, faults, switches, outage, webhooks, bulk provisioning, totals. JSON in, JSON out."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tallystick.sandbox import billing, catalogue, meters
-from tallystick.sandbox.api import Reply, encode
-from tallystick.sandbox.faults import Dice, Faults
+from tallystick.sandbox import hell
+from tallystick.sandbox.api import Reply, Request, encode
+from tallystick.sandbox.billing import catalogue, invoices, subscriptions
+from tallystick.sandbox.faults import Dice, Faults, Rule
+from tallystick.sandbox.notices import destinations, events
+from tallystick.sandbox.notices.webhooks import described
+from tallystick.sandbox.passage import advance_all
 from tallystick.sandbox.refusal import Refusal
+from tallystick.sandbox.settlement import settle
+from tallystick.sandbox.usage import meters, summaries
 from tallystick.sandbox.world import Object, World
 
 if TYPE_CHECKING:
-    from tallystick.sandbox.server import Connection, Server
+    from tallystick.sandbox.connection import Connection
+    from tallystick.sandbox.server import Server
 
 
 class Control:
@@ -22,16 +31,24 @@ class Control:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._tasks: set[asyncio.Task[None]] = set()
         self._commands: dict[str, Callable[[World, Object], Any]] = {
             "ready": lambda world, body: {"ready": True},
             "clock": self._clock,
             "faults": self._faults,
+            "fault": self._fault,
+            "hell": self._hell,
             "outage": self._outage,
             "provision": self._provision,
             "settings": self._settings,
-            "totals": lambda world, body: meters.totals(world),
+            "switches": self._settings,
+            "webhooks": self._webhooks,
+            "drain": self._drain,
+            "roll_secret": self._roll_secret,
+            "totals": lambda world, body: summaries.totals(world),
             "events": self._events,
             "invoices": self._invoices,
+            "requests": self._requests,
             "statistics": self._statistics,
             **{
                 name: lambda world, body, each=each: each.command(body)  # type: ignore[misc]
@@ -39,34 +56,60 @@ class Control:
             },
         }
 
-    def respond(
-        self, connection: Connection, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> None:
-        """Answer one command."""
-        name = target.partition("?")[0].strip("/")
+    def respond(self, connection: Connection, request: Request) -> None:
+        """Answer one command, at once or when it is done."""
+        name = request.path.strip("/")
+        task = asyncio.get_running_loop().create_task(self._answer(connection, name, request.body))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, connection: Connection, name: str, body: bytes) -> None:
         try:
             params = msgspec.json.decode(body) if body else {}
             command = self._commands.get(name)
             if command is None:
                 raise Refusal(f"no command {name!r}; there are {', '.join(self._commands)}", status=404)
-            world = self._server.api.worlds[params.pop("mode", "test")]
-            connection.send(Reply(200, encode(command(world, params))))
+            answer = command(self._server.api.worlds[params.pop("mode", "test")], params)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            connection.send(Reply(200, encode(answer)))
         except Refusal as refusal:
             connection.send(Reply(refusal.status, encode(refusal.body)))
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
             connection.send(Reply(400, encode(Refusal(f"{name}: {type(error).__name__}: {error}").body)))
 
-    def _clock(self, world: World, body: Object) -> Object:
+    async def _clock(self, world: World, body: Object) -> Object:
+        """Move the clock; webhooks that fall due on the way are delivered before it goes on."""
         if "freeze" in body:
             world.clock.freeze(body["freeze"])
-        world.clock.advance(int(body.get("advance_seconds", 0)))
-        for each in self._server.api.worlds.values():
-            billing.settle(each)
+            for each in self._server.api.worlds.values():
+                each.touch()
+        await advance_all(
+            self._server.api.worlds.values(), self._server.webhooks, int(body.get("advance_seconds", 0))
+        )
         return {"now": world.clock.now()}
 
     def _faults(self, world: World, body: Object) -> Any:
-        self._server.dice = Dice(msgspec.convert(body, Faults))
+        rules = tuple(
+            Rule.parse(rule) if isinstance(rule, str) else msgspec.convert(rule, Rule)
+            for rule in body.pop("rules", ())
+        )
+        faults = msgspec.structs.replace(msgspec.convert(body, Faults), rules=rules)
+        self._server.dice = Dice(faults)
+        return msgspec.to_builtins(faults)
+
+    def _fault(self, world: World, body: Object) -> Any:
+        """One more rule beside what is in force."""
+        before = self._server.dice.faults
+        rule = Rule.parse(body["rule"]) if "rule" in body else msgspec.convert(body, Rule)
+        self._server.dice = Dice(msgspec.structs.replace(before, rules=(*before.rules, rule)))
         return msgspec.to_builtins(self._server.dice.faults)
+
+    def _hell(self, world: World, body: Object) -> Any:
+        faults = hell.faults(int(body.get("seed", 0)), body.get("without", ()))
+        self._server.dice = Dice(faults)
+        world.switches = hell.switches(world.switches)
+        return msgspec.to_builtins(faults)
 
     def _outage(self, world: World, body: Object) -> Object:
         if body.get("end"):
@@ -75,10 +118,21 @@ class Control:
             self._server.begin_outage(body.get("seconds"))
         return {"outage": not body.get("end")}
 
-    def _settings(self, world: World, body: Object) -> Object:
-        world.draft_seconds = int(body.get("draft_seconds", world.draft_seconds))
-        world.summary_lag_seconds = int(body.get("summary_lag_seconds", world.summary_lag_seconds))
-        return {"draft_seconds": world.draft_seconds, "summary_lag_seconds": world.summary_lag_seconds}
+    def _settings(self, world: World, body: Object) -> Any:
+        world.switches = world.switches.changed(**body)
+        world.touch()
+        return msgspec.to_builtins(world.switches)
+
+    async def _drain(self, world: World, body: Object) -> list[Object]:
+        settle(world)
+        await self._server.webhooks.drain()
+        return self._webhooks(world, {})
+
+    def _webhooks(self, world: World, body: Object) -> list[Object]:
+        return [described(d, events.find(world, d.event)) for d in world.deliveries.values()]
+
+    def _roll_secret(self, world: World, body: Object) -> Object:
+        return {"secret": destinations.roll_secret(world, body["id"], int(body.get("expire_seconds", 86400)))}
 
     def _provision(self, world: World, body: Object) -> Object:
         """Meters with a per-unit price each, and customers subscribed to all of them."""
@@ -105,27 +159,37 @@ class Control:
             customer = catalogue.create_customer(world, {"name": name})["id"]
             items = [{"price": price} for price in prices]
             if items:
-                billing.subscribe(
+                subscriptions.subscribe(
                     world, {"customer": customer, "items": items, **body.get("subscription", {})}
                 )
             customers[name] = customer
         return {"customers": customers, "prices": prices}
 
+    def _requests(self, world: World, body: Object) -> list[Object]:
+        return [
+            {"method": request.method, "path": request.path, "key": request.key, "fate": fate.value}
+            for request, fate in self._server.journal
+        ]
+
     def _statistics(self, world: World, body: Object) -> Object:
-        return {"requests": self._server.requests, "meter_events": self._server.api.meter_events}
+        return {
+            "requests": self._server.requests,
+            "meter_events": self._server.api.meter_events,
+            "faults": self._server.dice.struck,
+        }
 
     def _events(self, world: World, body: Object) -> list[Object]:
         return [
             msgspec.to_builtins(event, builtin_types=()) | {"value": str(event.value)}
-            for events in world.events.values()
-            for event in events
+            for kept in world.events.values()
+            for event in kept
         ]
 
     def _invoices(self, world: World, body: Object) -> list[Object]:
-        billing.settle(world)
+        settle(world)
         found = []
         for invoice in world.all("invoice"):
             if invoice["status"] == "draft":
-                billing.refresh(world, invoice)
+                invoices.refresh(world, invoice)
             found.append({name: value for name, value in invoice.items() if not name.startswith("_")})
         return found

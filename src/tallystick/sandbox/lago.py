@@ -35,6 +35,18 @@ _AGGREGATIONS = (
     "weighted_sum_agg",
     "latest_agg",
 )
+_NOTHING = (  # fields of a subscription that are null here
+    "name",
+    "canceled_at",
+    "terminated_at",
+    "ending_at",
+    "trial_ended_at",
+    "previous_plan_code",
+    "next_plan_code",
+    "downgrade_plan_date",
+    "current_billing_period_started_at",
+    "current_billing_period_ending_at",
+)
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,7 +121,9 @@ class Lago:
                 {"name": code, "code": code, "aggregation_type": "sum_agg", "field_name": "value"}
             )
         for identity, plan in body.get("customers", {}).items():
-            self._subscriptions[identity] = {"plan_code": plan or "empty", "charged": bool(plan)}
+            since = iso(self._clock.now())
+            about = {"plan": plan or "empty", "charged": bool(plan), "since": since, "id": self._new_id()}
+            self._subscriptions[identity] = about
         for identity in body.get("terminated", ()):
             del self._subscriptions[identity]
         return {"totals": self._totals(), "events": len(self._events)}
@@ -156,10 +170,10 @@ class Lago:
         name = (about["external_subscription_id"], about["transaction_id"])
         if not self.settings.clickhouse and (name in self._events or name in seen):
             return None, {"transaction_id": ["value_already_exist"]}
-        self._ids += 1
-        identity = f"1a901a90-1a90-1a90-1a90-{self._ids:012d}"
         properties = about.get("properties") or {}
-        event = Event(identity, name[1], name[0], about["code"], timestamp, properties, self._clock.now())
+        event = Event(
+            self._new_id(), name[1], name[0], about["code"], timestamp, properties, self._clock.now()
+        )
         return event, {}
 
     def _keep(self, event: Event) -> None:
@@ -216,9 +230,8 @@ class Lago:
         return 200, {"billable_metric": self._add_metric(about)}
 
     def _add_metric(self, about: Object) -> Object:
-        self._ids += 1
         made = {
-            "lago_id": f"1a901a90-1a90-1a90-1a91-{self._ids:012d}",
+            "lago_id": self._new_id(),
             "recurring": False,
             "rounding_function": None,
             "filters": [],
@@ -237,16 +250,12 @@ class Lago:
         about = self._subscriptions.get(identity)
         if about is None:
             raise _missing("subscription")
-        charges = [{"billable_metric_code": code, "charge_model": "standard"} for code in self._metrics]
-        plan = {"code": about["plan_code"], "charges": charges if about["charged"] else []}
-        shown = {
-            "external_id": identity,
-            "external_customer_id": f"customer-of-{identity}",
-            "status": "active",
-            "plan_code": about["plan_code"],
-            "plan": plan,
-        }
-        return 200, {"subscription": shown}
+        metrics = self._metrics.values() if about["charged"] else ()
+        return 200, {"subscription": _subscription(identity, about, [_charge(each) for each in metrics])}
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return f"1a901a90-1a90-1a90-1a90-{self._ids:012d}"
 
     def _totals(self) -> list[Object]:
         """Every kept event's value added up exactly."""
@@ -274,6 +283,52 @@ def _shown(event: Event) -> Object:
         "lago_subscription_id": None,
         "external_subscription_id": event.subscription,
         "created_at": iso(event.created_at),
+    }
+
+
+def _subscription(identity: str, about: Object, charges: list[Object]) -> Object:
+    nothing = dict.fromkeys(_NOTHING)
+    return {
+        **nothing,
+        "lago_id": about["id"],
+        "external_id": identity,
+        "lago_customer_id": "1a901a90-1a90-1a90-1a93-000000000001",
+        "external_customer_id": f"customer-of-{identity}",
+        "billing_time": "calendar",
+        "plan_code": about["plan"],
+        "status": "active",
+        "on_termination_credit_note": "credit",
+        "on_termination_invoice": "generate",
+        "created_at": about["since"],
+        "started_at": about["since"],
+        "subscription_at": about["since"],
+        "plan": {
+            "lago_id": "1a901a90-1a90-1a90-1a94-000000000001",
+            "name": about["plan"],
+            "code": about["plan"],
+            "created_at": about["since"],
+            "interval": "monthly",
+            "amount_cents": 0,
+            "amount_currency": "USD",
+            "charges": charges,
+        },
+    }
+
+
+def _charge(metric: Object) -> Object:
+    return {
+        "lago_id": metric["lago_id"].replace("1a901a90", "1a901a91", 1),
+        "lago_billable_metric_id": metric["lago_id"],
+        "billable_metric_code": metric["code"],
+        "created_at": metric["created_at"],
+        "charge_model": "standard",
+        "invoiceable": True,
+        "regroup_paid_fees": None,
+        "pay_in_advance": False,
+        "prorated": False,
+        "min_amount_cents": 0,
+        "properties": {"amount": "1"},
+        "filters": [],
     }
 
 

@@ -106,7 +106,7 @@ class OpenMeter:
         return _problem_reply(500, "Internal Server Error", "could not be queued")
 
     def command(self, body: Object) -> Any:
-        """Change settings, make meters and customers (subject: its plan, or null); totals by raw events."""
+        """Change settings, make meters and customers (by subject or key: the plan, or null); raw totals."""
         if "settings" in body:
             now = msgspec.structs.asdict(self.settings)
             self.settings = msgspec.convert({**now, **body["settings"]}, Settings)
@@ -115,7 +115,9 @@ class OpenMeter:
                 {"slug": name, "eventType": name, "aggregation": "SUM", "valueProperty": "$.value"}
             )
         for subject, plan in body.get("customers", {}).items():
-            self._add_customer(subject, plan)
+            self._add_customer(plan, {"name": subject, "usageAttribution": {"subjectKeys": [subject]}})
+        for key, plan in body.get("keys", {}).items():
+            self._add_customer(plan, {"name": key, "key": key})
         return {"totals": self._totals(), "events": len(self._events)}
 
     # Events
@@ -253,16 +255,15 @@ class OpenMeter:
         found = [
             customer
             for customer in self._customers
-            if any(subject in each.lower() for each in customer["usageAttribution"]["subjectKeys"])
+            if (not subject or any(subject in each.lower() for each in _subjects(customer)))
             and key in customer.get("key", "").lower()
         ]
         shown = found[(page - 1) * size : page * size]
         return 200, {"items": shown, "page": page, "pageSize": size, "totalCount": len(found)}
 
-    def _add_customer(self, subject: str, plan: str | None) -> None:
+    def _add_customer(self, plan: str | None, about: Object) -> None:
         now = iso(self._clock.now())
-        made = {"id": self._new_id(), "name": subject, "createdAt": now, "updatedAt": now}
-        made["usageAttribution"] = {"subjectKeys": [subject]}  # type: ignore[assignment]
+        made = {"id": self._new_id(), "createdAt": now, "updatedAt": now, **about}
         if plan:
             made["currentSubscriptionId"] = self._new_id()
         self._customers.append(made)
@@ -283,6 +284,11 @@ class OpenMeter:
             {"customer": customer, "meter": meter, "events": counts[customer, meter], "total": f"{total:f}"}
             for (customer, meter), total in sorted(sums.items())
         ]
+
+
+def _subjects(customer: Object) -> list[str]:
+    found: list[str] = customer.get("usageAttribution", {}).get("subjectKeys", [])
+    return found
 
 
 def _latest(values: list[Any]) -> Any:

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from tallystick.errors import TallystickError
 from tallystick.sandbox.serving import Settings
+
+_PATIENCE_SECONDS = 600  # a jump over years delivers every webhook on the way
 
 
 class Sandbox:
@@ -56,7 +59,7 @@ class Sandbox:
             f"{self.control_url}/{command}", json.dumps(body).encode(), {"content-type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise TallystickError(f"sandbox: {error.read().decode()}") from error
@@ -78,9 +81,37 @@ class Sandbox:
         now: int = self.tell("clock", advance_seconds=seconds)["now"]
         return now
 
-    def faults(self, **shares: int) -> None:
-        """Set the shares of requests (percent) that go wrong; no argument: none."""
-        self.tell("faults", **shares)
+    def faults(self, *rules: str, **shares: int) -> None:
+        """Set what goes wrong from now on, instead of what was set: rules as `Rule.parse` takes them, shares of
+        requests in percent; no argument: nothing."""
+        self.tell("faults", rules=list(rules), **shares)
+
+    def fault(self, rule: str) -> None:
+        """Add one rule to what is in force, such as `"lose_reply route=/v1/billing/* times=1"`."""
+        self.tell("fault", rule=rule)
+
+    def hell(self, seed: int = 0, without: Sequence[str] = ()) -> None:
+        """Turn every fault on, and every switch to its harder side."""
+        self.tell("hell", seed=seed, without=list(without))
+
+    def switch(self, **switches: Any) -> Any:
+        """Set switches; all of them as they are then."""
+        return self.tell("switches", **switches)
+
+    def drain(self) -> list[dict[str, Any]]:
+        """Wait until every webhook that is due has been tried; all deliveries so far with their answers."""
+        found: list[dict[str, Any]] = self.tell("drain")
+        return found
+
+    def roll_secret(self, destination: str, expire_seconds: int = 86400) -> str:
+        """Give a webhook endpoint or event destination a new secret; the old one signs too for so long."""
+        secret: str = self.tell("roll_secret", id=destination, expire_seconds=expire_seconds)["secret"]
+        return secret
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The last thousand requests: method, path, idempotency key, and the fate each met."""
+        found: list[dict[str, Any]] = self.tell("requests")
+        return found
 
     def totals(self) -> list[dict[str, Any]]:
         """Accepted usage per customer and meter, added up from the raw events."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Any
+
+_DIGITS = 15
+_LAST_SECOND = 221_845_392_000
+_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,12})?\Z")
 
 
 class Refusal(Exception):
-    """An error answer: status, type, message, and where Stripe gives them code and parameter."""
+    """An error answer: status, type, message, and where Stripe gives them code and parameter.
+
+    `retry` is the Stripe-Should-Retry header; None leaves it out.
+    """
 
     def __init__(
         self,
@@ -16,12 +25,16 @@ class Refusal(Exception):
         kind: str = "invalid_request_error",
         code: str = "",
         param: str = "",
+        doc_url: str = "",
+        retry: bool | None = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
         self.code = code
         self.param = param
+        self.doc_url = doc_url
+        self.headers = {} if retry is None else {"stripe-should-retry": str(retry).lower()}
 
     @property
     def body(self) -> dict[str, Any]:
@@ -31,6 +44,8 @@ class Refusal(Exception):
             error["code"] = self.code
         if self.param:
             error["param"] = self.param
+        if self.doc_url:
+            error["doc_url"] = self.doc_url
         return {"error": error}
 
 
@@ -46,9 +61,65 @@ def required(params: dict[str, Any], *names: str) -> None:
             raise Refusal(f"Missing required param: {name}.", code="parameter_missing", param=name)
 
 
-def whole(params: dict[str, Any], name: str) -> int:
-    """A parameter as an integer; Stripe's 400 when it is not one."""
-    text = str(params[name])
-    if not text.isascii() or not text.lstrip("-").isdigit():
+def known(params: dict[str, Any], *names: str) -> None:
+    """Refuse a request with a parameter that the call does not have."""
+    for name in params:
+        if name not in names and name != "expand":
+            raise Refusal(f"Received unknown parameter: {name}", code="parameter_unknown", param=name)
+
+
+def whole(params: dict[str, Any], name: str, default: int = 0) -> int:
+    """A parameter as an integer, or the default when it is left out; Stripe's 400 when it is not one."""
+    given = params.get(name)
+    if given is None or given == "":
+        return default
+    text = str(given)
+    if not text.isascii() or not text.removeprefix("-").isdigit() or len(text) > _DIGITS:
         raise Refusal(f"Invalid integer: {text}", param=name)
     return int(text)
+
+
+def second(params: dict[str, Any], name: str, default: int = 0) -> int:
+    """A parameter as seconds since 1970, up to the year 9000."""
+    found = whole(params, name, default)
+    if not 0 <= found < _LAST_SECOND:
+        raise Refusal(f"Invalid timestamp: {found}", param=name)
+    return found
+
+
+def exact(params: dict[str, Any], name: str, default: str = "0") -> Decimal:
+    """A parameter as a plain decimal number of at most 12 decimals."""
+    given = params.get(name)
+    text = default if given is None or given == "" else str(given)
+    if not _NUMBER.match(text):
+        raise Refusal(f"Invalid decimal: {text}", param=name)
+    return Decimal(text)
+
+
+def mapping(params: dict[str, Any], name: str) -> dict[str, Any]:
+    """A parameter as a map; empty when it is left out."""
+    given = params.get(name)
+    if given is None or given == "":
+        return {}
+    if not isinstance(given, dict):
+        raise Refusal(f"Invalid object: {name} is a map, not {given!r}", param=name)
+    return given
+
+
+def text(params: dict[str, Any], name: str, default: str = "") -> str:
+    """A parameter as text."""
+    given = params.get(name)
+    if given is None:
+        return default
+    if not isinstance(given, str):
+        raise Refusal(f"Invalid string: {name} is text, not {given!r}", param=name)
+    return given
+
+
+def one_of(params: dict[str, Any], name: str, *allowed: str) -> str:
+    """A parameter that must be one of some words."""
+    value = str(params[name])
+    if value not in allowed:
+        words = f"{', '.join(allowed[:-1])} or {allowed[-1]}" if len(allowed) > 1 else allowed[0]
+        raise Refusal(f"Invalid {name}: must be {words}, not {value}", param=name)
+    return value

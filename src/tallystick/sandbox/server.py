@@ -1,4 +1,4 @@
-"""The HTTP/1.1 server: a protocol of its own, because faults happen at the socket.
+"""The server: what becomes of a request, faults included, and what happens by itself.
 
 Two listeners: Stripe's API, which an outage really closes, and the control plane, which stays.
 """
@@ -6,92 +6,40 @@ Two listeners: Stripe's API, which an outage really closes, and the control plan
 from __future__ import annotations
 
 import asyncio
+import time
+import traceback
+from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-import httptools
-import msgspec
-
-from tallystick.sandbox.api import Api, Reply
+from tallystick.sandbox.api import (
+    Api,
+    Mishap,
+    Reply,
+    Request,
+    by_stranger,
+    encode,
+    key_in_use,
+    lock_timeout,
+    rate_limited,
+    refused,
+    unauthorized,
+    unavailable,
+)
+from tallystick.sandbox.connection import Connection
 from tallystick.sandbox.control import Control
-from tallystick.sandbox.faults import Dice, Fate, Faults
+from tallystick.sandbox.faults import NO_FAULT, Dice, Fate, Faults, Rule
 from tallystick.sandbox.lago import Lago
 from tallystick.sandbox.neighbours import Neighbour
+from tallystick.sandbox.notices.webhooks import Webhooks
 from tallystick.sandbox.openmeter import OpenMeter
+from tallystick.sandbox.passage import advance_test_clocks
+from tallystick.sandbox.refusal import Refusal
+from tallystick.sandbox.settlement import settle
 
-_REASONS = {
-    200: "OK",
-    201: "Created",
-    204: "No Content",
-    400: "Bad Request",
-    401: "Unauthorized",
-    404: "Not Found",
-    429: "Too Many Requests",
-}
+_TICK_SECONDS = 0.05  # how often it looks for what is due by itself
+_CONNECTIONS_BEFORE_A_LOOK = 256  # those that are over are forgotten then
 
-
-class Connection(asyncio.Protocol):
-    """One client connection; requests are answered in order."""
-
-    def __init__(self, respond: Callable[[Connection, str, str, dict[str, str], bytes], None]) -> None:
-        self._respond = respond
-        self._parser: Any = httptools.HttpRequestParser(self)
-        self.transport: asyncio.Transport | None = None
-        self._start()
-
-    def _start(self) -> None:
-        self._target = b""
-        self._headers: dict[str, str] = {}
-        self._body = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
-        self.transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes arrived; anything that is not HTTP ends the connection."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.drop()
-
-    def on_url(self, url: bytes) -> None:
-        """The parser read (a part of) the target."""
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser read a header."""
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_body(self, body: bytes) -> None:
-        """The parser read (a part of) the body."""
-        self._body += body
-
-    def on_message_complete(self) -> None:
-        """A whole request is there."""
-        method = self._parser.get_method().decode()
-        target, headers, body = self._target.decode("latin-1"), self._headers, self._body
-        self._start()
-        self._respond(self, method, target, headers, body)
-
-    def send(self, reply: Reply, share: float = 1) -> None:
-        """Write an answer, or only the first part of it and hang up."""
-        if self.transport is None or self.transport.is_closing():
-            return
-        lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Error')}"]
-        lines += [f"{name}: {value}" for name, value in reply.headers.items()]
-        lines += ["content-type: application/json", f"content-length: {len(reply.body)}", "", ""]
-        data = "\r\n".join(lines).encode("latin-1") + reply.body
-        if share < 1:
-            self.transport.write(data[: int(len(data) * share)])
-            self.transport.close()
-        else:
-            self.transport.write(data)
-
-    def drop(self) -> None:
-        """End the connection without another byte."""
-        if self.transport is not None:
-            self.transport.abort()
+Marks = list[tuple[str, str]]
 
 
 class Server:
@@ -101,12 +49,15 @@ class Server:
         self.api = api
         self.neighbours: dict[str, Neighbour] = {"openmeter": OpenMeter(api.clock), "lago": Lago(api.clock)}
         self.dice = Dice(faults or Faults())
+        self.webhooks = Webhooks(api.worlds.values(), self.dice.faults.seed)
         self.requests = 0
         self._host = host
         self._port = 0
         self._listener: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._reopening: asyncio.TimerHandle | None = None
+        self.journal: deque[tuple[Request, Fate]] = deque(maxlen=1000)
+        self._second, self._calls = 0, 0
 
     async def start(self, port: int, control_port: int) -> tuple[str, str]:
         """Listen; the URLs of API and control plane."""
@@ -114,10 +65,27 @@ class Server:
         control = Control(self)
         plane = await loop.create_server(lambda: Connection(control.respond), self._host, control_port)
         await self._open(port)
+        self._ticking = loop.create_task(self._tick())
         return (
             f"http://{self._host}:{self._port}",
             f"http://{self._host}:{plane.sockets[0].getsockname()[1]}",
         )
+
+    async def close(self) -> None:
+        """Stop ticking and give up the webhooks under way."""
+        self._ticking.cancel()
+        await self.webhooks.close()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            try:
+                for world in self.api.worlds.values():
+                    settle(world)
+                    await advance_test_clocks(world, self.webhooks)
+                self.webhooks.send_due()
+            except Exception:  # a mistake of the sandbox: say so and go on serving
+                traceback.print_exc()
 
     async def _open(self, port: int) -> None:
         loop = asyncio.get_running_loop()
@@ -125,6 +93,8 @@ class Server:
         self._port = self._listener.sockets[0].getsockname()[1]
 
     def _connected(self) -> Connection:
+        if len(self._connections) >= _CONNECTIONS_BEFORE_A_LOOK:
+            self._connections = {each for each in self._connections if each.is_open}
         connection = Connection(self.respond)
         self._connections.add(connection)
         return connection
@@ -151,61 +121,129 @@ class Server:
         if self._listener is None:
             self._task = asyncio.get_running_loop().create_task(self._open(self._port))
 
-    def respond(
-        self, connection: Connection, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> None:
+    def respond(self, connection: Connection, request: Request) -> None:
         """Answer one request of Stripe's API, faults included."""
         self.requests += 1
-        delay = self.dice.faults.latency_ms
-        if delay:
-            loop = asyncio.get_running_loop()
-            loop.call_later(delay / 1000, self._respond_now, connection, method, target, headers, body)
-        else:
-            self._respond_now(connection, method, target, headers, body)
-
-    def _respond_now(
-        self, connection: Connection, method: str, target: str, headers: dict[str, str], body: bytes
-    ) -> None:
-        neighbour = self.neighbours.get(target[1:].partition("/")[0])
+        if self._over_limit():
+            connection.send(rate_limited(self.requests, request.target.startswith("/v2/")))
+            return
+        strike = NO_FAULT if self.dice.idle else self._draw(request)
+        self.journal.append((request, strike.fate))
+        neighbour = self.neighbours.get(request.target[1:].partition("/")[0])
+        if self._unreached(connection, strike) or (
+            neighbour is None and self._undone(connection, request, strike)
+        ):
+            return
         if neighbour is not None:
-            self._respond_beside(neighbour, connection, method, target, headers, body)
+            self._later(strike, self._work_beside, neighbour, connection, request, strike)
             return
-        fate = self.dice.draw()
-        if fate is Fate.RATE_LIMIT:
-            error = {
-                "error": {"type": "rate_limit_error", "message": "Too many requests.", "code": "rate_limit"}
-            }
-            headers = {
-                "request-id": f"req_limited{self.requests:08d}",
-                "stripe-rate-limited-reason": "global-rate",
-            }
-            connection.send(Reply(429, msgspec.json.encode(error), headers))
-            return
-        reply = self.api.handle(method, target, headers, body, fail=fate is Fate.FAIL)
-        if fate is Fate.LOSE_REPLY:
-            connection.drop()
+        marks = self.api.enter(request)
+        if isinstance(marks, Reply):
+            connection.send(marks)
         else:
-            connection.send(reply, 0.5 if fate is Fate.HALF_ANSWER else 1)
+            self._later(strike, self._work, connection, request, strike, marks)
 
-    def _respond_beside(
-        self,
-        neighbour: Neighbour,
-        connection: Connection,
-        method: str,
-        target: str,
-        headers: dict[str, str],
-        body: bytes,
+    def _later(self, strike: Rule, work: Callable[..., None], *about: object) -> None:
+        """Do the work now, or after the delays that are in force."""
+        delay = self.dice.faults.latency_ms + (strike.delay_ms if strike.fate is Fate.SLOW_WORK else 0)
+        if delay:
+            asyncio.get_running_loop().call_later(delay / 1000, work, *about)
+        else:
+            work(*about)
+
+    def _draw(self, request: Request) -> Rule:
+        return self.dice.draw(request.method, request.path, request.target.encode() + request.body)
+
+    def _over_limit(self) -> bool:
+        limit = self.api.worlds["test"].switches.calls_per_second
+        if limit is None:
+            return False
+        second = int(time.monotonic())
+        self._calls = self._calls + 1 if second == self._second else 1
+        self._second = second
+        return self._calls > limit
+
+    def _unreached(self, connection: Connection, strike: Rule) -> bool:
+        """The fates that lie before any service."""
+        match strike.fate:
+            case Fate.DROP:
+                connection.drop()
+            case Fate.OUTAGE:
+                self.begin_outage(strike.delay_ms / 1000)
+            case Fate.GATEWAY:
+                connection.send(by_stranger(502))
+            case Fate.CLOCK_JUMP:
+                self.api.clock.advance(strike.seconds)
+                return False
+            case _:
+                return False
+        return True
+
+    def _undone(self, connection: Connection, request: Request, strike: Rule) -> bool:
+        """The fates that keep a request of Stripe's from being done at all."""
+        v2 = request.target.startswith("/v2/")
+        match strike.fate:
+            case Fate.RATE_LIMIT:
+                connection.send(rate_limited(self.requests, v2))
+            case Fate.LOCK_TIMEOUT:
+                self._refuse(connection, lock_timeout())
+            case Fate.KEY_IN_USE if request.key is not None:
+                self._refuse(connection, key_in_use())
+            case Fate.UNAVAILABLE:
+                connection.send(unavailable())
+            case Fate.UNAUTHORIZED:
+                self._refuse(connection, unauthorized("rotated"))
+            case _:
+                return False
+        return True
+
+    def _refuse(self, connection: Connection, refusal: Refusal) -> None:
+        reply = refused(refusal)
+        reply.headers["request-id"] = f"req_refused{self.requests:08d}"
+        connection.send(reply)
+
+    def _work(self, connection: Connection, request: Request, strike: Rule, marks: Marks) -> None:
+        lost = {Fate.REJECT_LATER: strike.code, Fate.SWALLOW: "-"}
+        mishap = Mishap(
+            fail=strike.fate is Fate.FAIL,
+            fail_done=strike.fate is Fate.FAIL_DONE,
+            reject_as=lost.get(strike.fate, ""),
+            stale_seconds=strike.seconds if strike.fate is Fate.STALE else 0,
+        )
+        reply = self.api.handle(request, mishap)
+        self.api.leave(marks)
+        self._answer(connection, reply, strike)
+
+    def _work_beside(
+        self, neighbour: Neighbour, connection: Connection, request: Request, strike: Rule
     ) -> None:
         """Answer one request of another service, whose name the path begins with."""
-        fate = self.dice.draw()
-        rest = "/" + target[1:].partition("/")[2]
-        if fate is Fate.RATE_LIMIT:
+        rest = "/" + request.target[1:].partition("/")[2]
+        about = (request.method, rest, request.headers, request.body)
+        if strike.fate in (Fate.RATE_LIMIT, Fate.LOCK_TIMEOUT, Fate.KEY_IN_USE):
             reply = neighbour.limited()
-        elif fate is Fate.FAIL:
-            reply = neighbour.failed(method, rest, headers, body)
+        elif strike.fate in (Fate.FAIL, Fate.UNAVAILABLE):
+            reply = neighbour.failed(*about)
+        elif strike.fate is Fate.UNAUTHORIZED:
+            reply = Reply(401, encode({"status": 401, "error": "Unauthorized"}))
         else:
-            reply = neighbour.handle(method, rest, headers, body)
-        if fate is Fate.LOSE_REPLY:
-            connection.drop()
-        else:
-            connection.send(reply, 0.5 if fate is Fate.HALF_ANSWER else 1)
+            reply = neighbour.handle(*about)
+        if strike.fate is Fate.FAIL_DONE:
+            reply = neighbour.failed(*about)
+        self._answer(connection, reply, strike)
+
+    def _answer(self, connection: Connection, reply: Reply, strike: Rule) -> None:
+        """The fates that come after the work."""
+        match strike.fate:
+            case Fate.LOSE_REPLY:
+                connection.drop()
+            case Fate.HALF_ANSWER:
+                connection.send(reply, 0.5)
+            case Fate.GARBAGE:
+                connection.send(by_stranger(200))
+            case Fate.GATEWAY_DONE:
+                connection.send(by_stranger(504))
+            case Fate.SLOW_ANSWER:
+                asyncio.get_running_loop().call_later(strike.delay_ms / 1000, connection.send, reply)
+            case _:
+                connection.send(reply)

@@ -3,7 +3,8 @@
 `tally` is a temporary ledger without network. Override `tally_of_app` to give it the application's own
 Tally, `tally_meters` for other meters than those of `tallystick.toml`, `tally_store_url` for another
 database (durability is relaxed). `frozen_clock` stops the time; `tally_rolls_back` is for suites that
-roll back each test's transaction.
+roll back each test's transaction. `stripe_sandbox` is a local Stripe of the test, `stripe_client` the official
+client on it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    import stripe
+
     from tallystick.app import Tally
     from tallystick.meters import Catalogue
+    from tallystick.sandbox import Sandbox
+    from tallystick.sandbox.serving import Settings
     from tallystick.values.instant import FrozenClock
 
 
@@ -71,3 +76,29 @@ def tally_rolls_back(tally: Tally) -> Iterator[Tally]:
     tally.lenient_gate = True
     yield tally
     tally.lenient_gate = False
+
+
+@pytest.fixture
+def stripe_sandbox_settings() -> Settings:
+    """How the sandbox starts: override this for a frozen clock, faults, switches."""
+    from tallystick.sandbox.serving import Settings
+
+    return Settings()
+
+
+@pytest.fixture
+def stripe_sandbox(stripe_sandbox_settings: Settings) -> Iterator[Sandbox]:
+    """A local Stripe in a process of its own, on free ports, ended with the test."""
+    from tallystick.sandbox import Sandbox
+
+    with Sandbox.start(stripe_sandbox_settings) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def stripe_client(stripe_sandbox: Sandbox) -> stripe.StripeClient:
+    """The official client, pointed at the sandbox; it repeats nothing by itself."""
+    import stripe
+
+    addresses: Any = {"api": stripe_sandbox.url, "meter_events": stripe_sandbox.url}
+    return stripe.StripeClient("sk_test_of_the_sandbox", base_addresses=addresses)

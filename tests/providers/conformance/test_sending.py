@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import socketserver
+import http.server
 import threading
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -215,20 +216,72 @@ def test_several_threads_share_a_provider(rig: Rig, provider: Provider, make: Ma
     assert rig.counted() == 40
 
 
-class _Page(socketserver.StreamRequestHandler):
-    """What a captive portal or a broken proxy answers, whatever was asked."""
+@pytest.mark.parametrize("rig", ["openmeter", "lago", "lago-clickhouse"], indirect=True)
+def test_a_batch_refused_for_the_form_of_one(rig: Rig, provider: Provider, make: Make) -> None:
+    """Where a batch is refused as a whole, the bad one is singled out and the others count."""
+    batch = [make("ts-1", "1"), make("", "10"), make("ts-3", "100")]
+    answers = provider.send_many(batch, still_ours=lambda: True)
+    assert [answer.outcome for answer in answers] == [Outcome.ACCEPTED, Outcome.REFUSED, Outcome.ACCEPTED]
+    assert rig.counted() == 101
 
-    def handle(self) -> None:
-        self.rfile.readline()
-        body = b"<html>welcome</html>"
-        self.wfile.write(
-            b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body) + body
-        )
+
+class _Portal(http.server.BaseHTTPRequestHandler):
+    """A proxy that lets look-ups through and answers every POST itself, as a captive portal does."""
+
+    protocol_version = "HTTP/1.0"
+    base = ""
+
+    def do_GET(self) -> None:
+        headers = {"authorization": self.headers["authorization"]}
+        request = urllib.request.Request(f"{self.base}{self.path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            self._answer(reply.read())
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self._answer(b"<html>welcome</html>")
+
+    def _answer(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _Elsewhere(_Portal):
+    """A web server that has nothing to do with it."""
+
+    def do_GET(self) -> None:
+        self._answer(b"<html>not here</html>", 404)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self._answer(b"<html>not here</html>", 404)
 
 
 def test_an_answer_that_is_not_the_providers(rig: Rig, make: Make) -> None:
     """A 200 from somebody else is no success and no refusal."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Page) as server:
+    portal = type("Portal", (_Portal,), {"base": rig.base})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), portal) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            provider = rig.provider(base=f"http://127.0.0.1:{server.server_address[1]}")
+            batch = [make("ts-1"), make("ts-2")]
+            answers = [send(provider, make()), *provider.send_many(batch, still_ours=lambda: True)]
+        finally:
+            server.shutdown()
+            thread.join()
+    assert [(answer.outcome, answer.answered) for answer in answers] == [(Outcome.UNKNOWN, False)] * 3
+    assert rig.counted() == 0
+
+
+def test_a_wrong_address_refuses_nothing(rig: Rig, make: Make) -> None:
+    """Somebody else's 404 does not say that a customer or meter is missing."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -237,3 +290,12 @@ def test_an_answer_that_is_not_the_providers(rig: Rig, make: Make) -> None:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.parametrize("rig", ["openmeter", "lago"], indirect=True)
+def test_both_ways_to_write_the_address(rig: Rig, make: Make) -> None:
+    """With /api/v1 and without."""
+    for number, base in enumerate((f"{rig.base}/", f"{rig.base}/api/v1", f"{rig.base}/api/v1/")):
+        answer = send(rig.provider(base=base), make(f"ts-{number}", "1"))
+        assert answer.outcome is Outcome.ACCEPTED
+    assert rig.counted() == 3

@@ -28,6 +28,7 @@ SERVED = (
 GRADES = {
     "sync-reported": "sent in the request",
     "sync-durable": "stored, sent by a worker",
+    "outbox": "row kept, sent by a job",
     "deferred-in-request": "sent after the response",
     "queued": "queued in the request",
     "cron-only": "only by a schedule",

@@ -6,15 +6,27 @@ from tallystick.audit.case import SLOW, Case
 from tallystick.audit.trails import Trail
 
 
+def excused(case: Case, trail: Trail) -> bool:
+    """Whether a lost attempt on this way is harmless: drained, put on a queue, or a row beside a direct report."""
+    beside = trail.site.stored and trail.entry is not None and trail.entry.key in case.direct
+    return trail.queued or beside or drained(case, trail)
+
+
 def drained(case: Case, trail: Trail) -> bool:
     """Whether another trail to the same provider runs often by the clock and keeps its own errors."""
+    if trail.site.stored:
+        return False  # the row itself was lost
     if trail.entry is not None and trail.entry.kind == "schedule":
         return _drains(case, trail)
     for other in case.live:
         entry = other.entry
         if entry is None or entry.kind != "schedule" or entry.seconds is None or entry.seconds >= SLOW:
             continue
-        if other is not trail and other.site.sink.provider == trail.site.sink.provider:
+        if (
+            other is not trail
+            and not other.site.stored
+            and other.site.sink.provider == trail.site.sink.provider
+        ):
             return True
     return False
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from tallystick.audit.case import Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.rules.durable import drained
+from tallystick.audit.rules.durable import excused
 
 
 def find(case: Case) -> Iterator[Finding]:
     """Trails on which a catch ends the error, with no row left to send again."""
     for trail in case.live:
-        if trail.error != "swallowed" or drained(case, trail):
+        if trail.error != "swallowed" or excused(case, trail):
+            continue
+        if trail.site.stored and trail.entry is not None and trail.entry.kind == "script":
             continue
         where = Place(*trail.handler)
         yield RULE.finding(

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 from tallystick.audit.case import Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
+from tallystick.audit.reaching import works_below
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.rules.durable import drained
+from tallystick.audit.rules.durable import excused
 
 
 def find(case: Case) -> Iterator[Finding]:
     """Un-awaited calls, callbacks after the response, background tasks, platform timers."""
     for trail in case.live:
-        if drained(case, trail):
+        if excused(case, trail):
             continue
         if trail.floating[1]:
             place, how = Place(*trail.floating), "without waiting for it"
@@ -26,11 +27,15 @@ def find(case: Case) -> Iterator[Finding]:
             place, how = case.at(trail), "through a platform timer that runs at most once"
         else:
             continue
+        if trail.site.stored and trail.entry is not None and trail.entry.kind == "script":
+            continue
+        if works_below(case, trail, (place.path, place.line)):
+            continue
         yield RULE.finding(
             f"{trail.entry.route if trail.entry else 'the code'} reports usage {how}; when the process stops or the "
             "call fails, the usage is lost and nobody notices",
             place,
-            Confidence.HIGH if trail.floating[1] else Confidence.MEDIUM,
+            Confidence.HIGH if trail.floating[1] and not trail.site.stored else Confidence.MEDIUM,
             case.name(trail),
             case.hops(trail),
         )

@@ -4,77 +4,146 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tallystick.audit.case import Case
 from tallystick.audit.entries import Entry
 from tallystick.audit.model import Confidence, Finding, Hop, Severity
 from tallystick.audit.program import Key
+from tallystick.audit.reaching import inside, reach, workers
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.trails import Trail
 
 ADMIN = re.compile(r"(?i)health|/admin|webhook")
+ASIDE = re.compile(r"(?i)test|demo|debug|preview|moderat|title|suggest|embed|search|onboard|support")
+KINDS = frozenset(["http", "action", "worker"])
 
 
-def reach(case: Case, starts: set[Key], hops: int = 12, limit: int = 400) -> set[Key]:
-    """All functions that functions call within some hops, with the literals inside them."""
-    seen, fringe = set(starts), sorted(starts)
-    for _ in range(hops):
-        further: set[Key] = set()
-        for key in fringe:
-            further.update(target for target, _ in case.program.callees.get(key, ()))
-            further.update(_inside(case, key))
-        fringe = sorted(further - seen)
-        seen.update(fringe)
-        if not fringe or len(seen) > limit:
-            break
-    return seen
+@dataclass(frozen=True)
+class Metered:
+    """What the metered entries do, to compare the others with."""
 
-
-def _inside(case: Case, key: Key) -> list[Key]:
-    functions = case.program.modules[key[0]].functions
-    return (
-        [(key[0], index) for index, one in enumerate(functions) if index and one.parent == key[1]]
-        if key[1]
-        else []
-    )
-
-
-def workers(case: Case) -> set[Key]:
-    """Functions that themselves make a costly call."""
-    pattern = case.program.knowledge.work
-    return {
-        (path, index)
-        for path, module in case.program.modules.items()
-        for index, function in enumerate(module.functions)
-        if index and any(pattern.search(call.callee) for call in function.calls)
-    }
+    entries: set[Key]
+    holders: set[Key]
+    sold: dict[Key, Entry]
+    inline: dict[str, Entry]
+    names: tuple[str, ...]
 
 
 def find(case: Case) -> Iterator[Finding]:
-    """Entries that reach a function of sold work which a metered entry also reaches, and never the meter."""
-    trails = [
-        one for one in case.live if one.entry is not None and one.entry.kind in ("http", "action", "worker")
-    ]
-    metered = {one.entry.key for one in trails if one.entry is not None}
-    holders = {one.site.key for one in case.live}
-    costly = workers(case) if metered else set()
-    sold: dict[Key, Entry] = {}
-    for trail in trails:
-        around = reach(case, {key for key, _ in trail.hops}, 2) if trail.entry is not None else set()
-        for work in around & costly - holders - metered:
-            if trail.entry is not None:
-                sold.setdefault(work, trail.entry)
-    if not sold:
+    """Entries that do the work which a metered entry also does, and never reach the meter."""
+    known = _metered(case)
+    if not known.entries or any(_passed(case, key) for key in known.entries):
         return
     for key, entry in sorted(case.entries.found.items()):
-        if key in metered or entry.kind not in ("http", "action", "worker") or ADMIN.search(entry.route):
+        if key in known.entries or entry.handler[0] or entry.kind not in KINDS:
+            continue
+        if ADMIN.search(f"{entry.route} {key[0]}"):
             continue
         reached = reach(case, {key})
-        shared = sorted(reached & sold.keys())
-        if shared and not reached & holders:
-            yield _finding(case, entry, shared[0], sold[shared[0]])
+        if reached & known.holders:
+            continue
+        shared = sorted(reached & known.sold.keys())
+        if shared:
+            yield _shared(case, entry, shared[0], known.sold[shared[0]])
+            continue
+        yield from _commented(case, entry, known)
+        yield from _same_work(case, entry, known)
 
 
-def _finding(case: Case, entry: Entry, work: Key, twin: Entry) -> Finding:
+def _passed(case: Case, key: Key) -> bool:
+    """Whether a meter stands where every request passes."""
+    entry = case.entries.found.get(key)
+    return entry is not None and (entry.framework == "middleware" or entry.route.startswith("USE"))
+
+
+def _metered(case: Case) -> Metered:
+    trails = [one for one in case.live if one.entry is not None and one.entry.kind in KINDS]
+    entries = {one.entry.key for one in trails if one.entry is not None}
+    entries |= {one.entry.handler for one in trails if one.entry is not None and one.entry.handler[0]}
+    holders = {one.site.key for one in case.live}
+    costly = workers(case) if entries else set()
+    sold: dict[Key, Entry] = {}
+    inline: dict[str, Entry] = {}
+    for trail in trails:
+        entry = trail.entry
+        if entry is None:
+            continue
+        for work in _beside(case, trail, costly) - holders - entries:
+            sold.setdefault(work, entry)
+        for callee in _costly(case, {entry.key, *inside(case, entry.key)} & costly):
+            inline.setdefault(callee, entry)
+    on_trails = {
+        case.program.function(key).name for one in trails for key, _ in one.hops if key not in entries
+    }
+    names = tuple(sorted(name for name in on_trails if len(name) > 5))
+    return Metered(entries, holders, sold, inline, names)
+
+
+def _beside(case: Case, trail: Trail, costly: set[Key]) -> set[Key]:
+    """The work nearest to the report on its way up: what that report is for."""
+    own = {key for key, _ in trail.hops}
+    for key, _ in trail.hops:
+        found = reach(case, {key}, 2) & costly
+        if found:
+            return set() if found & own - {trail.hops[-1][0]} else found
+    return set()
+
+
+def _costly(case: Case, keys: set[Key]) -> set[str]:
+    pattern = case.program.knowledge.work
+    return {
+        call.callee
+        for key in keys
+        for call in case.program.function(key).calls
+        if pattern.search(call.callee)
+    }
+
+
+def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
+    """A call of the meter that somebody commented out."""
+    if not known.names:
+        return
+    function = case.program.function(entry.key)
+    call = re.compile(
+        r"(?://|#|/\*)\s*(?:await\s+|return\s+)?(?:\w+\.)*("
+        + "|".join(map(re.escape, known.names))
+        + r")\s*\("
+    )
+    lines = case.corpus.sources[entry.key[0]].decode("utf-8", "replace").split("\n")
+    for number in range(function.line, min(function.end_line, len(lines)) + 1):
+        hit = call.search(lines[number - 1])
+        if hit:
+            place = case.place(entry.key, number)
+            yield RULE.finding(
+                f"{entry.route} has its usage report commented out ({hit[1]})",
+                place,
+                Confidence.MEDIUM,
+                function.name,
+                (
+                    Hop(case.place(entry.key, entry.line), entry.route),
+                    Hop(place, f"{hit[1]} is commented out"),
+                ),
+            )
+            return
+
+
+def _same_work(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
+    """The same costly call, made in the route itself, that a metered route makes in itself."""
+    own = {entry.key, *inside(case, entry.key)}
+    shared = sorted(_costly(case, own) & known.inline.keys())
+    if not shared or "secret" in case.program.function(entry.key).flags or ASIDE.search(entry.route):
+        return
+    yield RULE.finding(
+        f"{entry.route} calls {shared[0]} without reporting usage, while {known.inline[shared[0]].route} reports it",
+        case.place(entry.key, entry.line),
+        Confidence.MEDIUM,
+        case.program.function(entry.key).name,
+        (Hop(case.place(entry.key, entry.line), entry.route),),
+    )
+
+
+def _shared(case: Case, entry: Entry, work: Key, twin: Entry) -> Finding:
     name = case.program.function(work).name or "the same work"
     return RULE.finding(
         f"{entry.route} runs {name} without reporting usage, while {twin.route} reports it",

@@ -162,8 +162,8 @@ def classify(error: stripe.StripeError) -> Answer:
     if status in _TRANSIENT:
         after = (error.headers or {}).get("retry-after")
         return Answer(Outcome.NOT_SENT, text, retry_after_seconds=_seconds(after))
-    if status >= 500:
-        return Answer(Outcome.UNKNOWN, f"{status}: {text}")
+    if status >= 500 or type(error) is stripe.APIError:  # the client's word for what is not Stripe's JSON
+        return Answer(Outcome.UNKNOWN, f"{status}: {text}", answered=status >= 500)
     return Answer(Outcome.REFUSED, f"{status}: {text}")
 
 

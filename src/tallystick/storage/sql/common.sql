@@ -138,6 +138,27 @@ with r (l, e, at, late) as (:rows)
 update tallystick.open_holds as h set due_at = r.at, overdue = r.late
 from r where h.lane = r.l and h.entry = r.e
 
+-- name: note_progress
+-- rows: smallint, bytea, text, bigint, bigint
+insert into tallystick.hold_progress (lane, hold, meter, quantity, noted_at)
+:rows
+on conflict (lane, hold, meter) do update set quantity = excluded.quantity, noted_at = excluded.noted_at
+
+-- name: find_progress
+-- rows: smallint, bytea
+with r (l, h) as (:rows)
+select p.lane, p.hold, p.meter, p.quantity, p.noted_at
+from r
+join tallystick.hold_progress p on p.lane = r.l and p.hold = r.h
+
+-- name: clear_progress
+delete from tallystick.hold_progress
+where (lane, hold) in (
+    select p.lane, p.hold from tallystick.hold_progress p
+    join tallystick.resolutions r on r.lane = p.lane and r.hold = p.hold
+    limit :limit
+)
+
 -- name: entries_referring
 -- rows: smallint, text, text, bigint, bytea
 -- (by the customer's time index, from the entry referred to on: an index of its own would cost every posting)

@@ -1,15 +1,16 @@
 -- Delivery: links, obligations, slots, dispatches, leases.
 
 -- name: find_links
--- rows: smallint, text, text, text
-with r (l, t, m, c) as (:rows)
+-- rows: smallint, text, text, text, text
+with r (l, t, m, c, p) as (:rows)
 select x.customer, x.provider_customer
 from r
-join tallystick.customer_links x on x.lane = r.l and x.tenant = r.t and x.mode = r.m and x.customer = r.c
+join tallystick.customer_links x
+  on x.lane = r.l and x.tenant = r.t and x.mode = r.m and x.customer = r.c and x.provider in (r.p, 'none')
 
 -- name: all_links
 select customer, provider_customer from tallystick.customer_links
-where tenant = :tenant and mode = :mode
+where tenant = :tenant and mode = :mode and (provider in (:provider, 'none') or :provider = 'none')
 order by customer
 
 -- name: insert_links

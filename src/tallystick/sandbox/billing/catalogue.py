@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-from typing import Any
-
-from tallystick.sandbox.refusal import Refusal, required
+from tallystick.sandbox.forms import as_list
+from tallystick.sandbox.notices import events
+from tallystick.sandbox.refusal import Refusal, exact, mapping, one_of, required, text, whole
+from tallystick.sandbox.usage import legacy
 from tallystick.sandbox.world import Object, World
+
+_INTERVALS = ("day", "week", "month", "year")
+_AGGREGATES = ("sum", "last_during_period", "last_ever", "max")
 
 
 def create_customer(world: World, params: Object) -> Object:
-    """POST /v1/customers."""
-    fields = {name: params.get(name) for name in ("email", "name", "description")}
-    return world.add("customer", "cus", {**fields, "metadata": params.get("metadata") or {}})
-
-
-def delete_customer(world: World, identity: str) -> Object:
-    """DELETE /v1/customers/{id}."""
-    world.get("customer", identity)
-    del world.objects["customer"][identity]
-    return {"id": identity, "object": "customer", "deleted": True}
+    """POST /v1/customers, on a test clock if one is named."""
+    fields = {name: params.get(name) for name in ("email", "name", "description", "test_clock")}
+    if fields["test_clock"]:
+        world.get("test_helpers.test_clock", fields["test_clock"])
+    made = world.add("customer", "cus", {**fields, "metadata": params.get("metadata") or {}})
+    events.emit(world, "customer.created", made)
+    return made
 
 
 def create_product(world: World, params: Object) -> Object:
@@ -33,11 +33,11 @@ def create_product(world: World, params: Object) -> Object:
 def create_price(world: World, params: Object) -> Object:
     """POST /v1/prices: metered prices need a meter; amounts may have 12 decimals."""
     required(params, "currency")
-    product = params.get("product")
+    product = text(params, "product") or None
     if product is None and params.get("product_data"):
-        product = create_product(world, params["product_data"])["id"]
+        product = create_product(world, mapping(params, "product_data"))["id"]
     world.get("product", product or "")
-    recurring = _recurring(world, params.get("recurring"))
+    recurring = _recurring(world, mapping(params, "recurring"))
     scheme = params.get("billing_scheme") or "per_unit"
     fields: Object = {
         "active": True,
@@ -51,17 +51,19 @@ def create_price(world: World, params: Object) -> Object:
         "metadata": params.get("metadata") or {},
         "tax_behavior": "unspecified",
         "tiers_mode": params.get("tiers_mode"),
-        "transform_quantity": _transform(params.get("transform_quantity")),
+        "transform_quantity": _transform(mapping(params, "transform_quantity")),
         "unit_amount": None,
         "unit_amount_decimal": None,
     }
     if scheme == "tiered":
-        fields["tiers"] = [_tier(tier) for tier in _as_list(params.get("tiers"))]
+        fields["tiers"] = [_tier(mapping({"tiers": tier}, "tiers")) for tier in as_list(params.get("tiers"))]
         if not fields["tiers"] or fields["tiers_mode"] not in ("graduated", "volume"):
             raise Refusal("Tiered prices need tiers and tiers_mode=graduated|volume.", param="tiers")
     else:
         fields.update(_unit(params))
-    return world.add("price", "price", fields)
+    made = world.add("price", "price", fields)
+    events.emit(world, "price.created", made)
+    return made
 
 
 def _recurring(world: World, given: Object | None) -> Object | None:
@@ -70,41 +72,45 @@ def _recurring(world: World, given: Object | None) -> Object | None:
     usage_type = given.get("usage_type") or "licensed"
     meter = given.get("meter")
     if usage_type == "metered":
-        if not meter:
+        if not meter and not legacy.is_old(world.call.version):
             raise Refusal(
                 "Metered prices must be backed by meters. Set recurring[meter].", param="recurring[meter]"
             )
-        if world.get("billing.meter", meter)["status"] != "active":
+        if meter and world.get("billing.meter", meter)["status"] != "active":
             raise Refusal(
                 "The meter is inactive and cannot be attached to a price.", param="recurring[meter]"
             )
-    return {
-        "interval": given.get("interval") or "month",
-        "interval_count": int(given.get("interval_count") or 1),
+    made = {
+        "interval": one_of({"interval": given.get("interval") or "month"}, "interval", *_INTERVALS),
+        "interval_count": max(1, whole(given, "interval_count", 1)),
         "usage_type": usage_type,
         "meter": meter,
         "trial_period_days": None,
     }
+    if usage_type == "metered" and not meter:
+        how = {"aggregate_usage": given.get("aggregate_usage") or "sum"}
+        made.update(aggregate_usage=one_of(how, "aggregate_usage", *_AGGREGATES))
+    return made
 
 
 def _unit(params: Object) -> Object:
-    text = params.get("unit_amount_decimal") or params.get("unit_amount")
-    if text is None:
+    given = params.get("unit_amount_decimal") or params.get("unit_amount")
+    if given is None:
         raise Refusal("Missing required param: unit_amount or unit_amount_decimal.", param="unit_amount")
-    return _amounts(str(text), "unit_amount")
+    return _amounts(str(given), "unit_amount")
 
 
-def _amounts(text: str, name: str) -> Object:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise Refusal(f"Invalid decimal: {text}", param=name) from None
-    whole = int(value) if value == value.to_integral_value() else None
-    return {name: whole, f"{name}_decimal": f"{value.normalize():f}"}
+def _amounts(given: str, name: str) -> Object:
+    value = exact({name: given}, name)
+    unit = int(value) if value == value.to_integral_value() else None
+    return {name: unit, f"{name}_decimal": f"{value.normalize():f}"}
 
 
 def _transform(given: Object | None) -> Object | None:
-    return {"divide_by": int(given["divide_by"]), "round": given["round"]} if given else None
+    if not given:
+        return None
+    required(given, "divide_by", "round")
+    return {"divide_by": max(1, whole(given, "divide_by")), "round": one_of(given, "round", "up", "down")}
 
 
 def _tier(given: Object) -> Object:
@@ -117,15 +123,9 @@ def _tier(given: Object) -> Object:
         "flat_amount": None,
         "flat_amount_decimal": None,
     }
-    tier: Object = {**empty, "up_to": None if up_to in (None, "inf") else int(up_to)}
+    tier: Object = {**empty, "up_to": None if up_to in (None, "inf") else whole(given, "up_to")}
     if unit is not None:
         tier.update(_amounts(str(unit), "unit_amount"))
     if flat is not None:
         tier.update(_amounts(str(flat), "flat_amount"))
     return tier
-
-
-def _as_list(given: Any) -> list[Any]:
-    if isinstance(given, dict):
-        return [given[key] for key in sorted(given, key=int)]
-    return list(given or ())

@@ -1,19 +1,27 @@
-"""What a quantity costs: per unit, graduated, volume, packages; rounded once per line, half up.
+"""What a quantity costs: per unit, graduated, volume, packages; rounded once per line.
 
-Sources: Stripe's "Decimal amounts", "Tiered pricing" and "Transform quantity" pages.
+Sources: Stripe's "Decimal amounts", "Tiered pricing" and "Transform quantity" pages. Half a cent goes up; what that
+means below zero is a switch.
 """
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 
-from tallystick.sandbox.world import Object
+from tallystick.sandbox.world import Object, World
 
 
-def amount(price: Object, quantity: Decimal) -> int:
+def amount(world: World, price: Object, quantity: Decimal) -> int:
     """The amount of one line in the smallest unit of the currency."""
     exact = _tiered(price, quantity) if price["billing_scheme"] == "tiered" else _per_unit(price, quantity)
-    return int(exact.to_integral_value(rounding=ROUND_HALF_UP))
+    return rounded(world, exact)
+
+
+def rounded(world: World, exact: Decimal) -> int:
+    """A whole amount: half up, and below zero as the switch `negative_half` says."""
+    below_zero = {"up": ROUND_HALF_DOWN, "away": ROUND_HALF_UP, "even": ROUND_HALF_EVEN}
+    rounding = ROUND_HALF_UP if exact >= 0 else below_zero[world.switches.negative_half]
+    return int(exact.to_integral_value(rounding=rounding))
 
 
 def _per_unit(price: Object, quantity: Decimal) -> Decimal:

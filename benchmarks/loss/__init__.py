@@ -1,0 +1,1 @@
+"""The loss table: how much answered usage never reaches the provider, for tallystick and two buffering peers."""

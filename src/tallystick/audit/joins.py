@@ -1,0 +1,78 @@
+"""What joins parts of a tree that do not call each other: tables kept until they are sent, and names of queues."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tallystick.audit import stored
+from tallystick.audit.case import CRON_PATH, Case
+from tallystick.audit.knowledge import Sink
+from tallystick.audit.labels import Labelling
+from tallystick.audit.program import Key
+from tallystick.audit.queues import Queues
+from tallystick.audit.sites import Site
+from tallystick.audit.trails import Trail
+
+DIRECT_KINDS = frozenset(["http", "action"])
+
+
+def later(trail: Trail) -> bool:
+    """Whether the report is sent by something else than the request it is for."""
+    entry = trail.entry
+    if entry is None:
+        return False
+    return entry.kind not in DIRECT_KINDS or CRON_PATH.search(entry.key[0]) is not None
+
+
+def outboxes(case: Case) -> dict[str, Trail]:
+    """The usage tables that a job reads and sends, each with the way it is sent."""
+    found: dict[str, Trail] = {}
+    for trail in case.live:
+        if trail.site.stored or trail.queued or not later(trail):
+            continue
+        for row in stored.rows(case.program, sorted(_near(case, trail))):
+            if not row.writes and stored.USAGE.search(row.table):
+                found.setdefault(row.table, trail)
+    return found
+
+
+def _near(case: Case, trail: Trail) -> set[Key]:
+    """The functions on a trail and those they call."""
+    own = {key for key, _ in trail.hops if key[1]}
+    return own | {target for key in own for target, _ in case.program.callees.get(key, ())}
+
+
+def written(case: Case, tables: dict[str, Trail], labelling: Labelling) -> Iterator[Site]:
+    """Each write to a table that is sent later, as a report of its own."""
+    for row in stored.rows(case.program):
+        if not row.writes or row.table not in tables:
+            continue
+        customers, quantities = row.column(stored.CUSTOMER), row.column(stored.QUANTITY)
+        if not customers and not quantities:
+            continue
+        sink = Sink(tables[row.table].site.sink.provider, "", "", durable=True)
+        yield Site(
+            row.key,
+            row.call,
+            sink,
+            frozenset(label for one in quantities for label in labelling.of(row.key, one)),
+            frozenset(label for one in customers for label in labelling.of(row.key, one)),
+            True,
+            True,
+            stored=True,
+        )
+
+
+def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
+    """What a file has to hold to be on the other side of a join."""
+    parts = [_spelled(one) for one in sorted(tables)]
+    queues = Queues(case.program)
+    for trail in case.live:
+        if trail.entry is not None and trail.entry.kind in ("worker", "schedule"):
+            parts += [rf"[\"'`]{re.escape(name)}[\"'`]" for name in sorted(queues.names(trail.entry))]
+    return re.compile("|".join(sorted(set(parts))).encode(), re.IGNORECASE) if parts else None
+
+
+def _spelled(table: str) -> str:
+    return "_?".join(re.escape(one) for one in table)

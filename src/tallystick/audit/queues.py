@@ -1,0 +1,116 @@
+"""Who puts jobs on a queue, joined to the workers by the name of queue, job, event or task."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+from tallystick.audit.entries import Entry
+from tallystick.audit.ir import Call, Expr
+from tallystick.audit.program import Key, Program
+
+CALLED = re.compile(r"(?:^|\.)(?:Queue|QueuePro|FlowProducer|getQueue|createQueue)$")
+NAMING = frozenset(
+    ["name", "id", "event", "queue", "queueName", "task", "trigger", "url", "topic", "topicName"]
+)
+WRAPS = ("data", "event", "payload", "body", "[]", "message", "params")
+DIRECT = re.compile(r"\.(?:delay|apply_async|dispatch|perform_later|perform_async|s|trigger|triggerAndWait)$")
+PLAIN = re.compile(r"^[\w.:/-]{3,}$")
+
+
+@dataclass(frozen=True)
+class Producer:
+    """One call that puts a job on a queue, and what the worker will be called with."""
+
+    caller: Key
+    call: Call
+    given: tuple[Expr, ...]
+
+
+class Queues:
+    """Producers by every name they may be joined on."""
+
+    def __init__(self, program: Program) -> None:
+        """Index the queues' variables, then the calls."""
+        self.program = program
+        self.produce = program.knowledge.setting("queue", "produce")
+        self.variables = self._variables()
+        self.by_name: dict[str, list[Producer]] = defaultdict(list)
+        for path in sorted(program.modules):
+            for index, function in enumerate(program.modules[path].functions):
+                for call in function.calls:
+                    if call.args and self.produce.search(call.callee):
+                        self._take((path, index), call)
+
+    def _variables(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for module in self.program.modules.values():
+            for function in module.functions:
+                for name, value in function.assigns:
+                    if value.kind == "call" and CALLED.search(value.text):
+                        first = next((one.text for one in value.parts[:1] if one.kind == "const"), "")
+                        if first:
+                            found[name.rpartition(".")[2]].add(first)
+        return found
+
+    def _take(self, caller: Key, call: Call) -> None:
+        names = {one.text for one in call.args[:1] if one.kind == "const" and PLAIN.match(one.text)}
+        names |= {text for one in call.args[:1] for text in _named(one)}
+        receiver = call.callee.rpartition(".")[0].rpartition(".")[2].removesuffix("()")
+        names |= self.variables.get(receiver, set())
+        producer = Producer(caller, call, (_job(call),))
+        for name in names:
+            self.by_name[name].append(producer)
+
+    def feeding(self, entry: Entry) -> list[Producer]:
+        """The producers of a worker's jobs."""
+        found: list[Producer] = []
+        for name in sorted(self.names(entry)):
+            found += [one for one in self.by_name.get(name, ()) if one not in found]
+        return found
+
+    def names(self, entry: Entry) -> set[str]:
+        """What a worker answers to."""
+        function = self.program.function(entry.key)
+        if function.via < 0:
+            return set()
+        call = self.program.modules[entry.key[0]].functions[function.parent].calls[function.via]
+        names = {one.text for one in call.args[:1] if one.kind == "const" and PLAIN.match(one.text)}
+        return names | {text for one in call.args for text in _named(one)}
+
+
+def called_with(call: Call) -> tuple[Expr, ...]:
+    """What a task put off by `.delay(a, b)` or `.apply_async(args=[...], kwargs={...})` is called with."""
+    last = call.args[-1] if call.args else None
+    if not call.callee.endswith((".apply_async", ".send_task")) or last is None or last.kind != "object":
+        return call.args
+    given = dict(zip(last.keys, last.parts, strict=False))
+    listed = given["args"].parts if "args" in given else ()
+    return (*listed, *((given["kwargs"],) if "kwargs" in given else ()))
+
+
+def _named(value: Expr) -> set[str]:
+    """Names among the settings of a worker or a job."""
+    if value.kind == "mix":
+        return {text for part in value.parts[:3] for text in _named(part)}
+    if value.kind != "object":
+        return set()
+    pairs = zip(value.keys, value.parts, strict=False)
+    return {
+        part.text
+        for name, part in pairs
+        if name in NAMING and part.kind == "const" and PLAIN.match(part.text)
+    }
+
+
+def _job(call: Call) -> Expr:
+    """The job as a worker sees it: the payload, and the payload under the names libraries give it."""
+    payload = next((one for one in call.args[1:] if one.kind in ("object", "name", "call")), None)
+    if payload is None:
+        inside = call.args[0]
+        fields = dict(zip(inside.keys, inside.parts, strict=False))
+        payload = fields.get("data") or fields.get("payload") or fields.get("body") or inside
+    deep = Expr("object", "", (payload, payload), ("data", "payload"))
+    held = tuple(deep if name in ("event", "[]", "message") else payload for name in WRAPS)
+    return Expr("object", "", (*held, payload), (*WRAPS, "..."))

@@ -1,0 +1,1 @@
+"""What usage becomes: prices, subscriptions with their periods, invoices, test clocks."""

@@ -1,0 +1,1 @@
+"""What Stripe says by itself: events, and the signed webhooks that carry them."""
