@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tallystick import Catalogue, Formula, Meter, Tally
+from tallystick.actions.action import State
 from tallystick.errors import ConfigError
 from tallystick.ledger.model import Kind, Outcome
 from tallystick.meters import Expiry
@@ -55,6 +56,21 @@ def test_an_estimate_is_billed_under_the_actions_key(
     action.set(100)
     close(action)
     assert billed() == {"estimated": 100}
+
+
+@pytest.mark.parametrize("meter", ["reviewed", "voided", "estimated"])
+def test_a_run_that_broke_off_is_void_when_another_run_recorded_its_key(
+    tally: Tally, abandon: Any, pass_time: Any, billed: Any, meter: str
+) -> None:
+    """A job is killed and delivered again: it counts once, and nobody has to decide about the first run."""
+    for number in (1, 2):
+        abandon(meter, key=f"job {number}")._state = State.CLOSED  # the process is gone
+    with tally.action(meter, customer="ada", key="job 1") as again:
+        again.add(30)
+    pass_time(hours=2)
+    assert billed() == {meter: 30 if meter != "estimated" else 130}
+    assert [h.key for h in tally.holds.open()] == (["job 2"] if meter == "reviewed" else [])
+    assert len([f for f in tally.findings if f.code != "overdue_hold"]) == 0
 
 
 @pytest.mark.parametrize("used", [0, 30, 100, 250])

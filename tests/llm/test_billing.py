@@ -95,6 +95,22 @@ def test_a_stream_that_breaks_off_is_billed_by_the_estimate(tally: Tally, counte
     assert tally.ledger.open_holds() == []
 
 
+def test_a_client_that_goes_away_is_billed_by_the_estimate(tally: Tally, counted: Counted) -> None:
+    """The stream is closed in the middle: what was delivered until then counts, and nobody has to decide."""
+
+    async def main() -> None:
+        action = await tally.aio.open("tokens", customer="org")
+        count = llm.openai.stream(action, estimate=len, prompt_tokens=19)
+        stream = action.stream(parts("openai_chat_stream"), count=count)
+        for _ in range(3):
+            await anext(stream)
+        await stream.aclose()
+
+    asyncio.run(main())
+    assert counted("org") == [("tokens", 19 + len("Hello"))]
+    assert tally.ledger.open_holds() == []
+
+
 def test_a_stream_that_breaks_off_unreported_stays_open(tally: Tally, counted: Counted) -> None:
     """Without an estimate nothing is invented: the hold stays open, with a finding."""
     run(tally, "openai_chat_stream", llm.openai, until=3)

@@ -95,6 +95,11 @@ class Action:
         """Whether it has begun and not ended."""
         return self._state is State.OPEN
 
+    @property
+    def has_counted(self) -> bool:
+        """Whether a quantity was added or set."""
+        return bool(self._steps)
+
     # Counting
 
     def add(self, quantity: Any, meter: str | None = None) -> None:

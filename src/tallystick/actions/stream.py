@@ -57,7 +57,7 @@ class Counter:
 
     def break_off(self) -> None:
         """The stream ends early: where no part had said a quantity yet, what was used is not known."""
-        if self._parts and not self._told:
+        if self._parts and not self._told and not self._action.has_counted:
             self._action.distrust("the stream broke off before any part told a quantity")
 
 

@@ -40,10 +40,15 @@ class Expirer:
         """Look at one batch of holds that are due; how many."""
         now = self._ledger.clock.now()
         due = self._ledger.read(reading.due_holds(now, self._batch))
+        recorded = self._ledger.read(reading.recorded(due))
         progress = self._ledger.read(reading.progress(due))
         marks: list[Mark] = []
         postings: list[Posting] = []
         for hold in due:
+            if hold.entry in recorded:
+                postings.append(rules.superseded(hold))
+                marks.append((hold.lane, hold.entry, now, 1))
+                continue
             self._decide(hold, progress.get((hold.entry, hold.meter)), now, marks, postings)
         if postings:
             failpoint("holds.expiring")
@@ -51,7 +56,7 @@ class Expirer:
             failpoint("holds.expired")
         if marks:
             self._ledger.commit.run(errand=lambda: _mark(sorted(marks)))
-        self._tell([hold for hold in due if self._waits(hold, now)])
+        self._tell([hold for hold in due if hold.entry not in recorded and self._waits(hold, now)])
         return len(due)
 
     def run(self) -> int:

@@ -21,6 +21,12 @@ def settlement(hold: Entry, identity: bytes, steps: int) -> Entry:
     )
 
 
+def superseded(hold: Entry) -> Posting:
+    """A run that broke off, of an operation that another run has recorded under the same key: it counts once."""
+    reason = f"another run recorded {hold.key!r}"
+    return Posting((), Resolution(hold.lane, hold.entry, Outcome.VOIDED, reason, "policy key"))
+
+
 def expiry(hold: Entry, meter: Meter, identity: bytes, progress: int | None) -> Posting | None:
     """What the meter's policy makes of an overdue hold; None when it waits for a person.
 

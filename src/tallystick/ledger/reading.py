@@ -138,6 +138,16 @@ def _holds(query: str, params: dict[str, Any]) -> Flow[list[Entry]]:
     return [to_entry(row) for row in rows]
 
 
+def recorded(holds: Sequence[Entry]) -> Flow[set[bytes]]:
+    """Which of these holds have a key that usage was recorded under, by another run of the same operation."""
+    keys = {(h.lane, h.tenant, h.mode, h.customer, h.meter, h.key) for h in holds if h.key}
+    if not keys:
+        return set()
+    found = yield Statement("find_keys", rows=sorted(keys))
+    taken = {tuple(row[:6]) for row in found}
+    return {h.entry for h in holds if (h.lane, h.tenant, h.mode, h.customer, h.meter, h.key) in taken}
+
+
 def progress(holds: Sequence[Entry]) -> Flow[dict[tuple[bytes, str], int]]:
     """The last checkpoint, in steps, of those holds that have one, by hold and meter."""
     if not holds:
