@@ -227,7 +227,9 @@ class Run:
         return Coverage(
             files=files,
             parsed=len(self.modules),
-            routes=sum(one.framework != "middleware" and not one.handler[0] for one in case.entries.found.values()),
+            routes=sum(
+                one.framework != "middleware" and not one.handler[0] for one in case.entries.found.values()
+            ),
             unread=tuple(sorted(self.corpus.unread)),
             with_errors=broken,
             unresolved_imports=self.resolver.unresolved if self.resolver else 0,

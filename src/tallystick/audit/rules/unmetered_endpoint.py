@@ -47,8 +47,7 @@ def find(case: Case) -> Iterator[Finding]:
         if shared:
             yield _shared(case, entry, shared[0], known.sold[shared[0]])
             continue
-        yield from _commented(case, entry, known)
-        yield from _same_work(case, entry, known)
+        yield from [*_commented(case, entry, known)] or _same_work(case, entry, known)
 
 
 def _passed(case: Case, key: Key) -> bool:
@@ -73,7 +72,9 @@ def _metered(case: Case) -> Metered:
             sold.setdefault(work, entry)
         for callee in _costly(case, {entry.key, *inside(case, entry.key)} & costly):
             inline.setdefault(callee, entry)
-    on_trails = {case.program.function(key).name for one in trails for key, _ in one.hops if key not in entries}
+    on_trails = {
+        case.program.function(key).name for one in trails for key, _ in one.hops if key not in entries
+    }
     names = tuple(sorted(name for name in on_trails if len(name) > 5))
     return Metered(entries, holders, sold, inline, names)
 
@@ -90,7 +91,12 @@ def _beside(case: Case, trail: Trail, costly: set[Key]) -> set[Key]:
 
 def _costly(case: Case, keys: set[Key]) -> set[str]:
     pattern = case.program.knowledge.work
-    return {call.callee for key in keys for call in case.program.function(key).calls if pattern.search(call.callee)}
+    return {
+        call.callee
+        for key in keys
+        for call in case.program.function(key).calls
+        if pattern.search(call.callee)
+    }
 
 
 def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
@@ -99,7 +105,9 @@ def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
         return
     function = case.program.function(entry.key)
     call = re.compile(
-        r"(?://|#|/\*)\s*(?:await\s+|return\s+)?(?:\w+\.)*(" + "|".join(map(re.escape, known.names)) + r")\s*\("
+        r"(?://|#|/\*)\s*(?:await\s+|return\s+)?(?:\w+\.)*("
+        + "|".join(map(re.escape, known.names))
+        + r")\s*\("
     )
     lines = case.corpus.sources[entry.key[0]].decode("utf-8", "replace").split("\n")
     for number in range(function.line, min(function.end_line, len(lines)) + 1):
@@ -111,7 +119,10 @@ def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
                 place,
                 Confidence.MEDIUM,
                 function.name,
-                (Hop(case.place(entry.key, entry.line), entry.route), Hop(place, f"{hit[1]} is commented out")),
+                (
+                    Hop(case.place(entry.key, entry.line), entry.route),
+                    Hop(place, f"{hit[1]} is commented out"),
+                ),
             )
             return
 
