@@ -265,8 +265,26 @@ def start_tally(
     shared.grace = tally.ledger.commit.grace
     tally.ledger.commit = shared
     tally.courier = GreenCourier(world, process, tally)
+    tally.relay._chores = (Seldom(tally.relay._chores, process),)
     tally.relay._pool = Threads(world, process)  # type: ignore[assignment]
     return tally
+
+
+class Seldom:
+    """The relay's upkeep every four hours instead of all the time: months have to pass in a second."""
+
+    def __init__(self, chores: Sequence[Callable[[], int]], process: Process) -> None:
+        self._chores = chores
+        self._process = process
+        self._next = 0
+
+    def __call__(self) -> int:
+        """Do all of it, if it is time."""
+        now = self._process.now()
+        if now < self._next <= now + 4 * 60 * MINUTE:
+            return 0
+        self._next = now + 4 * 60 * MINUTE
+        return sum(chore() for chore in self._chores)
 
 
 def connect_provider(mode: str) -> StripeProvider:

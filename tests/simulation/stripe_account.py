@@ -203,6 +203,8 @@ class StripeAccount:
                 {"id": f"mtr_{m}", "object": "billing.meter", "event_name": m} for m in sorted(self.meters)
             ]
             return Reply(200, json.dumps({"object": "list", "data": data, "has_more": False, "url": path}))
+        if not path.startswith("/v1/billing/meters/"):  # subscriptions, events: none are told of here
+            return Reply(200, json.dumps({"object": "list", "data": [], "has_more": False, "url": path}))
         meter = path.split("/")[4].removeprefix("mtr_")
         since, until = int(query["start_time"]), int(query["end_time"])
         if since % 60 or until % 60:

@@ -1,13 +1,17 @@
-"""What the environment adds to `tallystick.toml`: the ledger's URL and the provider's secrets."""
+"""What surrounds the ledger: its URL, the provider's secrets, the place of the spool."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from tallystick.errors import ConfigError
+from tallystick.ledger.spool import Spool
+from tallystick.meters import Catalogue, OnLedgerFailure
 from tallystick.meters.config import Settings
 from tallystick.providers import Provider
 from tallystick.providers.choice import choose
+from tallystick.storage import Store
 
 
 def store_url(settings: Settings, environ: Mapping[str, str]) -> str:
@@ -29,3 +33,20 @@ def webhook_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The signing secrets of STRIPE_WEBHOOK_SECRET: one, or several with commas while one is rolled."""
     secrets = [text.strip() for text in environ.get("STRIPE_WEBHOOK_SECRET", "").split(",")]
     return tuple(text for text in secrets if text)
+
+
+def placed_spool(
+    store: Store, meters: Catalogue, folder: Path | None, find: Callable[[str, str, str], None]
+) -> Spool | None:
+    """The spool, if a meter asks for one; beside a SQLite ledger unless placed otherwise."""
+    asking = [m.name for m in meters if m.on_ledger_failure is OnLedgerFailure.ALLOW_AND_SPOOL]
+    if not asking:
+        return None
+    if folder is None and store.dialect == "sqlite":
+        folder = Path(store.url.removeprefix("sqlite:///") + ".spool")
+    if folder is None:
+        raise ConfigError(
+            f'meter {asking[0]!r} has on_ledger_failure = "allow_and_spool", but there is no place for it: '
+            'set [store] spool = "a folder on a local disk"'
+        )
+    return Spool(folder, find)

@@ -19,22 +19,21 @@ from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
 from tallystick.app.after_commit import AfterCommit
 from tallystick.app.awaitable import Awaitable
-from tallystick.app.environment import configured_provider, store_url, webhook_secrets
+from tallystick.app.environment import configured_provider, placed_spool, store_url, webhook_secrets
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
 from tallystick.delivery.sender import Sender
-from tallystick.errors import ConfigError
 from tallystick.holds import Expirer, Holds
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posted, Posting
 from tallystick.ledger.reading import FOREVER, Usage
-from tallystick.ledger.spool import Spool
-from tallystick.meters import Catalogue, OnLedgerFailure
+from tallystick.meters import Catalogue
 from tallystick.meters.config import FILE, DeliverySettings, load
 from tallystick.providers import Provider
 from tallystick.reconciliation import operations
 from tallystick.reconciliation.confirmation import Confirmer
+from tallystick.reconciliation.deadlines import Deadlines
 from tallystick.reconciliation.findings import Findings
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
@@ -81,7 +80,7 @@ class Tally:
         self.expirer = Expirer(self.ledger, meters, self.find)
         if provider is not None:
             self._assemble_delivery(provider)
-        self.spool = _spool(store, meters, spool, self.find)
+        self.spool = placed_spool(store, meters, spool, self.find)
         self.rejections = self._assemble_rejections(provider)
         self.webhook_secrets: tuple[str, ...] = ()
         self.relay = Relay(self.ledger, self.sender, chores=self._chores())
@@ -323,7 +322,14 @@ class Tally:
     def _chores(self) -> tuple[Callable[[], int], ...]:
         """The relay's upkeep."""
         self.confirmer = Confirmer(self.sender, self.find) if self.sender is not None else None
+        self.deadlines = (
+            Deadlines(self.ledger, self.meters, self.provider, self.links, self.find)
+            if self.provider
+            else None
+        )
         confirming = (self.confirmer.chore,) if self.confirmer is not None else ()
+        if self.deadlines is not None:
+            confirming = (*confirming, self.deadlines.chore)
         return (self.expirer.step, self._replay, self._hear, *confirming, self.noted.keep)
 
     def _replay(self) -> int:
@@ -374,20 +380,3 @@ class Tally:
         for metering in self.declarations:
             for what in metering.untrusted:
                 yield f"{metering.name}: {what} ({metering.reason})"
-
-
-def _spool(
-    store: Store, meters: Catalogue, folder: Path | None, find: Callable[[str, str, str], None]
-) -> Spool | None:
-    """The spool, if a meter asks for one; beside a SQLite ledger unless placed otherwise."""
-    asking = [m.name for m in meters if m.on_ledger_failure is OnLedgerFailure.ALLOW_AND_SPOOL]
-    if not asking:
-        return None
-    if folder is None and store.dialect == "sqlite":
-        folder = Path(store.url.removeprefix("sqlite:///") + ".spool")
-    if folder is None:
-        raise ConfigError(
-            f'meter {asking[0]!r} has on_ledger_failure = "allow_and_spool", but there is no place for it: '
-            'set [store] spool = "a folder on a local disk"'
-        )
-    return Spool(folder, find)

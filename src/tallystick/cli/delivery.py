@@ -11,6 +11,7 @@ import typer
 from tallystick.app import Tally
 from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured, installed, table
 from tallystick.errors import ConfigError
+from tallystick.values.instant import to_datetime
 
 
 def relay(
@@ -81,6 +82,31 @@ def _settings(tally: Tally) -> dict[str, str]:
             f"{m.name} ({m.formula}, hold {'on' if m.hold else 'off'})" for m in tally.meters
         ),
     }
+
+
+def proposals(json: Json = False, config: Config = None) -> None:
+    """Usage that can no longer be reported: invoice items to make. Exit code 1 when there are any."""
+    with configured(config) as tally:
+        found = tally.deadlines.missed() if tally.deadlines is not None else []
+    if json:
+        as_json(
+            [{**msgspec.to_builtins(one, enc_hook=str), "level": one.level.name.lower()} for one in found]
+        )
+    else:
+        rows = [
+            (
+                one.customer,
+                one.provider_customer,
+                one.meter,
+                one.quantity,
+                one.entries,
+                f"{to_datetime(one.due_at):%Y-%m-%d %H:%M}",
+            )
+            for one in found
+        ]
+        columns = ("customer", "provider customer", "meter", "quantity", "entries", "could be reported until")
+        table(f"{len(found)} invoice items to make", columns, rows)
+    raise typer.Exit(1 if found else 0)
 
 
 def redrive(

@@ -22,6 +22,7 @@ COMMANDS = {
     "relay": "tallystick.cli.delivery:relay",
     "status": "tallystick.cli.delivery:status",
     "findings": "tallystick.cli.findings:findings",
+    "proposals": "tallystick.cli.delivery:proposals",
     "redrive": "tallystick.cli.delivery:redrive",
     "tieout": "tallystick.cli.delivery:tieout",
     "usage": "tallystick.cli.ledger:usage",

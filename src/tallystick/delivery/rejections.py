@@ -6,7 +6,6 @@ Source of the codes: Stripe, "Handle meter event errors", and the types of its o
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Sequence
 from enum import StrEnum
@@ -15,6 +14,7 @@ from itertools import combinations
 import msgspec
 
 from tallystick.delivery.model import Dispatch
+from tallystick.delivery.rules import payload_hash
 from tallystick.values.instant import DAY, HOUR, MINUTE, SECOND
 
 SETTLING = 10 * MINUTE  # between two equal readings of a total that is eventually consistent
@@ -175,27 +175,34 @@ def conclude(
 
 
 def superseding(lost: Dispatch, part: int, code: str, now: int) -> Dispatch:
+    """The successor of a dispatch that was rejected after it was accepted; what cannot be sent again is parked."""
+    about = remedy(code)
+    state = "ready" if about.disposition is Disposition.AGAIN else "parked"
+    reason = f"rejected after it was accepted ({code}): {about.meaning}; {about.fix}"
+    return msgspec.structs.replace(successor(lost, part, now), state=state, reason=reason)
+
+
+def successor(lost: Dispatch, part: int, now: int) -> Dispatch:
     """The dispatch that takes the place of a lost one: the same usage under a new identity, never sent yet.
 
     The old identifier may be taken although nothing was counted (Stripe does not say); under it a repeat
     could be answered "already exists" and lose the usage for good.
     """
-    about = remedy(code)
-    again = about.disposition is Disposition.AGAIN
     first = lost.identifier.removesuffix(f"-{lost.part}") if lost.part else lost.identifier
     identifier = f"{first}-{part}"
-    said = (identifier, lost.provider_customer, lost.provider_meter, lost.value, str(lost.happened_at))
     return msgspec.structs.replace(
         lost,
         part=part,
         identifier=identifier,
-        payload_hash=hashlib.sha256("\0".join(said).encode()).digest(),
+        payload_hash=payload_hash(
+            identifier, lost.provider_customer, lost.provider_meter, lost.value, lost.happened_at
+        ),
         created_at=now,
-        state="ready" if again else "parked",
+        state="ready",
         attempt=0,
         idempotency_key=identifier,
         fence=0,
         first_sent_at=None,
         due_at=max(now, lost.happened_at * SECOND),
-        reason=f"rejected after it was accepted ({code}): {about.meaning}; {about.fix}",
+        reason=f"in place of {lost.identifier}",
     )

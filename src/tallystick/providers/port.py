@@ -151,6 +151,13 @@ class Provider(Protocol):
         """
         ...
 
+    def period(self, customer: str, meter: str) -> tuple[int, int] | None:
+        """The customer's running period [start, end) for a meter, in seconds since 1970 UTC; None: not known.
+
+        Raises ProviderError when it cannot be read.
+        """
+        ...
+
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
         """What the provider lacks, in the order to create it. Raises ProviderError, or ConfigError (key)."""
         ...

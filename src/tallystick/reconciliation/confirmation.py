@@ -2,8 +2,7 @@
 
 A 2xx says that an event was received. That it counts is seen in the provider's own totals: the accepted
 dispatches of a window whose sum is there are confirmed. Where outcomes are unknown and the duplicate
-window is over, two equal readings prove how much of them was counted, and one dispatch for the rest
-supersedes them all.
+window is over, two equal readings of their minute prove which were counted; the others are sent again.
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ from typing import Any
 import msgspec
 
 from tallystick.delivery.model import Dispatch, to_dispatch
-from tallystick.delivery.rules import payload_hash
+from tallystick.delivery.rejections import successor
 from tallystick.delivery.sender import Sender
 from tallystick.errors import ProviderError
 from tallystick.meters import Formula
-from tallystick.reconciliation.rules import Reading, Sums, Verdict, is_ambiguous, verdict
+from tallystick.reconciliation.rules import Reading, Sums, Verdict, counted_of, is_ambiguous, verdict
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import HOUR, MINUTE, SECOND
-from tallystick.values.quantity import from_steps, to_text
+from tallystick.values.quantity import from_steps
 
 LAG = 2 * MINUTE  # how long a provider's totals may trail what it accepted
 ALARM = 30 * MINUTE  # accepted this long ago and still not in the totals: a finding
-WINDOW = HOUR // SECOND
+AN_HOUR, A_MINUTE = HOUR // SECOND, MINUTE // SECOND
 AT_ONCE = 50
 
 
 class Window(msgspec.Struct, frozen=True):
-    """One hour [since, since + 3600) of one provider customer and meter, in seconds since 1970 UTC."""
+    """[since, until) of one provider customer and meter, in seconds since 1970 UTC."""
 
     lane: int
     customer: str
@@ -38,6 +37,7 @@ class Window(msgspec.Struct, frozen=True):
     provider_customer: str
     provider_meter: str
     since: int
+    until: int
     oldest: int  # when the first of it was accepted or sent, in microseconds
 
     def place(self, tenant: str, mode: str) -> dict[str, Any]:
@@ -85,12 +85,13 @@ class Confirmer:
 
     def _windows(self, now: int) -> Flow[list[Window]]:
         accepted = {**self._where, "settled_before": now - LAG, "limit": AT_ONCE}
-        rows = list((yield Statement("windows_to_confirm", accepted)))
+        rows = yield Statement("windows_to_confirm", accepted)
+        found = [_to_window(row, AN_HOUR) for row in rows]
         window_over = now - self._sender.provider.profile.duplicate_window_seconds * SECOND
         doubtful = {**self._where, "sent_before": window_over, "limit": AT_ONCE}
-        rows += yield Statement("windows_in_doubt", doubtful)
-        found = {tuple(row[:6]): _to_window(row) for row in reversed(rows)}
-        return [w for w in found.values() if self._is_comparable(w.meter)]
+        rows = yield Statement("windows_in_doubt", doubtful)
+        found += [_to_window(row, A_MINUTE) for row in rows]
+        return [w for w in found if self._is_comparable(w.meter)]
 
     def _is_comparable(self, meter: str) -> bool:
         catalogue = self._sender.catalogue
@@ -101,21 +102,22 @@ class Confirmer:
 
     def _judge(self, window: Window) -> int:
         place = window.place(**self._where)
-        until = window.since + WINDOW
-        dispatches, owed = self._ledger.read(_inside(window, {**place, "until": until}))
+        dispatches, owed = self._ledger.read(_inside(window, {**place, "until": window.until}))
         sums = Sums.of(dispatches)
         now = self._ledger.clock.now()
         decimals = self._sender.catalogue[window.meter].decimals
         provider = self._sender.provider
-        read = provider.total(window.provider_customer, window.provider_meter, window.since, until)
+        read = provider.total(window.provider_customer, window.provider_meter, window.since, window.until)
         total = int(provider.profile.meant(read, decimals).scaleb(decimals))
-        reading = Reading(total, sums.certain, sums.ambiguous, now)
+        reading = Reading(total, sums.certain, sum(sums.ambiguous), now)
         earlier = self._ledger.read(_earlier(place)) if sums.ambiguous else None
         said = verdict(sums, reading, earlier)
         if said is Verdict.CONFIRMED:
             return self._confirm(dispatches)
+        if window.until - window.since == AN_HOUR and sums.ambiguous:
+            return 0  # its minutes in doubt come first
         if said is Verdict.RESOLVED and not owed:
-            return self._resolve(window, place, dispatches, reading)
+            return self._resolve(place, dispatches, reading)
         if said is Verdict.READ_AGAIN and (earlier is None or not reading.says(earlier)):
             self._ledger.commit.run(errand=lambda: _keep(place, reading))
         if said in (Verdict.WAIT, Verdict.FOREIGN) and now - window.oldest > ALARM:
@@ -130,56 +132,18 @@ class Confirmer:
             self._ledger.commit.run(errand=lambda: _confirming(rows))
         return 1
 
-    def _resolve(
-        self, window: Window, place: dict[str, Any], dispatches: Sequence[Dispatch], reading: Reading
-    ) -> int:
-        """Supersede what is ambiguous by what was counted of it, and one dispatch for the rest."""
-        ambiguous = [d for d in dispatches if is_ambiguous(d)]
-        counted = reading.total - reading.certain
-        made = self._differences(ambiguous, counted, reading.ambiguous - counted)
-        accepted = _accepted(dispatches)
-        superseded = sorted(
-            (d.lane, d.dispatch, d.part, f"superseded by {made[-1].identifier}") for d in ambiguous
-        )
-        self._ledger.commit.run(errand=lambda: _superseding(place, accepted, superseded, made))
+    def _resolve(self, place: dict[str, Any], dispatches: Sequence[Dispatch], reading: Reading) -> int:
+        """Confirm those in doubt that the total holds; the others never arrived: each gets a successor."""
+        doubtful = [d for d in dispatches if is_ambiguous(d)]
+        chosen = counted_of([d.quantity for d in doubtful], reading.total - reading.certain) or ()
+        now = self._ledger.clock.now()
+        counted = [d for index, d in enumerate(doubtful) if index in chosen]
+        absent = [d for index, d in enumerate(doubtful) if index not in chosen]
+        confirmed = _accepted(dispatches) + [
+            (d.lane, d.dispatch, d.part, "parked", "found in the provider's totals") for d in counted
+        ]
+        self._ledger.commit.run(errand=lambda: _resolving(place, sorted(confirmed), absent, now))
         return 1
-
-    def _differences(self, ambiguous: Sequence[Dispatch], counted: int, missing: int) -> list[Dispatch]:
-        """A confirmed dispatch for what was counted, a ready one for what was not; at least one of them."""
-        entries = sum(d.entries for d in ambiguous if d.part == 0)
-        made = []
-        if counted or not missing:
-            why = "the provider's totals show that it was counted"
-            made.append(self._dispatch(ambiguous[0], counted, "confirmed", 0 if missing else entries, why))
-        if missing:
-            why = "the provider's totals show that it was not counted"
-            made.append(self._dispatch(ambiguous[0], missing, "ready", entries, why))
-        return made
-
-    def _dispatch(self, like: Dispatch, steps: int, state: str, entries: int, why: str) -> Dispatch:
-        terms, now = self._sender.terms, self._ledger.clock.now()
-        identity = terms.new_id()
-        identifier = f"{terms.prefix}-{like.lane:02x}{identity.hex()}"
-        value = to_text(steps, self._sender.catalogue[like.meter].decimals)
-        return msgspec.structs.replace(
-            like,
-            dispatch=identity,
-            part=0,
-            identifier=identifier,
-            quantity=steps,
-            value=value,
-            entries=entries,
-            payload_hash=payload_hash(
-                identifier, like.provider_customer, like.provider_meter, value, like.happened_at
-            ),
-            created_at=now,
-            state=state,
-            attempt=0,
-            idempotency_key=identifier,
-            first_sent_at=None,
-            due_at=now,
-            reason=why,
-        )
 
     def _tell(self, window: Window, reading: Reading) -> None:
         place = (window.provider_customer, window.provider_meter, window.since)
@@ -194,14 +158,15 @@ class Confirmer:
         self._find(
             "unconfirmed_window",
             window.customer,
-            f"the provider has {theirs} of {window.provider_meter} for {window.provider_customer} in the hour from "
-            f"{window.since} (unix), we were told it accepted {ours}{doubt}; compare its events of that hour",
+            f"the provider has {theirs} of {window.provider_meter} for {window.provider_customer} in the time from "
+            f"{window.since} (unix), we were told it accepted {ours}{doubt}; compare its events of that time",
         )
 
 
-def _to_window(row: Any) -> Window:
-    lane, customer, meter, provider_customer, provider_meter, hour, oldest, _ = row
-    return Window(lane, customer, meter, provider_customer, provider_meter, hour * WINDOW, oldest)
+def _to_window(row: Any, width: int) -> Window:
+    lane, customer, meter, provider_customer, provider_meter, number, oldest, _ = row
+    since = number * width
+    return Window(lane, customer, meter, provider_customer, provider_meter, since, since + width, oldest)
 
 
 def _accepted(dispatches: Iterable[Dispatch]) -> list[tuple[Any, ...]]:
@@ -235,15 +200,15 @@ def _confirming(rows: list[tuple[Any, ...]]) -> Flow[None]:
     yield Statement("confirm_dispatches", rows=rows)
 
 
-def _superseding(
-    place: dict[str, Any],
-    accepted: list[tuple[Any, ...]],
-    superseded: list[tuple[Any, ...]],
-    made: Sequence[Dispatch],
+def _resolving(
+    place: dict[str, Any], confirmed: list[tuple[Any, ...]], absent: Sequence[Dispatch], now: int
 ) -> Flow[None]:
-    done = yield Statement("supersede_dispatches", rows=superseded)
-    if len(done) == len(superseded):  # else another relay was quicker, and all of it is undone by what it did
-        if accepted:
-            yield Statement("confirm_dispatches", rows=accepted)
-        yield Statement("insert_dispatches", rows=[d.row() for d in made])
-        yield Statement("forget_reading", place)
+    if confirmed:
+        yield Statement("confirm_dispatches", rows=confirmed)
+    for d in absent:
+        why = "the provider's totals prove that it never arrived; sent again under a new identity"
+        refused = yield Statement("refuse_parked", rows=[(d.lane, d.dispatch, d.part, why)])
+        if refused:
+            [(part,)] = yield Statement("next_part", {"lane": d.lane, "dispatch": d.dispatch})
+            yield Statement("insert_dispatches", rows=[successor(d, part, now).row()])
+    yield Statement("forget_reading", place)

@@ -1,6 +1,6 @@
 """Pure decisions of confirmation: what the provider's total of a window says about our dispatches.
 
-A window is one hour of one provider customer and meter. Its *certain* dispatches were accepted; its
+A window is an hour, or a minute, of one provider customer and meter. Its *certain* dispatches were accepted; its
 *ambiguous* ones may or may not have been counted; while anything in it is under way, nothing is decided.
 """
 
@@ -15,6 +15,7 @@ from tallystick.delivery.model import Dispatch
 from tallystick.values.instant import MINUTE
 
 BETWEEN_READINGS = 10 * MINUTE
+MOST_IN_DOUBT = 12  # of one minute; all of them or none can still be told of more
 UNDER_WAY = frozenset({"ready", "sending", "unknown"})
 
 
@@ -22,7 +23,7 @@ class Sums(msgspec.Struct, frozen=True):
     """The dispatches of a window by what is known of them; quantities in steps."""
 
     certain: int
-    ambiguous: int
+    ambiguous: tuple[int, ...]
     under_way: bool
     unconfirmed: bool
 
@@ -31,7 +32,7 @@ class Sums(msgspec.Struct, frozen=True):
         """Add up the dispatches of one window; parked ones that never left count nowhere."""
         return cls(
             certain=sum(d.quantity for d in dispatches if d.state in ("accepted", "confirmed")),
-            ambiguous=sum(d.quantity for d in dispatches if is_ambiguous(d)),
+            ambiguous=tuple(d.quantity for d in dispatches if is_ambiguous(d)),
             under_way=any(d.state in UNDER_WAY for d in dispatches),
             unconfirmed=any(d.state == "accepted" for d in dispatches),
         )
@@ -76,8 +77,8 @@ def is_ambiguous(dispatch: Dispatch) -> bool:
 def verdict(sums: Sums, reading: Reading, earlier: Reading | None) -> Verdict:
     """Judge a window.
 
-    A gap between zero and the ambiguous sum can only be ambiguous dispatches that were counted, provided
-    that nothing else there is open, that the summaries stand still, and that we alone write the meter.
+    A gap that is the sum of some ambiguous dispatches can only be those, counted, provided that nothing else
+    there is open, that the totals stand still, and that we alone write the meter.
     """
     if sums.under_way:
         return Verdict.WAIT
@@ -86,8 +87,23 @@ def verdict(sums: Sums, reading: Reading, earlier: Reading | None) -> Verdict:
         return Verdict.CONFIRMED if gap == 0 else Verdict.WAIT
     if earlier is None or not reading.repeats(earlier):
         return Verdict.READ_AGAIN
-    low, high = min(0, sums.ambiguous), max(0, sums.ambiguous)
-    partly = gap not in (0, sums.ambiguous)
-    if not low <= gap <= high or (partly and sums.unconfirmed):
+    counted = counted_of(sums.ambiguous, gap)
+    if counted is None or (counted and len(counted) < len(sums.ambiguous) and sums.unconfirmed):
         return Verdict.FOREIGN
     return Verdict.RESOLVED
+
+
+def counted_of(quantities: Sequence[int], gap: int) -> tuple[int, ...] | None:
+    """The indexes of quantities that add up to the gap, as few as possible; None when none do, or too many are open.
+
+    Which of two equal ones was counted does not matter: they are of one customer, meter and minute.
+    """
+    if len(quantities) > MOST_IN_DOUBT:
+        return tuple(range(len(quantities))) if gap == sum(quantities) else () if gap == 0 else None
+    reached: dict[int, tuple[int, ...]] = {0: ()}
+    for index, quantity in enumerate(quantities):
+        for total, chosen in list(reached.items()):
+            longer = (*chosen, index)
+            if len(longer) < len(reached.get(total + quantity, range(MOST_IN_DOUBT + 1))):
+                reached[total + quantity] = longer
+    return reached.get(gap)

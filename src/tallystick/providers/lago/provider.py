@@ -131,6 +131,10 @@ class LagoProvider:
             page, pages = page + 1, listed.meta.total_pages
         return sum(values.values(), Decimal(0))
 
+    def period(self, customer: str, meter: str) -> tuple[int, int] | None:
+        """Not asked for here; None."""
+        return None
+
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
         """The billable metrics that Lago lacks; plans and charges are made there."""
         return setup.plan(self._api, wanted)

@@ -142,6 +142,10 @@ class OpenMeterProvider:
         total = sum((row.value for row in result.data), Decimal(0))
         return total.normalize(Context(prec=15))
 
+    def period(self, customer: str, meter: str) -> tuple[int, int] | None:
+        """Not asked for here; None."""
+        return None
+
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
         """The meters that OpenMeter lacks; plans and prices are made there."""
         return setup.plan(self._api, wanted)

@@ -119,6 +119,21 @@ class StripeProvider:
         page = msgspec.json.decode(response.body, type=_Page)
         return sum((Decimal(str(summary.aggregated_value)) for summary in page.data), Decimal(0))
 
+    def period(self, customer: str, meter: str) -> tuple[int, int] | None:
+        """The running period of the subscription item whose price counts the meter; ProviderError when unreadable."""
+        try:
+            response = self.client.raw_request("get", "/v1/subscriptions", customer=customer, limit=100)
+            wanted = self._meter_id(meter)
+        except NotSent as error:
+            raise ProviderError(f"Stripe cannot be reached: {error}") from error
+        except (stripe.StripeError, OSError) as error:
+            raise ProviderError(f"Stripe's subscriptions of {customer} cannot be read: {error}") from error
+        for subscription in msgspec.json.decode(response.body, type=_Subscriptions).data:
+            for item in subscription.items.data:
+                if item.price.recurring is not None and item.price.recurring.meter == wanted:
+                    return item.current_period_start, item.current_period_end
+        return None
+
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
         """The meters and prices that Stripe lacks."""
         return setup.plan(self.client, wanted)
@@ -152,6 +167,32 @@ class _Summary(msgspec.Struct):
 
 class _Page(msgspec.Struct):
     data: list[_Summary]
+
+
+class _Recurring(msgspec.Struct):
+    meter: str | None = None
+
+
+class _Price(msgspec.Struct):
+    recurring: _Recurring | None = None
+
+
+class _Item(msgspec.Struct):
+    price: _Price
+    current_period_start: int
+    current_period_end: int
+
+
+class _Items(msgspec.Struct):
+    data: list[_Item]
+
+
+class _Subscription(msgspec.Struct):
+    items: _Items
+
+
+class _Subscriptions(msgspec.Struct):
+    data: list[_Subscription]
 
 
 def classify(error: stripe.StripeError) -> Answer:

@@ -196,11 +196,12 @@ order by min(settled_at)
 limit :limit
 
 -- name: windows_in_doubt
-select lane, customer, meter, provider_customer, provider_meter, happened_at / 3600, min(first_sent_at), max(settled_at)
+-- (a window is a minute here: the smallest that a provider adds up, so that few are in doubt together)
+select lane, customer, meter, provider_customer, provider_meter, happened_at / 60, min(first_sent_at), max(settled_at)
 from tallystick.dispatches
 where state = 'parked' and tenant = :tenant and mode = :mode
   and first_sent_at is not null and first_sent_at <= :sent_before
-group by lane, customer, meter, provider_customer, provider_meter, happened_at / 3600
+group by lane, customer, meter, provider_customer, provider_meter, happened_at / 60
 order by min(first_sent_at)
 limit :limit
 
@@ -211,7 +212,7 @@ select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, p
 from tallystick.dispatches
 where lane = :lane and tenant = :tenant and mode = :mode
   and provider_customer = :provider_customer and provider_meter = :provider_meter
-  and happened_at >= :since and happened_at < :until and state <> 'superseded'
+  and happened_at >= :since and happened_at < :until
 
 -- name: owed_in_window
 select count(*)
@@ -227,13 +228,12 @@ update tallystick.dispatches as d set state = 'confirmed', reason = r.why
 from r
 where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = r.was
 
--- name: supersede_dispatches
+-- name: refuse_parked
 -- rows: smallint, bytea, smallint, text
 with r (l, d, n, why) as (:rows)
-update tallystick.dispatches as d set state = 'superseded', reason = r.why
+update tallystick.dispatches as d set state = 'refused', reason = r.why
 from r
 where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = 'parked'
-returning lane, dispatch, part
 
 -- name: find_reading
 select total, expected, ambiguous, read_at from tallystick.readings
@@ -272,3 +272,30 @@ limit :limit
 update tallystick.findings set closed_at = :now, closed_by = :by
 where tenant = :tenant and mode = :mode and code = :code and (subject = :subject or :subject = '')
   and closed_at is null
+
+-- name: oldest_undelivered
+select lane, customer, meter, min(recorded_at), count(*), sum(quantity / 1000000000), sum(quantity % 1000000000)
+from (
+    select e.lane, e.customer, e.meter, e.recorded_at, e.quantity
+    from tallystick.obligations o
+    join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+    where o.dispatch is null and e.tenant = :tenant and e.mode = :mode
+    union all
+    select d.lane, d.customer, d.meter, d.happened_at * 1000000, d.quantity
+    from tallystick.dispatches d
+    where d.state in ('ready', 'sending', 'unknown', 'parked') and d.tenant = :tenant and d.mode = :mode
+) as u
+group by lane, customer, meter
+order by min(recorded_at)
+limit :limit
+
+-- name: find_periods
+select provider_customer, provider_meter, since, until, read_at from tallystick.periods
+where tenant = :tenant and mode = :mode
+
+-- name: keep_periods
+-- rows: text, text, text, text, bigint, bigint, bigint
+insert into tallystick.periods (tenant, mode, provider_customer, provider_meter, since, until, read_at)
+:rows
+on conflict (tenant, mode, provider_customer, provider_meter)
+do update set since = excluded.since, until = excluded.until, read_at = excluded.read_at

@@ -33,14 +33,6 @@ where state = 'open' and due_at <= :now and tenant = :tenant and mode = :mode
 order by due_at
 limit :limit
 
--- name: unclear_doubts
-select lane, tenant, mode, provider_customer, provider_meter, minute, report, code, state, reason, reading,
-       read_at, due_at
-from tallystick.doubts
-where state = 'unclear' and tenant = :tenant and mode = :mode
-order by minute
-limit :limit
-
 -- name: write_doubt
 update tallystick.doubts
 set state = :state, reason = :reason, reading = :reading, read_at = :read_at, due_at = :due_at

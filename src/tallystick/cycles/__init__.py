@@ -1,0 +1,5 @@
+"""How long the provider still bills what it has not got."""
+
+from tallystick.cycles.rules import Level, deadline, level
+
+__all__ = ["Level", "deadline", "level"]
