@@ -15,7 +15,9 @@ Catch at the height you need::
     │   ├── LedgerBusyError         the queue is full, or a lock was held longer than the budget
     │   └── SchemaError             the tables are missing, older or newer than this code
     ├── ActionError                 an action was used wrongly: twice resolved, never awaited
-    └── ProviderError               the provider could not be asked or answered nonsense
+    ├── ProviderError               the provider could not be asked or answered nonsense
+    │   └── NoSuchCustomerError     the provider does not have that customer (any more)
+    └── NoticeError                 a webhook that is not the provider's own, or of the other mode
 """
 
 
@@ -85,3 +87,11 @@ class ActionError(TallystickError):
 
 class ProviderError(TallystickError):
     """The provider could not be asked, or answered nonsense."""
+
+
+class NoSuchCustomerError(ProviderError):
+    """The provider does not have that customer, or not any more."""
+
+
+class NoticeError(TallystickError):
+    """A webhook is not the provider's own, of the other mode, or unreadable; it is not taken."""

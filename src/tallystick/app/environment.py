@@ -23,3 +23,9 @@ def store_url(settings: Settings, environ: Mapping[str, str]) -> str:
 def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provider | None:
     """The provider whose key the environment holds; its mode must be the configured one."""
     return choose(settings.provider, settings.mode, environ)
+
+
+def webhook_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The signing secrets of STRIPE_WEBHOOK_SECRET: one, or several with commas while one is rolled."""
+    secrets = [text.strip() for text in environ.get("STRIPE_WEBHOOK_SECRET", "").split(",")]
+    return tuple(text for text in secrets if text)

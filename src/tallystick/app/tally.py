@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
 from tallystick.app.after_commit import AfterCommit
 from tallystick.app.awaitable import Awaitable
-from tallystick.app.environment import configured_provider, store_url
+from tallystick.app.environment import configured_provider, store_url, webhook_secrets
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
@@ -35,8 +34,11 @@ from tallystick.meters import Catalogue, OnLedgerFailure
 from tallystick.meters.config import FILE, DeliverySettings, load
 from tallystick.providers import Provider
 from tallystick.reconciliation import operations
+from tallystick.reconciliation.confirmation import Confirmer
+from tallystick.reconciliation.findings import Findings
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
+from tallystick.reconciliation.rejections import Rejections
 from tallystick.storage import Store, open_store
 from tallystick.storage.opening import check_throw_away
 from tallystick.values.identifiers import Ids
@@ -71,6 +73,7 @@ class Tally:
         self.settings = delivery or DeliverySettings()
         self.ledger = Ledger(store, meters, tenant=tenant, mode=mode, clock=clock, ids=ids)
         self.provider = provider
+        self.noted = Findings(self.ledger)
         self.links = Links(self.ledger, provider.profile.name if provider else "none", resolver=resolver)
         self.sender: Sender | None = None
         self.courier: Courier | None = None
@@ -79,7 +82,9 @@ class Tally:
         if provider is not None:
             self._assemble_delivery(provider)
         self.spool = _spool(store, meters, spool, self.find)
-        self.relay = Relay(self.ledger, self.sender, chores=(self.expirer.step, self._replay))
+        self.rejections = self._assemble_rejections(provider)
+        self.webhook_secrets: tuple[str, ...] = ()
+        self.relay = Relay(self.ledger, self.sender, chores=self._chores())
         self._recorder = Recorder(
             self.ledger,
             meters,
@@ -91,8 +96,6 @@ class Tally:
             spool=self.spool,
         )
         self.declarations: list[Metering] = []
-        self.findings: deque[Finding] = deque(maxlen=1000)
-        self.finding_counts: Counter[str] = Counter()
         self.lenient_gate = False  # only for tests that roll back: responses need not wait for `on=`
         self.aio = Awaitable(self)
 
@@ -101,6 +104,11 @@ class Tally:
         if self.settings.inline:
             self.courier = Courier(self.sender)
             self.ledger.commit.grace = GRACE_SECONDS * 1_000_000
+
+    def _assemble_rejections(self, provider: Provider | None) -> Rejections | None:
+        if provider is None or provider.reports is None:
+            return None
+        return Rejections(self.ledger, self.meters, provider, provider.reports, self.find)
 
     @classmethod
     def from_config(
@@ -120,7 +128,7 @@ class Tally:
         settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))
         url = store_url(settings, environ)
         check_throw_away(url, mode=settings.mode, accepted=settings.store.accept_throw_away_disk)
-        return cls(
+        tally = cls(
             open_store(url),
             settings.meters,
             provider=configured_provider(settings, environ),
@@ -131,6 +139,8 @@ class Tally:
             resolver=resolver,
             spool=Path(settings.store.spool) if settings.store.spool else None,
         )
+        tally.webhook_secrets = webhook_secrets(environ)
+        return tally
 
     # Declaring
 
@@ -310,8 +320,19 @@ class Tally:
         """Try a parked dispatch again, or all of them (''); how many."""
         return operations.redrive(self.ledger, identifier)
 
+    def _chores(self) -> tuple[Callable[[], int], ...]:
+        """The relay's upkeep."""
+        self.confirmer = Confirmer(self.sender, self.find) if self.sender is not None else None
+        confirming = (self.confirmer.chore,) if self.confirmer is not None else ()
+        return (self.expirer.step, self._replay, self._hear, *confirming, self.noted.keep)
+
     def _replay(self) -> int:
         return self.spool.replay(self.ledger.post_many) if self.spool is not None else 0
+
+    def _hear(self) -> int:
+        """What the provider says later; nothing while it is not reached."""
+        away = self.sender is not None and self.sender.breaker.is_open
+        return 0 if self.rejections is None or away else self.rejections.step()
 
     # Living
 
@@ -325,6 +346,7 @@ class Tally:
         if self.courier is not None:
             self.courier.close()
         self.relay.stop()
+        self.noted.keep()
         self.ledger.close()
 
     def __enter__(self) -> Tally:
@@ -334,10 +356,18 @@ class Tally:
         self.close()
 
     def find(self, code: str, subject: str, message: str) -> None:
-        """Keep a finding (the newest thousand), count it by its code, and log it."""
-        self.finding_counts[code] += 1
-        self.findings.append(Finding(code, subject, message))
-        logging.getLogger("tallystick").warning("%s: %s", code, message)
+        """Note a finding: counted by its code, logged, and kept in the ledger by the next upkeep."""
+        self.noted.note(code, subject, message)
+
+    @property
+    def findings(self) -> deque[Finding]:
+        """The newest findings of this process."""
+        return self.noted.newest
+
+    @property
+    def finding_counts(self) -> Counter[str]:
+        """How often this process found what, by code."""
+        return self.noted.counts
 
     def untrusted(self) -> Iterator[str]:
         """Declarations that rest on the client's word, with the reason given."""

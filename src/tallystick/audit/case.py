@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from tallystick.audit.entries import Entries, Entry
-from tallystick.audit.labels import CLIENT, Labels
+from tallystick.audit.labels import CHOSEN, CLIENT, KEYED, Labels
 from tallystick.audit.lexical import Corpus
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.program import Key, Program
@@ -19,6 +19,10 @@ SLOW = 6 * 3600
 REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|createQueue)$")
 CRON_PATH = re.compile(r"(?i)(?:^|/)(?:crons?|scheduled?|jobs?)(?:/|-|$)")
 STAFF = re.compile(r"(?i)admin|internal|back-?office|staff|support/|webhook")
+WHO = re.compile(
+    rb"(?i)auth|session|current_?user|api_?key|token\b|jwt|verif|permission|guard|depends\(|login|member|owner|secret"
+    rb"|(?:req|request|ctx|c|locals|context|self)\.user|protect|signature"
+)
 OPEN_KINDS = frozenset(["http", "action"])
 
 
@@ -83,6 +87,28 @@ class Case:
         found = [text for kind, text in labels if kind == CLIENT]
         found += [text for kind, text in labels if kind == "param" and self.exposed(text, entry)]
         return sorted({one for one in found if not one.endswith((".length", ".byteLength"))})
+
+    def chosen(self, trail: Trail) -> list[str]:
+        """Ids by which the client picks the stored customer, where nothing on the way asks who is calling."""
+        entry = trail.entry
+        if entry is None or entry.kind not in OPEN_KINDS:
+            return []
+        found = [text for kind, text in trail.customer if kind == CHOSEN]
+        found += [text for kind, text in trail.customer if kind == KEYED and self.exposed(text, entry)]
+        return sorted(set(found)) if found and not self._asks_who(trail, entry) else []
+
+    def _asks_who(self, trail: Trail, entry: Entry) -> bool:
+        keys = {key for key, _ in trail.hops} | {entry.key, *([entry.handler] if entry.handler[0] else [])}
+        for key in sorted(keys):
+            function = self.program.function(key)
+            first = function.line
+            if function.via >= 0:
+                call = self.program.modules[key[0]].functions[function.parent].calls[function.via]
+                first = min(first, call.line)
+            lines = self.corpus.sources[key[0]].split(b"\n")[max(0, first - 4) : function.end_line]
+            if WHO.search(b"\n".join(lines)):
+                return True
+        return False
 
     def exposed(self, text: str, entry: Entry) -> bool:
         """Whether a parameter of the entry is the client's to fill."""

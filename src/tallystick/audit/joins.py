@@ -66,7 +66,7 @@ def written(case: Case, tables: dict[str, Trail], labelling: Labelling) -> Itera
 
 def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
     """What a file has to hold to be on the other side of a join."""
-    parts = [_spelled(one) for one in sorted(tables)]
+    parts = [spelled(one) for one in sorted(tables)]
     queues = Queues(case.program)
     for trail in case.live:
         if trail.entry is not None and trail.entry.kind in ("worker", "schedule"):
@@ -74,5 +74,6 @@ def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
     return re.compile("|".join(sorted(set(parts))).encode(), re.IGNORECASE) if parts else None
 
 
-def _spelled(table: str) -> str:
+def spelled(table: str) -> str:
+    """A pattern for any spelling of a table's name."""
     return "_?".join(re.escape(one) for one in table)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from tallystick.audit.ir import Expr
 from tallystick.audit.program import Key, Program
 
-CLIENT, SESSION, STORED, MEASURED, CONST, EVENT, UNKNOWN = (
-    "client", "session", "stored", "measured", "const", "event", "unknown",
+CLIENT, SESSION, STORED, MEASURED, CONST, EVENT, UNKNOWN, CHOSEN, KEYED = (
+    "client", "session", "stored", "measured", "const", "event", "unknown", "chosen", "key",
 )  # fmt: skip
 Label = tuple[str, str]  # kind and what it is, or ("param", "index:path")
 Labels = frozenset[Label]
 DEEPEST = 14
+IDENTITY = re.compile(
+    r"(?:^id|Id|ID|_id|^email|^slug|^username|^customer|^account|^user|^org\w*|^team|^workspace)$"
+)
+
+
+KEPT = {CLIENT: CHOSEN, "param": KEYED, KEYED: KEYED, CHOSEN: CHOSEN}
 
 
 class Labelling:
@@ -133,7 +141,20 @@ class Labelling:
             if kind == "measured":
                 return frozenset([(MEASURED, full)])
             return frozenset([(UNKNOWN, full)])
-        return frozenset([(kind, full)])
+        return frozenset([(kind, full)]) | self._asked(key, value, depth)
+
+    def _asked(self, key: Key, value: Expr, depth: int) -> Labels:
+        """Whose row a look-up finds: one that the client names, unless the session has a say in it."""
+        found: set[Label] = set()
+        for name, part in _fields(value):
+            labels = self.of(key, part, "", depth + 1)
+            if any(kind in (SESSION, EVENT) for kind, _ in labels):
+                return frozenset()
+            for kind, text in labels:
+                asked = name or text.rpartition(":")[2].rpartition(".")[2]
+                if kind in (CLIENT, "param") and IDENTITY.search(asked):
+                    found.add((CHOSEN if kind == CLIENT else KEYED, text))
+        return frozenset(found)
 
     def _arguments(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
         found: set[Label] = set()
@@ -164,11 +185,15 @@ class Labelling:
         found: set[Label] = set()
         for kind, text in sorted(labels):
             place, _, rest = text.partition(":")
-            if kind != "param" or place != f"{callee[0]}#{callee[1]}":
+            if kind not in ("param", KEYED) or place != f"{callee[0]}#{callee[1]}":
                 found.add((kind, text))
                 continue
             index, _, path = rest.partition(":")
             value = self._argument(callee, args, int(index))
+            if kind == KEYED:
+                given = self.of(caller, value, path, depth + 1) if value is not None else frozenset()
+                found |= {(KEPT[one], name) for one, name in given if one in KEPT}
+                continue
             found |= self.of(caller, value, path, depth + 1) if value is not None else {(UNKNOWN, text)}
         return frozenset(found)
 
@@ -178,3 +203,15 @@ class Labelling:
         if last is not None and callee[0].endswith(".py") and names and names[0] in last.keys:
             return last.parts[last.keys.index(names[0])]
         return args[index] if index < len(args) else None
+
+
+def _fields(value: Expr, name: str = "", depth: int = 0) -> list[tuple[str, Expr]]:
+    """The conditions of a look-up, by column."""
+    found: list[tuple[str, Expr]] = []
+    for number, part in enumerate(value.parts):
+        field = value.keys[number] if number < len(value.keys) else ""
+        if part.kind == "object" and depth < 4:
+            found += _fields(part, field, depth + 1)
+        elif part.kind in ("name", "call", "member"):
+            found.append((field, part))
+    return found

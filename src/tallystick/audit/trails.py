@@ -16,6 +16,7 @@ from tallystick.audit.sites import Site
 SCHEDULER = re.compile(
     r"(?i)^crons?\.|cron|schedule|setInterval|repeat|add_job|(?:^|\.)(?:every|Interval)$|^(?:hourly|daily)$"
 )
+WRAPPER = re.compile(r"(?:^|\.)(?:with|lock|run|guard|verify|require|ensure)(?:[A-Z]|_)\w*$")
 LONGEST = 14
 MOST = 400
 
@@ -192,7 +193,7 @@ class Climb:
 
     def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
         """A function given to a call: by the clock, put off, or run in place."""
-        if SCHEDULER.search(call.callee):
+        if SCHEDULER.search(call.callee) and not WRAPPER.search(call.callee):
             entry = Entry(outer, "schedule", "script", call.callee, call.line, schedules.of_call(call))
             entry.where = (outer[0], call.line)
             done.append(self._ended(trail, entry))

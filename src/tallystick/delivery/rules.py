@@ -71,7 +71,6 @@ def dispatches(
         identifier = f"{prefix}-{lane:02x}{identity.hex()}" + (f"-{part}" if part else "")
         value = to_text(steps, meter.decimals)
         happened_at = first.recorded_at // SECOND
-        payload = "\0".join((identifier, provider_customer, provider_meter, value, str(happened_at)))
         made.append(
             Dispatch(
                 lane=lane,
@@ -88,7 +87,7 @@ def dispatches(
                 value=value,
                 happened_at=happened_at,
                 entries=len(entries),
-                payload_hash=hashlib.sha256(payload.encode()).digest(),
+                payload_hash=payload_hash(identifier, provider_customer, provider_meter, value, happened_at),
                 created_at=now,
                 state="sending",
                 attempt=1,
@@ -99,6 +98,12 @@ def dispatches(
             )
         )
     return made
+
+
+def payload_hash(identifier: str, customer: str, meter: str, value: str, happened_at: int) -> bytes:
+    """Hash of what the provider is told: a repeat is byte-identical."""
+    text = "\0".join((identifier, customer, meter, value, str(happened_at)))
+    return hashlib.sha256(text.encode()).digest()
 
 
 def wait_before(attempt: int, seed: bytes, wish_seconds: float | None = None) -> int:

@@ -28,7 +28,7 @@ class Sender:
         self.provider = provider
         self.breaker = Breaker(ledger.clock)
         self.owner = ledger.ids.next().hex()
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self.terms = Terms(
             owner=self.owner,
             prefix=f"ts{ledger.identity[-8:]}",
@@ -42,7 +42,7 @@ class Sender:
 
     def slot_key(self, lane: int, tenant: str, mode: str, provider_customer: str, meter: str) -> SlotKey:
         """The slot under which usage of a meter is sent for a provider customer."""
-        return (lane, tenant, mode, provider_customer, self._catalogue[meter].provider_name)
+        return (lane, tenant, mode, provider_customer, self.catalogue[meter].provider_name)
 
     def claim(self, owed: dict[SlotKey, list[tuple[int, bytes]]]) -> list[Attempt]:
         """Freeze what these slots owe into dispatches; those whose slot is taken are left alone."""

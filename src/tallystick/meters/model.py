@@ -54,6 +54,7 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hold: bool = True
     event_name: str = ""
     limit: int | None = None  # the largest single quantity, in units
+    foreign_writers: bool = False  # whether others report to this meter too: then totals prove nothing
     attributes: tuple[str, ...] = ()  # the attributes usage can be grouped by
     hold_seconds: int = 3600  # how long an action may take before its hold is overdue
     on_expiry: Expiry = Expiry.REVIEW

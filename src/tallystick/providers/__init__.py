@@ -11,6 +11,7 @@ from tallystick.providers.port import (
     Provider,
     Wanted,
 )
+from tallystick.providers.reports import Notice, Rejection, Report, Reports, Sample
 
 __all__ = [
     "FOR_EVER",
@@ -18,8 +19,13 @@ __all__ = [
     "Change",
     "Check",
     "Instruction",
+    "Notice",
     "Outcome",
     "Profile",
     "Provider",
+    "Rejection",
+    "Report",
+    "Reports",
+    "Sample",
     "Wanted",
 ]

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from tallystick.providers.reports import Reports
+
 
 class Outcome(StrEnum):
     """What is known after an attempt."""
@@ -112,10 +114,14 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Provider(Protocol):
-    """Somebody who turns usage into invoices; `mode` is "live", "test", or "" where keys do not tell."""
+    """Somebody who turns usage into invoices; `mode` is "live", "test", or "" where keys do not tell.
+
+    `reports` is None where everything is refused at once, nothing later.
+    """
 
     profile: Profile
     mode: str
+    reports: Reports | None
 
     def send(self, instruction: Instruction, *, still_ours: Callable[[], bool]) -> Answer:
         """Make one attempt; never raises.
@@ -141,7 +147,7 @@ class Provider(Protocol):
     def total(self, customer: str, meter: str, since: int, until: int) -> Decimal:
         """The provider's own total for whole minutes [since, until), seconds since 1970 UTC.
 
-        Raises ProviderError when it cannot be read.
+        Raises NoSuchCustomerError for a customer that is gone, ProviderError when it cannot be read.
         """
         ...
 

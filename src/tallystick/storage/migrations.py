@@ -123,8 +123,8 @@ def _refuse_newer(present: set[int], known: list[Migration]) -> None:
 def _statements(text: str, dialect: str) -> list[str]:
     kept, only = [], ""
     for line in text.splitlines():
-        if line.startswith("-- only: "):
-            only = line.removeprefix("-- only: ").strip()
+        if line.startswith("-- only:"):
+            only = line.removeprefix("-- only:").strip()
         elif not line.startswith("--") and only in ("", dialect):
             kept.append(line)
     sql = re.sub(r"\$integer\((\w+)\)", _INTEGER[dialect], "\n".join(kept))

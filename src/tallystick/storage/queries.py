@@ -2,8 +2,8 @@
 
 A file holds queries, each after a line `-- name: the_name`. Tables are written `tallystick.entries`
 (SQLite has no schemas: there it becomes `tallystick_entries`), parameters `:name`, and `:rows` stands
-for many rows, whose PostgreSQL types a line `-- rows: …` gives. `common.sql` and `delivery.sql`
-serve both dialects; a dialect's own file adds to them or replaces a query.
+for many rows, whose PostgreSQL types a line `-- rows: …` gives. `common.sql`, `delivery.sql` and
+`reports.sql` serve both dialects; a dialect's own file adds to them or replaces a query.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Query(msgspec.Struct, frozen=True):
 def load(dialect: str) -> dict[str, Query]:
     """All queries of a dialect, by name."""
     queries: dict[str, Query] = {}
-    for name in ("common.sql", "delivery.sql", f"{dialect}.sql"):
+    for name in ("common.sql", "delivery.sql", "reports.sql", f"{dialect}.sql"):
         text = files(__package__).joinpath("sql", name).read_text()
         for part in text.split("-- name: ")[1:]:
             query = _parse(part, dialect)

@@ -81,3 +81,8 @@ def to_datetime(instant: int) -> datetime:
 def rfc3339(seconds: int) -> str:
     """The UTC text of a whole second since 1970, such as 2026-01-01T00:00:00Z (RFC 3339)."""
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def from_rfc3339(text: str) -> int:
+    """Microseconds since 1970 UTC of such a text, with any offset; ValueError for another."""
+    return from_datetime(datetime.fromisoformat(text))

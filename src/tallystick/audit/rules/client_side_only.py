@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tallystick.audit import stored
 from tallystick.audit.case import Case
 from tallystick.audit.lexical import ASIDE
 from tallystick.audit.model import Confidence, Finding, Place, Severity
@@ -15,13 +16,18 @@ COUNTER = re.compile(
     rb"(?i)localStorage\.setItem\(\s*[\"'`][^\"'`]*(?:usage|credits?|quota|count)[^\"'`]*[\"'`]"
 )
 
+REPORTING = re.compile(r"(?i)usage|meter|track|consum|report|bill|deduct")
+PAGE = re.compile(r"\.(?:tsx|jsx|vue|svelte)$|(?:^|/)(?:hooks|components)/")
+USES = re.compile(rb"^\s*[\"']use client[\"']", re.MULTILINE)
+
 
 def find(case: Case) -> Iterator[Finding]:
     """Reports that browser code sends or triggers, and browser counters under a metered price."""
     for trail in case.trails:
         entry = trail.entry
+        relay = entry is not None and entry.kind == "http" and _called_to_report(case, trail)
         told = entry is not None and entry.kind == "action" and case.client_parts(trail.quantity, entry)
-        relay = bool(told) and entry is not None and _bare(case, trail, entry.key)
+        relay = relay or (bool(told) and entry is not None and _bare(case, trail, entry.key))
         if trail.client or relay:
             yield RULE.finding(
                 "usage is reported by code in the browser; a customer who blocks the call uses the product for free",
@@ -37,6 +43,26 @@ def find(case: Case) -> Iterator[Finding]:
                     "usage is kept in browser storage, where the customer can edit it", Place(path, line),
                     Confidence.MEDIUM,
                 )  # fmt: skip
+
+
+def _called_to_report(case: Case, trail: Trail) -> bool:
+    """Whether a route does nothing but report, and a page of the application calls it to do so."""
+    entry = trail.entry
+    if entry is None or case.guarded(trail) or not _bare(case, trail, entry.key):
+        return False
+    path = entry.route.partition(" ")[2]
+    if not path.startswith("/") or not REPORTING.search(path) or "[" in path or ":" in path:
+        return False
+    if any(
+        row.writes and not stored.USAGE.search(row.table) for row in stored.rows(case.program, [entry.key])
+    ):
+        return False
+    call = re.compile(
+        rb"(?:fetch|axios[\w.]*|\$?fetch|ky[\w.]*|post|sendBeacon)\(\s*[\"'`]"
+        + re.escape(path).encode()
+        + rb"[\"'`?]"
+    )
+    return any(PAGE.search(one) or USES.search(case.corpus.sources[one]) for one in case.corpus.grep(call))
 
 
 def _bare(case: Case, trail: Trail, key: tuple[str, int]) -> bool:

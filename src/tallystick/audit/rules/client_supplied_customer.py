@@ -13,6 +13,16 @@ def find(case: Case) -> Iterator[Finding]:
     """Trails whose customer the request sets, without a service secret in the way."""
     for trail in case.live:
         parts = case.client_parts(trail.customer, trail.entry)
+        picked = [] if parts else case.chosen(trail)
+        if picked and not case.guarded(trail) and trail.entry is not None:
+            yield RULE.finding(
+                f"{trail.entry.route} bills the stored customer that the caller names "
+                f"({', '.join(map(_last, picked[:3]))}) and never asks who is calling",
+                case.origin(trail),
+                Confidence.MEDIUM,
+                case.name(trail),
+                case.hops(trail),
+            )
         if not parts or case.guarded(trail) or trail.entry is None:
             continue
         mixed = any(kind in ("session", "stored", "unknown") for kind, _ in trail.customer)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tallystick.audit.case import Case
+from tallystick.audit.joins import outboxes, spelled
 from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.stored import CUSTOMER, QUANTITY, rows
+
+DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
 def find(case: Case) -> Iterator[Finding]:
     """Dead reporters; metered prices without any reporter; advertised unit prices that only a counter knows."""
     if case.live:
+        yield from _unfilled(case)
         return
     dead = [one for one in case.trails if one.entry is None and not one.client]
     unsure = [one for one in dead if _mentioned(case, one.top)]
@@ -36,6 +42,28 @@ def find(case: Case) -> Iterator[Finding]:
             "a price per unit is promised here and usage is only counted; nothing reports it to be billed",
             hop.place,
             Confidence.MEDIUM,
+        )
+
+
+def _unfilled(case: Case) -> Iterator[Finding]:
+    """A job sends the rows of a table, and nothing in the tree writes there."""
+    if any(one.entry is not None and one.entry.kind in ("http", "action", "worker") for one in case.live):
+        return
+    for table, trail in sorted(outboxes(case).items()):
+        word = re.compile(spelled(table).encode(), re.IGNORECASE)
+        readers = {key[0] for key, _ in trail.hops}
+        others = [one for one in case.corpus.grep(word) if one not in readers and not DECLARING.search(one)]
+        filled = any(word.search(data) and b"insert" in data.lower() for data in case.corpus.support.values())
+        if others or filled or any(row.writes and row.table == table and row.payload for row in rows(case.program)
+                                   if row.column(QUANTITY) or row.column(CUSTOMER)):  # fmt: skip
+            continue
+        yield RULE.finding(
+            f"{trail.entry.route if trail.entry else 'a job'} sends the rows of {table}, and nothing in this tree "
+            "writes such rows",
+            case.at(trail),
+            Confidence.LOW,
+            case.name(trail),
+            case.hops(trail),
         )
 
 

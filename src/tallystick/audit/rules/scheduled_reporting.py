@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tallystick.audit.case import SLOW, Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails import Trail
+
+OPEN_PERIOD = re.compile(
+    rb"(?i)(?:gte?\b|>=?|since\b|from\b|after\b|start\w*\s*[:=])[^\n;]{0,60}?(?:current_?period_?start|period_?start"
+    rb"|start_?of_?month|month_?start|(?:billing|cycle)_?(?:cycle|period)?_?start)"
+)
+UNSENT = re.compile(
+    rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
+    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|\{)"
+)
 
 
 def prompt(case: Case) -> set[int]:
@@ -24,24 +34,59 @@ def prompt(case: Case) -> set[int]:
 
 
 def find(case: Case) -> Iterator[Finding]:
-    """Reporting calls that only a slow schedule starts."""
+    """Reporting calls that only a slow schedule starts, or a quick one that forgets the end of the period."""
     soon = prompt(case)
+    direct = {
+        id(one.site.call) for one in case.live if one.entry is not None and one.entry.kind != "schedule"
+    }
     for trail in case.live:
         entry = trail.entry
-        if entry is None or entry.kind != "schedule" or id(trail.site.call) in soon:
+        if entry is None or entry.kind != "schedule" or trail.site.stored:
             continue
-        if entry.seconds is None:
-            yield _unknown(case, trail)
-        elif entry.seconds >= SLOW:
-            place = Place(*entry.where) if entry.where[1] else case.place(entry.key, entry.line)
-            yield RULE.finding(
-                f"usage is reported every {_spoken(entry.seconds)} ({entry.note or entry.route}); what is used "
-                "after the last run of a billing period misses its invoice",
-                place,
-                Confidence.HIGH,
-                case.name(trail),
-                case.hops(trail),
-            )
+        if id(trail.site.call) not in soon:
+            yield _unknown(case, trail) if entry.seconds is None else _slow(case, trail, entry.seconds)
+        elif id(trail.site.call) not in direct and entry.seconds is not None:
+            place = _partial(case, trail)
+            if place is not None:
+                yield _open_period(case, trail, place, entry.seconds)
+
+
+def _slow(case: Case, trail: Trail, seconds: int) -> Finding:
+    entry = trail.entry
+    assert entry is not None
+    return RULE.finding(
+        f"usage is reported every {_spoken(seconds)} ({entry.note or entry.route}); what is used "
+        "after the last run of a billing period misses its invoice",
+        Place(*entry.where) if entry.where[1] else case.place(entry.key, entry.line),
+        Confidence.HIGH,
+        case.name(trail),
+        case.hops(trail),
+    )
+
+
+def _open_period(case: Case, trail: Trail, place: Place, seconds: int) -> Finding:
+    return RULE.finding(
+        f"usage is reported every {_spoken(seconds)} for the running period only; what is used between the last "
+        "run and the end of the period is never sent",
+        place,
+        Confidence.MEDIUM,
+        case.name(trail),
+        case.hops(trail),
+    )
+
+
+def _partial(case: Case, trail: Trail) -> Place | None:
+    """Where a frequent run looks only at the period that is still open, and keeps no unsent rows."""
+    for key, _ in trail.hops:
+        function = case.program.function(key)
+        lines = case.corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
+        text = b"\n".join(lines)
+        if UNSENT.search(text):
+            return None
+        hit = OPEN_PERIOD.search(text)
+        if hit and key[1]:
+            return case.place(key, function.line + text.count(b"\n", 0, hit.start()))
+    return None
 
 
 def _unknown(case: Case, trail: Trail) -> Finding:

@@ -47,8 +47,7 @@ def find(case: Case) -> Iterator[Finding]:
         if shared:
             yield _shared(case, entry, shared[0], known.sold[shared[0]])
             continue
-        yield from _commented(case, entry, known)
-        yield from _same_work(case, entry, known)
+        yield from [*_commented(case, entry, known)] or _same_work(case, entry, known)
 
 
 def _passed(case: Case, key: Key) -> bool:

@@ -29,6 +29,7 @@ from tallystick.providers.port import (
     Profile,
     Wanted,
 )
+from tallystick.providers.reports import Reports
 from tallystick.providers.transport import Reply
 from tallystick.values.instant import rfc3339
 
@@ -56,6 +57,7 @@ class LagoProvider:
         self, key: str, *, base: str = API, timeout_seconds: float = PROFILE.timeout_seconds
     ) -> None:
         self.mode = ""
+        self.reports: Reports | None = None  # what is wrong is refused at once
         self.profile = msgspec.structs.replace(PROFILE, timeout_seconds=timeout_seconds)
         self._api = JsonApi("Lago", base, key, "LAGO_API_KEY", timeout_seconds)
         self._metrics = Acquaintances(lambda code: setup.why_not_metered(self._api, code))

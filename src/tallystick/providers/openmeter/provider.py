@@ -27,6 +27,7 @@ from tallystick.providers.port import (
     Profile,
     Wanted,
 )
+from tallystick.providers.reports import Reports
 from tallystick.providers.transport import Reply
 from tallystick.values.instant import rfc3339
 
@@ -65,6 +66,7 @@ class OpenMeterProvider:
         timeout_seconds: float = PROFILE.timeout_seconds,
     ) -> None:
         self.mode = ""
+        self.reports: Reports | None = None  # what is wrong is refused at once
         self.profile = msgspec.structs.replace(
             PROFILE,
             timeout_seconds=timeout_seconds,

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 import stripe
 
-from tallystick.errors import ConfigError, ProviderError
+from tallystick.errors import ConfigError, NoSuchCustomerError, ProviderError
 from tallystick.providers.port import Answer, Change, Check, Instruction, Outcome, Profile, Wanted
+from tallystick.providers.reports import Reports
 from tallystick.providers.stripe import setup
+from tallystick.providers.stripe.reports import StripeReports
 from tallystick.providers.stripe.transport import KeptAliveClient
 from tallystick.providers.transport import NotSent
 
@@ -61,6 +63,7 @@ class StripeProvider:
             max_network_retries=0,
         )
         self._meter_ids: dict[str, str] = {}
+        self.reports: Reports | None = StripeReports(lambda: self.client, self._list_meters)
 
     def send(self, instruction: Instruction, *, still_ours: Callable[[], bool]) -> Answer:
         """Make one attempt; never raises."""
@@ -108,7 +111,8 @@ class StripeProvider:
         except NotSent as error:
             raise ProviderError(f"Stripe cannot be reached: {error}") from error
         except (stripe.StripeError, OSError) as error:
-            raise ProviderError(
+            gone = isinstance(error, stripe.InvalidRequestError) and "No such customer" in str(error)
+            raise (NoSuchCustomerError if gone else ProviderError)(
                 f"Stripe's summaries for {customer}, {meter} cannot be read: {error}"
             ) from error
         # The raw text, because the client turns the sum into a float.
@@ -127,10 +131,13 @@ class StripeProvider:
         """Check meters, prices and linked customers."""
         return setup.doctor(self.client, wanted, links)
 
+    def _list_meters(self) -> dict[str, str]:
+        listed = self.client.v1.billing.meters.list({"limit": 100}).auto_paging_iter()
+        return {meter.event_name: meter.id for meter in listed}
+
     def _meter_id(self, event_name: str) -> str:
         if event_name not in self._meter_ids:
-            for meter in self.client.v1.billing.meters.list({"limit": 100}).auto_paging_iter():
-                self._meter_ids[meter.event_name] = meter.id
+            self._meter_ids.update(self._list_meters())
         try:
             return self._meter_ids[event_name]
         except KeyError:

@@ -133,7 +133,7 @@ where d.lane = r.l and d.dispatch = r.d and d.part = r.n
 -- name: redrive
 update tallystick.dispatches
 set state = 'ready', due_at = :now, reason = '', idempotency_key = identifier || '.' || attempt
-where state in ('parked', 'refused') and tenant = :tenant and mode = :mode
+where state = 'parked' and tenant = :tenant and mode = :mode
   and (identifier = :identifier or :identifier = '')
 
 -- name: parked
@@ -141,7 +141,7 @@ select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, p
        quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
        fence, first_sent_at, due_at, reason
 from tallystick.dispatches
-where state in ('parked', 'refused') and tenant = :tenant and mode = :mode
+where state = 'parked' and tenant = :tenant and mode = :mode
 order by created_at
 limit :limit
 
@@ -185,3 +185,90 @@ select min(due_at) from (
     select min(due_at) from tallystick.dispatches
     where state in ('ready', 'sending', 'unknown') and tenant = :tenant and mode = :mode
 ) as due
+
+-- name: windows_to_confirm
+-- (a window is an hour: the events of one provider customer and meter that happened in it)
+select lane, customer, meter, provider_customer, provider_meter, happened_at / 3600, min(settled_at), max(settled_at)
+from tallystick.dispatches
+where state = 'accepted' and tenant = :tenant and mode = :mode and settled_at <= :settled_before
+group by lane, customer, meter, provider_customer, provider_meter, happened_at / 3600
+order by min(settled_at)
+limit :limit
+
+-- name: windows_in_doubt
+select lane, customer, meter, provider_customer, provider_meter, happened_at / 3600, min(first_sent_at), max(settled_at)
+from tallystick.dispatches
+where state = 'parked' and tenant = :tenant and mode = :mode
+  and first_sent_at is not null and first_sent_at <= :sent_before
+group by lane, customer, meter, provider_customer, provider_meter, happened_at / 3600
+order by min(first_sent_at)
+limit :limit
+
+-- name: window
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from tallystick.dispatches
+where lane = :lane and tenant = :tenant and mode = :mode
+  and provider_customer = :provider_customer and provider_meter = :provider_meter
+  and happened_at >= :since and happened_at < :until and state <> 'superseded'
+
+-- name: owed_in_window
+select count(*)
+from tallystick.obligations o
+join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+where o.dispatch is null and e.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = :customer
+  and e.meter = :meter and e.recorded_at >= :since_instant and e.recorded_at < :until_instant
+
+-- name: confirm_dispatches
+-- rows: smallint, bytea, smallint, text, text
+with r (l, d, n, was, why) as (:rows)
+update tallystick.dispatches as d set state = 'confirmed', reason = r.why
+from r
+where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = r.was
+
+-- name: supersede_dispatches
+-- rows: smallint, bytea, smallint, text
+with r (l, d, n, why) as (:rows)
+update tallystick.dispatches as d set state = 'superseded', reason = r.why
+from r
+where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = 'parked'
+returning lane, dispatch, part
+
+-- name: find_reading
+select total, expected, ambiguous, read_at from tallystick.readings
+where lane = :lane and tenant = :tenant and mode = :mode
+  and provider_customer = :provider_customer and provider_meter = :provider_meter and since = :since
+
+-- name: keep_reading
+insert into tallystick.readings
+    (lane, tenant, mode, provider_customer, provider_meter, since, total, expected, ambiguous, read_at)
+values (:lane, :tenant, :mode, :provider_customer, :provider_meter, :since, :total, :expected, :ambiguous, :read_at)
+on conflict (lane, tenant, mode, provider_customer, provider_meter, since)
+do update set total = excluded.total, expected = excluded.expected, ambiguous = excluded.ambiguous,
+              read_at = excluded.read_at
+
+-- name: forget_reading
+delete from tallystick.readings
+where lane = :lane and tenant = :tenant and mode = :mode
+  and provider_customer = :provider_customer and provider_meter = :provider_meter and since = :since
+
+-- name: keep_findings
+-- rows: text, text, text, text, text, bigint, bigint, bigint
+insert into tallystick.findings as f (tenant, mode, code, subject, message, count, first_at, last_at, closed_at, closed_by)
+select r.*, null, '' from (:rows) as r
+where true
+on conflict (tenant, mode, code, subject)
+do update set message = excluded.message, count = f.count + excluded.count, last_at = excluded.last_at,
+              closed_at = null, closed_by = ''
+
+-- name: open_findings
+select code, subject, message, count, first_at, last_at from tallystick.findings
+where tenant = :tenant and mode = :mode and closed_at is null
+order by last_at desc
+limit :limit
+
+-- name: close_findings
+update tallystick.findings set closed_at = :now, closed_by = :by
+where tenant = :tenant and mode = :mode and code = :code and (subject = :subject or :subject = '')
+  and closed_at is null

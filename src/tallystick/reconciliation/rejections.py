@@ -1,0 +1,311 @@
+"""What the provider rejected after accepting it: reports are taken, the provider's total decides.
+
+A report names samples only. It raises a doubt about every minute, customer and meter that may be meant; two
+equal readings of the provider's total, ten minutes apart, settle a doubt (longer, where the report names not
+all of it). What is missing gets a new dispatch
+under a new identity; what cannot be told apart is left to a person, with a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from tallystick.delivery.model import Dispatch, to_dispatch
+from tallystick.delivery.rejections import (
+    SETTLING,
+    Disposition,
+    Verdict,
+    conclude,
+    place_of,
+    remedy,
+    superseding,
+)
+from tallystick.errors import NoSuchCustomerError, NoticeError, ProviderError
+from tallystick.ledger.ledger import Ledger
+from tallystick.meters import Catalogue
+from tallystick.providers import Notice, Provider, Report, Reports
+from tallystick.storage import Flow, Statement
+from tallystick.values.instant import DAY, HOUR, MINUTE, SECOND
+from tallystick.values.quantity import from_steps
+
+POLL_EVERY = 5 * MINUTE
+KEPT = 30 * DAY  # how long the provider keeps its events
+OVERLAP = HOUR  # reports may be listed late
+MOST = 1000  # dispatches one report can raise doubts about
+AT_ONCE = 20  # doubts looked into in one step
+_SLACK = MINUTE  # between the provider's clock and ours
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Whether the provider counted what it accepted of one customer and meter in one minute.
+
+    `minute` in seconds, other instants in microseconds since 1970 UTC; `reading` is the total read last.
+    """
+
+    lane: int
+    tenant: str
+    mode: str
+    provider_customer: str
+    provider_meter: str
+    minute: int
+    report: str
+    code: str
+    state: str
+    reason: str
+    reading: str
+    read_at: int
+    due_at: int
+
+
+class Rejections:
+    """The later word of the provider of one tenant and mode; `find` takes findings (code, subject, message)."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        catalogue: Catalogue,
+        provider: Provider,
+        reports: Reports,
+        find: Callable[[str, str, str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._catalogue = catalogue
+        self._provider = provider
+        self._reports = reports
+        self._find = find
+        self._prefix = f"ts{ledger.identity[-8:]}"
+        self._where = {"tenant": ledger.where.tenant, "mode": ledger.where.mode}
+
+    def notice(self, body: bytes, signature: str, secrets: Sequence[str]) -> Notice:
+        """Verify a webhook and take the report it announces, fetched under our own key.
+
+        NoticeError when it is not genuine or of the other mode; ProviderError when it cannot be fetched now.
+        """
+        notice = self._reports.verified(body, signature, secrets)
+        if notice.mode != self._ledger.where.mode:
+            raise NoticeError(
+                f"a {notice.mode} event came to a ledger of mode {self._ledger.where.mode!r}; "
+                "live and test never mix: give this endpoint's secret to the other one"
+            )
+        if notice.reports:
+            self.take(self._reports.fetch(notice.identity))
+        return notice
+
+    def step(self) -> int:
+        """Poll when it is time, look into doubts that are due; how much was done. A provider away waits."""
+        return self._poll() + self._decide()
+
+    def standing(self) -> dict[str, int]:
+        """How many doubts are "open", and how many "unclear" ones wait for a person."""
+        return self._ledger.read(count_doubts(self._where))
+
+    def poll(self) -> int:
+        """Take the reports that no webhook brought; how many were new. ProviderError."""
+        now = self._ledger.clock.now()
+        newest = self._ledger.read(self._newest())
+        since = now - KEPT if newest is None else max(newest - OVERLAP, now - KEPT)
+        return sum(self.take(report) for report in self._reports.since(since // SECOND))
+
+    def take(self, report: Report) -> bool:
+        """Keep a report and raise its doubts; False when it was known."""
+        now = self._ledger.clock.now()
+        new, doubts = self._ledger.commit.run(errand=lambda: self._take(report, now))
+        if new and not doubts:
+            self._find(
+                "report_unmatched",
+                report.identity,
+                f"{report.errors} error(s) on meter {report.meter or 'unknown'} "
+                f"({', '.join(sorted({r.code for r in report.rejections}))}), and nothing of ours was accepted "
+                "then; does another program write this meter?",
+            )
+        return bool(new)
+
+    def _poll(self) -> int:
+        now = self._ledger.clock.now()
+        name, owner = f"reports {self._where['tenant']} {self._where['mode']}", self._ledger.ids.next().hex()
+        due = self._ledger.commit.run(errand=lambda: _take_turn(name, owner, now))
+        try:
+            return self.poll() if due else 0
+        except ProviderError as error:
+            self._find("reports_unreadable", self._provider.profile.name, str(error))
+            return 0
+
+    def _newest(self) -> Flow[int | None]:
+        [(newest,)] = yield Statement("newest_report", self._where)
+        return None if newest is None else newest * SECOND
+
+    def _take(self, report: Report, now: int) -> Flow[tuple[bool, int]]:
+        body = msgspec.json.encode(report).decode()
+        place = (self._where["tenant"], self._where["mode"], report.identity)
+        row = (*place, report.meter, report.created_at, now, report.errors, body)
+        if not (yield Statement("insert_report", rows=[row])):
+            return False, 0
+        codes = _codes(report)
+        places = {at: code for name, code in codes.items() if (at := place_of(name, self._prefix))}
+        named = yield Statement("dispatches_by_key", rows=sorted(places))
+        suspects = [to_dispatch(row) for row in named]
+        if report.errors > len(suspects):
+            params = {
+                **self._where,
+                "since": report.since * SECOND - _SLACK,
+                "until": report.until * SECOND + _SLACK,
+                "meter": report.meter,
+                "limit": MOST,
+            }
+            suspects += [to_dispatch(row) for row in (yield Statement("accepted_between", params))]
+        usual = report.rejections[0].code if report.rejections else ""
+        doubts: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        for d in suspects:
+            if (d.tenant, d.mode) == place[:2]:
+                key = (*d.slot_key, d.happened_at // 60 * 60, report.identity)
+                code = places.get((d.lane, d.dispatch, d.part), usual)
+                doubts.setdefault(key, (*key, code, "open", "", "", 0, now))
+        if doubts:
+            yield Statement("insert_doubts", rows=sorted(doubts.values()))
+        return True, len(doubts)
+
+    def _decide(self) -> int:
+        now = self._ledger.clock.now()
+        doubts = self._ledger.read(due_doubts({**self._where, "now": now, "limit": AT_ONCE}))
+        for doubt in doubts:
+            try:
+                self._look_into(doubt, now)
+            except ProviderError:
+                later = msgspec.structs.replace(doubt, due_at=now + MINUTE)
+                self._ledger.commit.run(errand=partial(_write, later))
+        return len(doubts)
+
+    def _look_into(self, doubt: Doubt, now: int) -> None:
+        try:
+            total = self._provider.total(
+                doubt.provider_customer, doubt.provider_meter, doubt.minute, doubt.minute + 60
+            )
+        except NoSuchCustomerError:
+            total = Decimal(0)  # a customer that is gone is billed nothing
+        sent = self._ledger.read(_sent(doubt))
+        accepted = [d for d in sent if d.state in ("accepted", "confirmed")]
+        under_way = any(d.state in ("sending", "unknown") for d in sent)
+        names = {d.meter for d in accepted}
+        if not names <= {meter.name for meter in self._catalogue}:
+            self._close(doubt, "unclear", f"meter {sorted(names)} is not declared any more", now)
+            return
+        decimals = max((self._catalogue[name].decimals for name in names), default=0)
+        read = self._provider.profile.meant(total, decimals)
+        missing = sum(d.quantity for d in accepted) - int(read.scaleb(decimals))
+        kept = doubt.read_at if doubt.reading == str(read) else now
+        codes = self._ledger.read(self._named(doubt.report))
+        named = {d.identifier for d in accepted if _is_named(d, codes)}
+        stood_still = None if under_way else now - kept
+        decision = conclude(accepted, named, missing, stood_still)
+        if decision is None:
+            later = msgspec.structs.replace(doubt, reading=str(read), read_at=kept, due_at=now + SETTLING)
+            self._ledger.commit.run(errand=lambda: _write(later))
+            return
+        verdict, lost = decision
+        if verdict is Verdict.COUNTED:
+            self._close(doubt, "counted", "the provider's total holds all of it", now)
+        elif verdict is Verdict.UNCLEAR:
+            units = from_steps(missing, decimals)
+            about = (
+                f"{units} missing at {doubt.provider_customer}, {doubt.provider_meter}, minute {doubt.minute}"
+            )
+            self._close(doubt, "unclear", f"{about}; no single set of dispatches explains it", now)
+        else:
+            self._replace(doubt, [(d, _code_of(d, codes, doubt.code)) for d in lost], now)
+
+    def _replace(self, doubt: Doubt, lost: Sequence[tuple[Dispatch, str]], now: int) -> None:
+        closed = msgspec.structs.replace(doubt, state="superseded", reason=f"{len(lost)} lost", due_at=now)
+        made: list[Dispatch] = self._ledger.commit.run(errand=lambda: _supersede(closed, lost, now))
+        for (old, code), new in zip(lost, made, strict=False):
+            follows = "sent again" if remedy(code).disposition is Disposition.AGAIN else "parked"
+            self._find(
+                "rejected_later",
+                old.identifier,
+                f"{new.reason}; {old.value} is {follows} as {new.identifier}",
+            )
+
+    def _close(self, doubt: Doubt, state: str, reason: str, now: int) -> None:
+        closed = msgspec.structs.replace(doubt, state=state, reason=reason, due_at=now)
+        self._ledger.commit.run(errand=lambda: _write(closed))
+        if state == "unclear":
+            self._find(
+                "rejection_unclear", doubt.report, f"{reason}; read the report {doubt.report} and decide"
+            )
+
+    def _named(self, report: str) -> Flow[dict[str, str]]:
+        [(body,)] = yield Statement("report_body", {**self._where, "report": report})
+        return _codes(msgspec.json.decode(body, type=Report))
+
+
+def due_doubts(params: dict[str, Any]) -> Flow[list[Doubt]]:
+    """Open doubts of a tenant and mode whose time has come, longest due first."""
+    rows = yield Statement("due_doubts", params)
+    return [Doubt(*row) for row in rows]
+
+
+def count_doubts(where: dict[str, str]) -> Flow[dict[str, int]]:
+    """How many doubts are open, and how many wait for a person."""
+    rows = yield Statement("count_doubts", where)
+    return dict(rows)
+
+
+def _codes(report: Report) -> dict[str, str]:
+    """The code of each name that a report gives."""
+    return {s.identifier: r.code for r in report.rejections for s in r.samples if s.identifier}
+
+
+def _is_named(d: Dispatch, codes: dict[str, str]) -> bool:
+    return any(name == d.identifier or name.startswith(f"{d.identifier}.") for name in codes)
+
+
+def _code_of(d: Dispatch, codes: dict[str, str], otherwise: str) -> str:
+    named = [c for name, c in codes.items() if name == d.identifier or name.startswith(f"{d.identifier}.")]
+    return named[0] if named else otherwise
+
+
+def _take_turn(name: str, owner: str, now: int) -> Flow[bool]:
+    yield Statement("insert_lease", {"name": name})
+    until = now + POLL_EVERY
+    taken = yield Statement("take_lease", {"name": name, "owner": owner, "now": now, "until": until})
+    return bool(taken == 1)
+
+
+def _sent(doubt: Doubt) -> Flow[list[Dispatch]]:
+    params = {
+        "lane": doubt.lane,
+        "tenant": doubt.tenant,
+        "mode": doubt.mode,
+        "provider_customer": doubt.provider_customer,
+        "provider_meter": doubt.provider_meter,
+        "since": doubt.minute,
+        "until": doubt.minute + 60,
+    }
+    rows = yield Statement("dispatches_of_minute", params)
+    return [to_dispatch(row) for row in rows]
+
+
+def _write(doubt: Doubt) -> Flow[int]:
+    params = msgspec.structs.asdict(doubt)
+    del params["code"]
+    count: int = yield Statement("write_doubt", params)
+    return count
+
+
+def _supersede(doubt: Doubt, lost: Sequence[tuple[Dispatch, str]], now: int) -> Flow[list[Dispatch]]:
+    """Give lost dispatches successors and close the doubt, all or nothing; [] when another process did."""
+    if not (yield from _write(doubt)):
+        return []
+    made = []
+    for d, code in lost:
+        why = f"rejected after it was accepted ({code}); see report {doubt.report}"
+        refused = yield Statement("refuse_accepted", rows=[(d.lane, d.dispatch, d.part, why, now)])
+        if refused:
+            [(part,)] = yield Statement("next_part", {"lane": d.lane, "dispatch": d.dispatch})
+            made.append(superseding(d, part, code, now))
+            yield Statement("insert_dispatches", rows=[made[-1].row()])
+    return made

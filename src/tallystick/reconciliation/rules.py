@@ -1,0 +1,93 @@
+"""Pure decisions of confirmation: what the provider's total of a window says about our dispatches.
+
+A window is one hour of one provider customer and meter. Its *certain* dispatches were accepted; its
+*ambiguous* ones may or may not have been counted; while anything in it is under way, nothing is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from tallystick.delivery.model import Dispatch
+from tallystick.values.instant import MINUTE
+
+BETWEEN_READINGS = 10 * MINUTE
+UNDER_WAY = frozenset({"ready", "sending", "unknown"})
+
+
+class Sums(msgspec.Struct, frozen=True):
+    """The dispatches of a window by what is known of them; quantities in steps."""
+
+    certain: int
+    ambiguous: int
+    under_way: bool
+    unconfirmed: bool
+
+    @classmethod
+    def of(cls, dispatches: Sequence[Dispatch]) -> Sums:
+        """Add up the dispatches of one window; parked ones that never left count nowhere."""
+        return cls(
+            certain=sum(d.quantity for d in dispatches if d.state in ("accepted", "confirmed")),
+            ambiguous=sum(d.quantity for d in dispatches if is_ambiguous(d)),
+            under_way=any(d.state in UNDER_WAY for d in dispatches),
+            unconfirmed=any(d.state == "accepted" for d in dispatches),
+        )
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """The provider's total of a window and our sums, in steps, at an instant (microseconds since 1970 UTC)."""
+
+    total: int
+    certain: int
+    ambiguous: int
+    read_at: int
+
+    def says(self, other: Reading) -> bool:
+        """Whether both say the same."""
+        ours, theirs = (
+            (self.total, self.certain, self.ambiguous),
+            (other.total, other.certain, other.ambiguous),
+        )
+        return ours == theirs
+
+    def repeats(self, earlier: Reading) -> bool:
+        """Whether this says the same as a reading long enough ago."""
+        return self.says(earlier) and self.read_at - earlier.read_at >= BETWEEN_READINGS
+
+
+class Verdict(StrEnum):
+    """What a window's reading comes to."""
+
+    CONFIRMED = "confirmed"  # the provider has what we were told it accepted, to the last digit
+    WAIT = "wait"  # something is under way, or the summaries lag behind
+    READ_AGAIN = "read again"  # ambiguous: a second, equal reading is needed before anything is sent
+    RESOLVED = "resolved"  # ambiguous, and the gap says how much of it was counted
+    FOREIGN = "foreign"  # the total cannot come from our dispatches: a person looks
+
+
+def is_ambiguous(dispatch: Dispatch) -> bool:
+    """Whether a dispatch that nobody sends any more may have been counted."""
+    return dispatch.state == "parked" and dispatch.first_sent_at is not None
+
+
+def verdict(sums: Sums, reading: Reading, earlier: Reading | None) -> Verdict:
+    """Judge a window.
+
+    A gap between zero and the ambiguous sum can only be ambiguous dispatches that were counted, provided
+    that nothing else there is open, that the summaries stand still, and that we alone write the meter.
+    """
+    if sums.under_way:
+        return Verdict.WAIT
+    gap = reading.total - sums.certain
+    if not sums.ambiguous:
+        return Verdict.CONFIRMED if gap == 0 else Verdict.WAIT
+    if earlier is None or not reading.repeats(earlier):
+        return Verdict.READ_AGAIN
+    low, high = min(0, sums.ambiguous), max(0, sums.ambiguous)
+    partly = gap not in (0, sums.ambiguous)
+    if not low <= gap <= high or (partly and sums.unconfirmed):
+        return Verdict.FOREIGN
+    return Verdict.RESOLVED

@@ -1,0 +1,87 @@
+-- What the provider says later: reports, and the doubts they raise.
+
+-- name: insert_report
+-- rows: text, text, text, text, bigint, bigint, bigint, text
+insert into tallystick.reports (tenant, mode, report, meter, created_at, received_at, errors, body)
+:rows
+on conflict do nothing
+returning report
+
+-- name: newest_report
+select max(created_at) from tallystick.reports where tenant = :tenant and mode = :mode
+
+-- name: report_body
+select body from tallystick.reports where tenant = :tenant and mode = :mode and report = :report
+
+-- name: count_doubts
+select d.state, count(*) from tallystick.doubts d
+where d.state in ('open', 'unclear') and d.tenant = :tenant and d.mode = :mode
+group by d.state
+
+-- name: insert_doubts
+-- rows: smallint, text, text, text, text, bigint, text, text, text, text, text, bigint, bigint
+insert into tallystick.doubts (lane, tenant, mode, provider_customer, provider_meter, minute, report, code,
+                               state, reason, reading, read_at, due_at)
+:rows
+on conflict do nothing
+
+-- name: due_doubts
+select lane, tenant, mode, provider_customer, provider_meter, minute, report, code, state, reason, reading,
+       read_at, due_at
+from tallystick.doubts
+where state = 'open' and due_at <= :now and tenant = :tenant and mode = :mode
+order by due_at
+limit :limit
+
+-- name: unclear_doubts
+select lane, tenant, mode, provider_customer, provider_meter, minute, report, code, state, reason, reading,
+       read_at, due_at
+from tallystick.doubts
+where state = 'unclear' and tenant = :tenant and mode = :mode
+order by minute
+limit :limit
+
+-- name: write_doubt
+update tallystick.doubts
+set state = :state, reason = :reason, reading = :reading, read_at = :read_at, due_at = :due_at
+where lane = :lane and tenant = :tenant and mode = :mode and provider_customer = :provider_customer
+  and provider_meter = :provider_meter and minute = :minute and report = :report and state = 'open'
+
+-- name: dispatches_by_key
+-- rows: smallint, bytea, smallint
+with r (l, d, n) as (:rows)
+select x.lane, x.dispatch, x.part, x.tenant, x.mode, x.customer, x.meter, x.provider_customer, x.provider_meter,
+       x.identifier, x.quantity, x.value, x.happened_at, x.entries, x.payload_hash, x.created_at, x.state,
+       x.attempt, x.idempotency_key, x.fence, x.first_sent_at, x.due_at, x.reason
+from r
+join tallystick.dispatches x on x.lane = r.l and x.dispatch = r.d and x.part = r.n
+
+-- name: accepted_between
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from tallystick.dispatches
+where state in ('accepted', 'confirmed') and tenant = :tenant and mode = :mode
+  and settled_at >= :since and settled_at < :until and (provider_meter = :meter or :meter = '')
+order by settled_at
+limit :limit
+
+-- name: dispatches_of_minute
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from tallystick.dispatches
+where lane = :lane and tenant = :tenant and mode = :mode and provider_customer = :provider_customer
+  and provider_meter = :provider_meter and happened_at >= :since and happened_at < :until
+
+-- name: next_part
+select max(part) + 1 from tallystick.dispatches where lane = :lane and dispatch = :dispatch
+
+-- name: refuse_accepted
+-- rows: smallint, bytea, smallint, text, bigint
+with r (l, d, n, why, at) as (:rows)
+update tallystick.dispatches as d
+set state = 'refused', reason = r.why, settled_at = r.at
+from r
+where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state in ('accepted', 'confirmed')
+returning lane, dispatch, part

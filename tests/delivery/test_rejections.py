@@ -1,0 +1,374 @@
+"""Rejected after it was accepted: reports trigger, the provider's total decides. Real HTTP, both stores."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import stripe
+import uvicorn
+from fastapi import FastAPI
+
+from tallystick import Tally
+from tallystick.delivery.model import Dispatch, to_dispatch
+from tallystick.delivery.rejections import REMEDIES, Verdict, judge, place_of, remedy
+from tallystick.errors import ConfigError, NoticeError, ProviderError
+from tallystick.integrations.fastapi import install
+from tallystick.integrations.webhooks import Webhooks
+from tallystick.meters.config import DeliverySettings
+from tallystick.providers.stripe import StripeProvider
+from tallystick.sandbox import Sandbox
+from tallystick.sandbox.serving import Settings
+from tallystick.storage import Flow, Statement, open_store
+from tallystick.values.instant import SECOND, FrozenClock
+from tests.delivery.conftest import CUSTOMERS, KEY, METERS
+
+START = 1_767_225_600
+REPORT = "v1.billing.meter.error_report_triggered"
+NO_METER = "v1.billing.meter.no_meter_found"
+
+
+class World:
+    """A Tally and a sandbox whose clocks go together."""
+
+    def __init__(self, store_url: str, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.clock = FrozenClock(START * SECOND)
+        prices = {meter.name: {"formula": "sum", "unit_amount_decimal": "1"} for meter in METERS}
+        self.links = sandbox.provision(meters=prices, customers=CUSTOMERS)["customers"]
+        self.tally = Tally(
+            open_store(store_url, auto_migrate=True),
+            METERS,
+            provider=StripeProvider(KEY, base=sandbox.url, timeout_seconds=5),
+            delivery=DeliverySettings(inline=False, relay="process"),
+            clock=self.clock,
+        )
+        self.tally.links.link(self.links)
+        self.client = stripe.StripeClient(
+            KEY, base_addresses={"api": sandbox.url, "meter_events": sandbox.url}
+        )
+
+    def advance(self, seconds: int) -> None:
+        """Move both clocks, then let the relay work."""
+        self.sandbox.advance(seconds)
+        self.clock.advance(timedelta(seconds=seconds))
+        self.tally.relay.drain()
+
+    def settle(self) -> None:
+        """Long enough for a poll, two readings, and what they lead to."""
+        for _ in range(5):
+            self.advance(601)
+
+    def record(self, quantity: int, customer: str = "org_a") -> None:
+        """One entry, sent in a dispatch of its own."""
+        self.tally.record("tokens", quantity, customer=customer)
+        self.tally.relay.drain()
+        self.sandbox.advance(1)
+        self.clock.advance(timedelta(seconds=1))
+
+    def total(self, customer: str = "org_a") -> Decimal:
+        """What the sandbox counted."""
+        wanted = self.links[customer]
+        return sum((Decimal(r["total"]) for r in self.sandbox.totals() if r["customer"] == wanted), Decimal())
+
+    def doubts(self) -> dict[str, int]:
+        """Doubts that are open or wait for a person."""
+        assert self.tally.rejections is not None
+        return self.tally.rejections.standing()
+
+
+@pytest.fixture
+def world(store_url: str) -> Iterator[World]:
+    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
+        made = World(store_url, sandbox)
+        yield made
+        made.tally.close()
+
+
+class Served:
+    """The webhook endpoint in a FastAPI application on a real port."""
+
+    def __init__(self, tally: Tally, secrets: list[str]) -> None:
+        app = FastAPI()
+        app.mount("/stripe", Webhooks(tally, secrets=secrets))
+        install(app, tally, exempt={"/stripe/*": "Stripe calls it"})
+        self._server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        waiting = threading.Event()
+        while not self._server.started:
+            waiting.wait(0.01)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/stripe/"
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve(world: World) -> Iterator[Serve]:
+    served: list[Served] = []
+
+    def start(*secrets: str) -> Served:
+        served.append(Served(world.tally, list(secrets)))
+        return served[-1]
+
+    yield start
+    for one in served:
+        one.stop()
+
+
+def destination(world: World, url: str) -> tuple[str, str]:
+    """An event destination for thin events: id and secret."""
+    made = world.client.v2.core.event_destinations.create(
+        {
+            "name": "ours",
+            "type": "webhook_endpoint",
+            "event_payload": "thin",
+            "enabled_events": [REPORT, NO_METER],
+            "webhook_endpoint": {"url": url},
+            "include": ["webhook_endpoint.signing_secret"],
+        }
+    )
+    assert made.webhook_endpoint is not None
+    return made.id, str(made.webhook_endpoint.signing_secret)
+
+
+def test_the_poller_finds_what_was_lost_and_it_is_sent_again(world: World) -> None:
+    """timestamp_in_future: under a new identity, by itself; the total is exact again."""
+    world.record(5)
+    world.sandbox.fault("reject_later code=timestamp_in_future times=1 route=/v1/billing/meter_events")
+    world.record(7)
+    world.record(9)
+    assert world.total() == 14
+    world.settle()
+    assert world.total() == 21
+    assert world.doubts() == {}
+    assert world.tally.status().settled
+    assert [balance.difference for balance in world.tally.tie_out()] == [0]
+    assert world.tally.finding_counts["rejected_later"] == 1
+
+
+@pytest.mark.parametrize("key", ["identifier", "idempotency_key"])
+@pytest.mark.parametrize("identifier", ["free", "taken"])
+def test_whatever_a_sample_names(world: World, key: str, identifier: str) -> None:
+    """Both readings of two open questions: what a sample names, and whether a lost identifier is taken."""
+    world.sandbox.switch(sample_key=key, swallowed_identifier=identifier)
+    world.sandbox.fault("reject_later code=timestamp_in_future times=1 route=/v1/billing/meter_events")
+    world.record(7)
+    world.settle()
+    assert world.total() == 7
+
+
+def test_more_errors_than_samples(world: World) -> None:
+    """One sample, five losses: the minute's total tells the rest."""
+    world.sandbox.switch(report_samples=1)
+    world.record(100)
+    world.sandbox.fault("reject_later code=timestamp_in_future times=5 route=/v1/billing/meter_events")
+    for quantity in (1, 2, 4, 8, 16):
+        world.record(quantity)
+    assert world.total() == 100
+    for _ in range(8):
+        world.advance(601)
+    assert world.total() == 131
+    assert world.doubts() == {}
+
+
+def test_an_archived_meter_waits_for_a_person(world: World) -> None:
+    """Parked with the fix, visible, then driven again: nothing lost, nothing twice."""
+    world.sandbox.switch(asynchronous=["archived_meter"])
+    [meter] = [m for m in world.client.v1.billing.meters.list().data if m.event_name == "tokens"]
+    world.record(3)
+    world.client.v1.billing.meters.deactivate(meter.id)
+    world.record(5)
+    world.settle()
+    [parked] = world.tally.status().parked
+    assert "archived" in parked.reason
+    assert "tallystick redrive" in parked.reason
+    world.client.v1.billing.meters.reactivate(meter.id)
+    assert world.tally.redrive() == 1
+    world.settle()
+    assert world.total() == 8
+    assert world.tally.status().parked == []
+
+
+def test_a_false_alarm_changes_nothing(world: World) -> None:
+    """A report about another program's event in the same window: ours is counted, so nothing is sent again."""
+    world.sandbox.switch(unknown_customer="asynchronous")
+    world.record(5)
+    world.client.v1.billing.meter_events.create(
+        {"event_name": "tokens", "payload": {"stripe_customer_id": "cus_nobody", "value": "5"}}
+    )
+    world.settle()
+    assert world.total() == 5
+    assert world.doubts() == {}
+    assert world.tally.finding_counts["rejected_later"] == 0
+
+
+@pytest.mark.parametrize("lag", [900, 7200, 100_000])
+@pytest.mark.parametrize("samples", [0, 1])
+def test_late_summaries_are_no_proof_of_loss(world: World, lag: int, samples: int) -> None:
+    """However late the totals are, nothing is sent twice; what is proven lost is sent again."""
+    world.sandbox.switch(summary_lag_seconds=lag, report_samples=samples)
+    world.sandbox.fault("reject_later code=timestamp_in_future times=1 route=/v1/billing/meter_events")
+    world.record(5)
+    world.record(9)
+    for _ in range(16):
+        world.advance(600)
+        assert world.total() in (9, 14)
+    for _ in range(24):
+        world.advance(2 * 3600)
+    seen_in_time = lag < 86400  # else a person decides, and sees that it is so
+    assert (world.total(), world.doubts()) == ((14, {}) if seen_in_time else (9, {"unclear": 1}))
+
+
+def test_what_cannot_be_told_apart_is_for_a_person(world: World) -> None:
+    """Two equal dispatches, one lost, none named: a finding, and no guess."""
+    world.sandbox.switch(report_samples=0)
+    world.record(5)
+    world.sandbox.fault("reject_later code=archived_meter times=1 route=/v1/billing/meter_events")
+    world.record(5)
+    for _ in range(8):
+        world.advance(601)
+    assert world.total() == 5
+    assert world.doubts() == {"unclear": 1}
+    assert world.tally.finding_counts["rejection_unclear"] == 1
+
+
+def test_a_webhook_brings_the_report(world: World, serve: Serve) -> None:
+    """Pushed, verified, fetched, decided; a second copy and the poller change nothing."""
+    world.sandbox.switch(webhook_duplicate=100)
+    world.tally.relay.drain()  # the poll of these five minutes is over
+    at, secret = destination(world, "http://127.0.0.1:9/")
+    served = serve("whsec_old", secret)
+    world.client.v2.core.event_destinations.update(at, {"webhook_endpoint": {"url": served.url}})
+    world.sandbox.fault("reject_later code=timestamp_in_future times=1 route=/v1/billing/meter_events")
+    world.record(7)
+    world.sandbox.advance(10)
+    deliveries = world.sandbox.drain()
+    assert {status for delivery in deliveries for _, status in delivery["answers"]} == {200}
+    assert world.doubts() == {"open": 1}
+    world.settle()
+    assert world.total() == 7
+    assert world.tally.finding_counts["rejected_later"] == 1
+
+
+def test_two_secrets_while_one_is_rolled(world: World, serve: Serve) -> None:
+    """Before, between and after the roll: an endpoint that holds both always takes it."""
+    at, old = destination(world, "http://127.0.0.1:9/")
+    new = world.sandbox.roll_secret(at, expire_seconds=3600)
+    both, only_old = serve(old, new), serve(old)
+    answers = {}
+    for name, url in (("both", both.url), ("old", only_old.url)):
+        world.client.v2.core.event_destinations.update(at, {"webhook_endpoint": {"url": url}})
+        for when, wait in (("between", 0), ("after", 3600)):
+            if wait and name == "both":
+                continue
+            world.sandbox.advance(wait)
+            before = len(world.sandbox.drain())
+            world.client.v2.core.event_destinations.ping(at)
+            [delivery] = world.sandbox.drain()[before:]
+            answers[name, when] = delivery["answers"][-1][1]
+    assert answers == {("both", "between"): 200, ("old", "between"): 200, ("old", "after"): 400}
+
+
+def signed(secret: str, body: str) -> str:
+    """A good signature."""
+    return stripe.WebhookSignature.generate_signature_header(body, secret)
+
+
+@pytest.mark.parametrize("what", ["forged", "live", "snapshot", "garbage", "unknown event"])
+def test_nothing_pushed_is_believed(world: World, what: str) -> None:
+    """Wrong secret, wrong mode, wrong style: refused in one line; an invented event is not there to fetch."""
+    thin = (
+        '{"id":"evt_x","object":"v2.core.event","type":"%s","created":"2026-01-01T00:00:00Z","livemode":%s}'
+    )
+    body = thin.replace("}", ',"related_object":{"id":"mtr_x","type":"billing.meter","url":"/x"}}') % (
+        REPORT,
+        "true" if what == "live" else "false",
+    )
+    if what == "snapshot":
+        body = '{"id":"evt_x","object":"event","type":"invoice.created","livemode":false}'
+    if what == "garbage":
+        body = "[1]"
+    secret = "whsec_other" if what == "forged" else "whsec_ours"
+    assert world.tally.rejections is not None
+    kind = ProviderError if what == "unknown event" else NoticeError
+    with pytest.raises(kind) as caught:
+        world.tally.rejections.notice(body.encode(), signed(secret, body), ["whsec_ours"])
+    assert "\n" not in str(caught.value)
+    assert world.doubts() == {}
+
+
+def test_an_endpoint_without_secrets_does_not_start(world: World) -> None:
+    with pytest.raises(ConfigError, match="STRIPE_WEBHOOK_SECRET"):
+        Webhooks(world.tally)
+
+
+def test_every_code_has_a_remedy_and_unknown_ones_wait_for_a_person() -> None:
+    """The official client's list of codes is covered; the list is open."""
+    from typing import get_args, get_type_hints
+
+    from stripe.events import V1BillingMeterErrorReportTriggeredEvent as Event
+
+    kind = Event.V1BillingMeterErrorReportTriggeredEventData.Reason.ErrorType
+    codes = {code for part in get_args(get_type_hints(kind)["code"]) for code in get_args(part)}
+    assert len(codes) >= 10
+    assert codes <= REMEDIES.keys()
+    assert remedy("something_new").disposition == "mend"
+
+
+def test_the_page_lists_every_code() -> None:
+    """docs/errors.md and the table in the code say the same."""
+    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
+    for code, about in REMEDIES.items():
+        [row] = [line for line in page.splitlines() if line.startswith(f"| `{code}` |")]
+        assert f"| {about.meaning} | {about.disposition} | {about.fix.replace('|', 'or')} |" in row
+
+
+def accepted(world: World) -> Flow[list[Dispatch]]:
+    """Every accepted dispatch."""
+    where = world.tally.ledger.where
+    params = {
+        "tenant": where.tenant,
+        "mode": where.mode,
+        "since": 0,
+        "until": 2**62,
+        "meter": "",
+        "limit": 99,
+    }
+    rows = yield Statement("accepted_between", params)
+    return [to_dispatch(row) for row in rows]
+
+
+def test_judge_never_guesses(world: World) -> None:
+    """Against brute force: a set is named only when no other explains the gap."""
+    world.record(1)
+    world.record(2)
+    world.record(3)
+    world.record(3)
+    sent = world.tally.ledger.read(accepted(world))
+    rows = sorted(sent, key=lambda d: d.happened_at)
+    for missing in range(10):
+        verdict, lost = judge(rows, set(), missing)
+        fits = [
+            c for n in range(1, 5) for c in combinations(rows, n) if sum(d.quantity for d in c) == missing
+        ]
+        if missing == 0:
+            assert verdict is Verdict.COUNTED
+        elif len(fits) == 1:
+            assert (verdict, lost) == (Verdict.LOST, list(fits[0]))
+        else:
+            assert verdict is Verdict.UNCLEAR
+    for d in rows:
+        assert place_of(d.identifier, d.identifier.split("-")[0]) == (d.lane, d.dispatch, 0)
+        assert place_of(d.identifier, "tsffffffff") is None

@@ -1,0 +1,156 @@
+"""Confirmation and proof of absence, against a real sandbox: exact totals after outcomes nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import stripe
+
+from tallystick import Tally
+from tallystick.sandbox import Sandbox
+from tallystick.values.instant import SECOND, FrozenClock
+
+Later = Callable[..., int]
+
+
+@pytest.fixture
+def later(tally: Tally, clock: FrozenClock) -> Later:
+    """Let time pass, then relay once, which confirms first; how many windows were cleared up."""
+
+    def step(**passed: Any) -> int:
+        clock.advance(timedelta(**passed))
+        return tally.relay.step().kept_up
+
+    return step
+
+
+def test_what_was_accepted_and_is_in_the_totals_is_confirmed(
+    tally: Tally, clock: FrozenClock, later: Later, states: Any
+) -> None:
+    tally.record("tokens", 5, customer="ada")
+    clock.advance(timedelta(seconds=5))
+    tally.record("tokens", 7, customer="ada")
+    tally.record("gb", Decimal("0.125"), customer="bob")
+    tally.relay.drain()
+    assert later(seconds=30) == 0, "summaries are given time"
+    assert later(minutes=3) == 2
+    assert states() == [("confirmed", 5), ("confirmed", 7), ("confirmed", 125)]
+    assert later(minutes=3) == 0
+    assert not tally.findings
+    assert all(balance.difference == 0 for balance in tally.tie_out())
+
+
+def leave_in_doubt(tally: Tally, sandbox: Sandbox, later: Later, **faults: int) -> None:
+    """Send into the fault; a day later the repeats would be counted again, and are parked."""
+    sandbox.faults(**faults)
+    tally.relay.step()
+    sandbox.faults()
+    later(hours=25)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_lost_replies_that_were_counted_are_not_sent_again(
+    tally: Tally, sandbox: Sandbox, clock: FrozenClock, later: Later, states: Any, counted: Any, times: int
+) -> None:
+    for number in range(times):
+        tally.record("tokens", 10 + number, customer="ada")
+        clock.advance(timedelta(seconds=5))
+        sandbox.faults(lose_reply=100, seed=1)
+        tally.relay.step()
+        clock.advance(timedelta(seconds=60))
+    sandbox.faults()
+    for _ in range(times):
+        later(hours=25)
+    later(minutes=11)
+    later(minutes=11)
+    assert counted() == sum(10 + number for number in range(times))
+    assert all(balance.difference == 0 for balance in tally.tie_out())
+    assert not any(state == "parked" for state, _ in states())
+
+
+def test_what_never_arrived_is_sent_as_one_difference(
+    tally: Tally, sandbox: Sandbox, later: Later, states: Any, counted: Any
+) -> None:
+    tally.record("tokens", 40, customer="ada")
+    leave_in_doubt(tally, sandbox, later, fail=100, seed=1)
+    assert states() == [("parked", 40)]
+    assert counted() == 0
+    assert later(minutes=1) == 0, "one reading proves nothing"
+    assert later(minutes=5) == 0, "two within ten minutes neither"
+    assert later(minutes=6) == 1
+    assert states() == [("accepted", 40), ("superseded", 40)]
+    assert counted() == 40
+    assert later(minutes=5) == 1
+    assert states() == [("confirmed", 40), ("superseded", 40)]
+    assert all(balance.difference == 0 for balance in tally.tie_out())
+
+
+def test_partly_counted(
+    tally: Tally, sandbox: Sandbox, clock: FrozenClock, later: Later, states: Any, counted: Any
+) -> None:
+    """Two of unknown outcome, one of them counted: which one does not matter, the gap says how much."""
+    for fault, quantity in (("lose_reply", 40), ("fail", 2)):
+        tally.record("tokens", quantity, customer="ada")
+        sandbox.faults(**{fault: 100, "seed": 1})
+        owed = _only(tally)
+        tally.relay._send(owed)
+        sandbox.faults()
+        clock.advance(timedelta(minutes=1))
+    later(hours=25)
+    assert states() == [("parked", 2), ("parked", 40)]
+    later(minutes=1)
+    later(minutes=11)
+    later(minutes=1)
+    assert counted() == 42
+    later(minutes=5)
+    assert states() == [("confirmed", 2), ("confirmed", 40), ("superseded", 2), ("superseded", 40)]
+    assert all(balance.difference == 0 for balance in tally.tie_out())
+
+
+def _only(tally: Tally) -> Any:
+    """Attempts for what no dispatch carries yet, leaving alone what is in doubt already."""
+    from tallystick.delivery import flows
+
+    ledger = tally.ledger
+    owed = ledger.read(flows.due_obligations(ledger.where, ledger.clock.now(), 10))
+    _, by_slot = tally.relay._by_slot(owed)
+    assert tally.sender is not None
+    return tally.sender.claim(by_slot)
+
+
+def test_somebody_else_reports_to_the_meter(
+    tally: Tally, sandbox: Sandbox, clock: FrozenClock, later: Later, states: Any, counted: Any
+) -> None:
+    """The gap cannot come from our dispatches: nothing is sent, a person is told."""
+    tally.record("tokens", 40, customer="ada")
+    leave_in_doubt(tally, sandbox, later, fail=100, seed=1)
+    client = stripe.StripeClient("sk_test_other", base_addresses={"api": sandbox.url})
+    ada = sandbox.links["ada"]  # type: ignore[attr-defined]
+    at = clock.now() // SECOND - 25 * 3600
+    client.v1.billing.meter_events.create(
+        {"event_name": "tokens", "timestamp": at, "payload": {"stripe_customer_id": ada, "value": "1000"}}
+    )
+    for _ in range(4):
+        later(minutes=11)
+    assert states() == [("parked", 40)]
+    assert counted() == 1000
+    (finding,) = [f for f in tally.findings if f.code == "unconfirmed_window"]
+    assert "the provider has 1000" in finding.message
+    assert "40 of unknown outcome" in finding.message
+
+
+def test_the_summaries_cannot_be_read(tally: Tally, sandbox: Sandbox, later: Later, states: Any) -> None:
+    tally.record("tokens", 40, customer="ada")
+    tally.relay.drain()
+    sandbox.outage()
+    later(minutes=5)
+    assert states() == [("accepted", 40)]
+    assert [f.code for f in tally.findings] == ["totals_unreadable"]
+    sandbox.recover()
+    for _ in range(2):  # the first may find the connection of before dead
+        later(minutes=5)
+    assert states() == [("confirmed", 40)]
