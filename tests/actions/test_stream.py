@@ -282,13 +282,20 @@ KILLED = """
 import sys, os, signal
 from tallystick import Catalogue, Meter, Tally
 from tallystick.storage import open_store
+from tallystick.values.instant import SECOND, SystemClock
 
-tally = Tally(open_store(sys.argv[1]), Catalogue([Meter("tokens", checkpoint_seconds=1)]))
+class Clock(SystemClock):
+    asked = 0
+    def elapsed(self):
+        self.asked += 1
+        return self.asked * SECOND
+
+meters = Catalogue([Meter("tokens", checkpoint_seconds=1)])
+tally = Tally(open_store(sys.argv[1]), meters, clock=Clock())
 def parts():
     while True:
         yield 1
 action = tally.open("tokens", customer="org")
-action.elapsed, action._noted = iter(range(10**9)).__next__, 0
 for number, part in enumerate(action.stream(parts(), count=lambda part: part)):
     if number == 500:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The main job, small: every difference is zero on both stores, through an outage and a SIGKILL."""
+"""The main job, small: every difference is zero on both stores, through an outage, three SIGKILLs, lost clients."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def test_the_demo_balances(store_url: str, tmp_path: Path) -> None:
     assert report["wrong_calls"] == []
     [tokens, calls] = report["lines"]
     unanswered = report["unanswered_recorded"] + report["unanswered_lost"]
-    assert calls["calls_answered"] + unanswered + sum(report["other_answers"].values()) == 1500
+    others = sum(report["other_answers"].values()) + report["abandoned"]
+    assert calls["calls_answered"] + unanswered + others == 1500
+    assert report["streams"] == 300
+    assert report["abandoned"] >= 5
+    received, billed, whole = report["abandoned_tokens"]
+    assert 0 < received < whole
+    assert 0 < billed < whole
     assert tokens["recorded"] == tokens["delivered"] == tokens["provider"] != "0"
     assert list(tmp_path.iterdir()) == [] or store_url.startswith("sqlite")

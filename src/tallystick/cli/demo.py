@@ -21,7 +21,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="Which customers make which calls.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Replay one hour of real LLM traffic through a metered gateway; Stripe goes away, the gateway is killed.
+    """Replay one hour of real LLM traffic through a metered gateway; Stripe goes away, the gateway is killed thrice.
+
+    Every fifth call is a stream; the client leaves one of twenty in its middle.
 
     Exit code 0 when everything balances, 1 when it does not.
     """
@@ -64,13 +66,19 @@ def show(report: Report, console: Console) -> None:
         table.add_row(line.meter, *(f"{n:,}" for n in numbers), f"[{colour}]{differences}[/{colour}]")
     console.print(table)
     console.print(
-        "differences: recorded - answered - unanswered / recorded - delivered / delivered - provider's total",
+        "differences: recorded - answered - abandoned - unanswered / recorded - delivered / "
+        "delivered - provider's total",
         style="dim",
     )
     console.print(
         f"calls the client never got an answer to: {report.unanswered_recorded + report.unanswered_lost} "
         f"({report.unanswered_recorded} recorded, {report.unanswered_lost} not); other answers: "
         f"{report.other_answers or 'none'}; Stripe calls: {report.provider_calls:,}"
+    )
+    received, billed, whole = report.abandoned_tokens
+    console.print(
+        f"streams: {report.streams:,}, of them {report.abandoned} left by the client, which had received {received:,} "
+        f"tokens; billed as delivered {billed:,}; the whole streams: {whole:,}"
     )
     (m50, m99), (u50, u99) = report.metered_ms, report.unmetered_ms
     console.print(

@@ -14,18 +14,24 @@ from typing import IO
 
 import msgspec
 
-from tallystick.demo.traffic import Call, api_key
+from tallystick.demo.traffic import Call, api_key, is_streamed, read_until
 from tallystick.values.instant import Clock
 
 
 class Logged(msgspec.Struct):
-    """One line of the client's log; status 0 is a call that never got an answer."""
+    """One line of the client's log; status 0 is a call that never got an answer.
+
+    `received` are the tokens of a stream's parts that arrived; `abandoned` says that the client went away.
+    """
 
     call: int
     customer: str
     metered: bool
     status: int
     microseconds: int
+    streamed: bool = False
+    abandoned: bool = False
+    received: int = 0
 
 
 class Client:
@@ -52,7 +58,7 @@ class Client:
     ) -> Iterator[tuple[Call, str, bool]]:
         for call, customer in calls:
             yield call, customer, True
-            if call.number % control_every == 0:
+            if call.number % control_every == 0 and not is_streamed(call):
                 yield call, customer, False
 
     async def _worker(
@@ -62,14 +68,16 @@ class Client:
         for call, customer, metered in work:
             if connection is None:
                 connection = await self._connect()
+            line = Logged(call.number, customer, metered, 0, 0, streamed=is_streamed(call))
             began = self._clock.elapsed()
             try:
-                status = await self._call(connection, call, customer, metered)
+                line.status = await self._call(connection, call, line)
             except (OSError, EOFError, asyncio.IncompleteReadError, ValueError):
-                status = 0
+                line.status = 0
+            if line.status == 0 or line.abandoned:
                 connection[1].close()
                 connection = None
-            line = Logged(call.number, customer, metered, status, self._clock.elapsed() - began)
+            line.microseconds = self._clock.elapsed() - began
             log.write(json.dumps(msgspec.to_builtins(line)) + "\n")
             self.done += metered
             progress(self.done)
@@ -86,24 +94,34 @@ class Client:
         raise TimeoutError(f"nobody listens on {self._host}:{self._port}")
 
     async def _call(
-        self,
-        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        call: Call,
-        customer: str,
-        metered: bool,
+        self, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], call: Call, line: Logged
     ) -> int:
         reader, writer = connection
         body = json.dumps({"call": call.number}).encode()
-        path = "/v1/chat" if metered else "/unmetered/chat"
+        path = "/v1/stream" if line.streamed else "/v1/chat" if line.metered else "/unmetered/chat"
         writer.write(
-            f"POST {path} HTTP/1.1\r\nhost: gateway\r\nx-api-key: {api_key(customer)}\r\n"
+            f"POST {path} HTTP/1.1\r\nhost: gateway\r\nx-api-key: {api_key(line.customer)}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
             + body
         )
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        length = int(head.partition("content-length:")[2].partition("\r\n")[0])
-        await reader.readexactly(length)
+        if "transfer-encoding: chunked" in head:
+            await self._read_stream(reader, line, read_until(call))
+        else:
+            await reader.readexactly(int(head.partition("content-length:")[2].partition("\r\n")[0]))
         return int(head.split(" ", 2)[1])
+
+    async def _read_stream(self, reader: asyncio.StreamReader, line: Logged, until: int | None) -> None:
+        """Read a chunked stream to its end, or `until` so many parts have come."""
+        parts = 0
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            event = (await reader.readexactly(size + 2)).strip()
+            line.received += int(event.removeprefix(b"data: "))
+            parts += 1
+            if parts == until:
+                line.abandoned = True
+                return
+        await reader.readexactly(2)
 
 
 def read_log(path: Path) -> list[Logged]:

@@ -1,18 +1,22 @@
 """The example application: an AI gateway that bills tokens and calls.
 
-Run by the demo with uvicorn, two workers. `/v1/chat` is metered; `/unmetered/chat` does the same work
-without tallystick, to measure what metering adds.
+Run by the demo with uvicorn, two workers. `/v1/chat` is metered, `/v1/stream` is metered as it streams and
+bills what was delivered; `/unmetered/chat` does the work of `/v1/chat` without tallystick, to measure what
+metering adds.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, HTTPException
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from tallystick.app import Tally
-from tallystick.demo.traffic import api_key, customers, trace
+from tallystick.demo.traffic import Call, api_key, customers, parts, trace
 from tallystick.integrations.fastapi import install
 
 CUSTOMERS = 1000
@@ -83,4 +87,22 @@ def create_app() -> FastAPI:
     async def chat(prompt: Prompt) -> Answer:
         return complete(prompt)
 
+    @app.post("/v1/stream")
+    @tally.records("ai_tokens", "api_calls")
+    async def stream(prompt: Prompt, customer: str = Depends(billed_customer)) -> StreamingResponse:
+        call = calls[prompt.call]
+        action = await tally.aio.open(
+            "ai_tokens", customer=customer, attributes={"call": call.number, "service": call.service}
+        )
+        action.add(1, "api_calls")
+        events = action.stream(produce(call), count=lambda event: int(event[6:]))
+        return StreamingResponse(events, media_type="text/event-stream")
+
     return app
+
+
+async def produce(call: Call) -> AsyncIterator[str]:
+    """The model's answer as server-sent events that say how many tokens each part is worth."""
+    for tokens in parts(call):
+        await asyncio.sleep(0.001)
+        yield f"data: {tokens}\n\n"

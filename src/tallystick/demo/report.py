@@ -21,13 +21,14 @@ from tallystick.sandbox import Sandbox
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One meter. `answered` is what the client was answered 200 for; `unanswered` what was recorded of
-    calls that never got an answer; all quantities in the meter's unit."""
+    """One meter. `answered` is what the client was answered 200 for; `abandoned` what was recorded of streams that
+    it left; `unanswered` what was recorded of calls that never got an answer; all in the meter's unit."""
 
     meter: str
     calls_answered: int
     entries: int
     answered: Decimal
+    abandoned: Decimal
     unanswered: Decimal
     recorded: Decimal
     delivered: Decimal
@@ -35,9 +36,9 @@ class Line(msgspec.Struct, frozen=True):
 
     @property
     def differences(self) -> tuple[Decimal, Decimal, Decimal]:
-        """recorded - answered - unanswered; recorded - delivered; delivered - provider."""
+        """recorded - answered - abandoned - unanswered; recorded - delivered; delivered - provider."""
         return (
-            self.recorded - self.answered - self.unanswered,
+            self.recorded - self.answered - self.abandoned - self.unanswered,
             self.recorded - self.delivered,
             self.delivered - self.provider,
         )
@@ -57,6 +58,9 @@ class Report(msgspec.Struct, frozen=True):
     """What the run came to."""
 
     lines: list[Line]
+    streams: int
+    abandoned: int
+    abandoned_tokens: tuple[int, int, int]  # received by the client, recorded, what whole streams had been
     unanswered_recorded: int
     unanswered_lost: int
     other_answers: dict[str, int]
@@ -91,21 +95,29 @@ def build(
     metered = [line for line in log if line.metered]
     tokens = {call.number: call.tokens for call, _ in calls}
     recorded = _recorded_calls(tally, {customer for _, customer in calls})
-    answered = {line.call for line in metered if line.status == 200}
+    answered = {line.call for line in metered if line.status == 200 and not line.abandoned}
+    abandoned = {line.call: line.received for line in metered if line.abandoned}
     silent = {line.call for line in metered if line.status == 0}
-    lines = []
-    for meter in ("ai_tokens", "api_calls"):
-        lines.append(_line(meter, balances, recorded, answered, silent, tokens))
+    outcomes = (answered, set(abandoned), silent)
+    lines = [_line(meter, balances, recorded, outcomes, tokens) for meter in ("ai_tokens", "api_calls")]
     assert isinstance(tally.provider, StripeProvider)
     return Report(
         lines=lines,
+        streams=len([line for line in metered if line.streamed]),
+        abandoned=len(abandoned),
+        abandoned_tokens=(
+            sum(abandoned.values()),
+            int(lines[0].abandoned),
+            sum(tokens[call] for call in abandoned),
+        ),
         unanswered_recorded=len(silent & recorded.keys()),
         unanswered_lost=len(silent - recorded.keys()),
         other_answers=dict(Counter(str(line.status) for line in metered if line.status not in (0, 200))),
-        wrong_calls=_wrong_calls(recorded, answered, silent, tokens),
+        wrong_calls=_wrong_calls(recorded, outcomes, tokens, {line.call for line in log if line.streamed})
+        + _wrongly_abandoned(recorded, abandoned, tokens, _held_calls(tally)),
         samples=_samples(tally.provider, balances, made, prices),
         provider_calls=sandbox.tell("statistics")["meter_events"],
-        metered_ms=_latency([line for line in metered if line.status == 200]),
+        metered_ms=_latency([line for line in metered if line.status == 200 and not line.streamed]),
         unmetered_ms=_latency([line for line in log if not line.metered and line.status == 200]),
         chain_problems=tally.ledger.broken_links(),
     )
@@ -123,18 +135,22 @@ def _line(
     meter: str,
     balances: Sequence[Balance],
     recorded: Mapping[int, list[Entry]],
-    answered: set[int],
-    silent: set[int],
+    outcomes: tuple[set[int], set[int], set[int]],
     tokens: Mapping[int, int],
 ) -> Line:
+    answered, abandoned, silent = outcomes
     mine = [balance for balance in balances if balance.meter == meter]
-    unanswered = sum(e.quantity for call in silent for e in recorded.get(call, ()) if e.meter == meter)
+    left, unanswered = (
+        sum(e.quantity for call in which for e in recorded.get(call, ()) if e.meter == meter)
+        for which in (abandoned, silent)
+    )
     worth = sum(tokens[call] if meter == "ai_tokens" else 1 for call in answered)
     return Line(
         meter=meter,
         calls_answered=len(answered),
         entries=sum(balance.entries for balance in mine),
         answered=Decimal(worth),
+        abandoned=Decimal(left),
         unanswered=Decimal(unanswered),
         recorded=sum((balance.recorded for balance in mine), Decimal(0)),
         delivered=sum((balance.delivered for balance in mine), Decimal(0)),
@@ -143,17 +159,59 @@ def _line(
 
 
 def _wrong_calls(
-    recorded: Mapping[int, list[Entry]], answered: set[int], silent: set[int], tokens: Mapping[int, int]
+    recorded: Mapping[int, list[Entry]],
+    outcomes: tuple[set[int], set[int], set[int]],
+    tokens: Mapping[int, int],
+    streamed: set[int],
 ) -> list[str]:
-    """Calls whose entries are not exactly what they should be."""
+    """Calls whose entries are not exactly what they should be; of a stream cut by a crash, at most its whole."""
+    answered, _, silent = outcomes
     wrong = [f"call {call} was answered and is not recorded" for call in sorted(answered - recorded.keys())]
     for call, entries in sorted(recorded.items()):
+        if call in silent and call in streamed and _is_within(entries, 0, tokens[call]):
+            continue
         found = sorted((e.meter, e.quantity) for e in entries)
-        if found != [("ai_tokens", tokens[call]), ("api_calls", 1)]:
+        if (call in answered or call in silent) and found != [("ai_tokens", tokens[call]), ("api_calls", 1)]:
             wrong.append(f"call {call} is recorded as {found}, its tokens are {tokens[call]}")
-        if call not in answered and call not in silent:
+        if not any(call in which for which in outcomes):
             wrong.append(f"call {call} is recorded, but the client was answered with an error")
     return wrong
+
+
+def _wrongly_abandoned(
+    recorded: Mapping[int, list[Entry]],
+    abandoned: Mapping[int, int],
+    tokens: Mapping[int, int],
+    held: set[int],
+) -> list[str]:
+    """Streams the client left that are not recorded once, between what it received and the whole.
+
+    Where the gateway was killed right then, the hold is left and says so.
+    """
+    wrong = []
+    for call, received in sorted(abandoned.items()):
+        entries = recorded.get(call, [])
+        if not (call in held if not entries else _is_within(entries, received, tokens[call])):
+            found = sorted((e.meter, e.quantity) for e in entries)
+            wrong.append(
+                f"stream {call} was left after {received} of {tokens[call]} tokens, recorded: {found}"
+            )
+    return wrong
+
+
+def _is_within(entries: Sequence[Entry], least: int, most: int) -> bool:
+    """Whether a stream was recorded once, with tokens in these bounds."""
+    found = sorted((e.meter, e.quantity) for e in entries)
+    meters = [meter for meter, _ in found]
+    return meters in (["ai_tokens", "api_calls"], ["api_calls"]) and (
+        least <= sum(quantity for meter, quantity in found if meter == "ai_tokens") <= most
+    )
+
+
+def _held_calls(tally: Tally) -> set[int]:
+    """The calls whose holds are open: those the gateway was killed in."""
+    holds = tally.holds.open(limit=1_000_000)
+    return {json.loads(hold.attributes)["call"] for hold in holds if hold.attributes}
 
 
 def _samples(

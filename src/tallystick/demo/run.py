@@ -39,7 +39,7 @@ class Plan(msgspec.Struct, frozen=True):
     connections: int = 64
     outage_at: float = 0.35
     outage_until: float = 0.6
-    kill_at: float = 0.5
+    kills_at: tuple[float, ...] = (0.2, 0.5, 0.8)
 
 
 def run(plan: Plan, *, environ: dict[str, str], tell: Tell, progress: Callable[[int, int], None]) -> Report:
@@ -108,9 +108,10 @@ class _Job:
         total = len(self._calls)
         events = [
             (self._plan.outage_at, "Stripe goes away", self._sandbox.outage),
-            (self._plan.kill_at, "SIGKILL to the gateway", self._kill),
+            *((share, "SIGKILL to the gateway", self._kill) for share in self._plan.kills_at),
             (self._plan.outage_until, "Stripe is back", self._sandbox.recover),
         ]
+        events.sort(key=lambda event: event[0])
         pending = [(int(share * total), what, act) for share, what, act in events]
         running: list[asyncio.Task[Any]] = []
 

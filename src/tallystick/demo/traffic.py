@@ -26,6 +26,25 @@ class Call(msgspec.Struct, frozen=True):
         return self.context_tokens + self.generated_tokens
 
 
+PART_TOKENS = 20
+
+
+def parts(call: Call) -> list[int]:
+    """The tokens of each part of a call's stream: the context, then what is generated, twenty at a time."""
+    whole, rest = divmod(call.generated_tokens, PART_TOKENS)
+    return [call.context_tokens, *[PART_TOKENS] * whole, *([rest] if rest else [])]
+
+
+def is_streamed(call: Call) -> bool:
+    """Every fifth call is a stream."""
+    return call.number % 5 == 2
+
+
+def read_until(call: Call) -> int | None:
+    """After how many parts the client goes away: it abandons every twentieth stream in its middle."""
+    return len(parts(call)) // 2 if call.number % 100 == 2 else None
+
+
 @lru_cache(maxsize=1)
 def trace() -> tuple[Call, ...]:
     """All calls of the trace."""

@@ -60,7 +60,7 @@ class CommitGate:
 class _GatedSend:
     """`send` of one request: waits for the commits before the first byte."""
 
-    __slots__ = ("_refused", "_request", "_scope", "_send", "_tally")
+    __slots__ = ("_flowing", "_refused", "_request", "_scope", "_send", "_tally")
 
     def __init__(self, tally: Tally, scope: Message, request: Scope, send: Send) -> None:
         self._tally = tally
@@ -68,8 +68,14 @@ class _GatedSend:
         self._request = request
         self._send = send
         self._refused = False
+        self._flowing = False
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
+        if self._flowing and message.get("more_body"):
+            return self._send(message)  # a part of a stream under way: nothing left to wait for
+        return self._gate(message)
+
+    async def _gate(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             failpoint("gate.starting")
             refusal = await self._pass(message["status"])
@@ -80,6 +86,7 @@ class _GatedSend:
                 await self._refuse(refusal)
         if not self._refused:
             await self._send(message)
+            self._flowing = True
             failpoint("gate.sent")
 
     async def _pass(self, status: int) -> str:
