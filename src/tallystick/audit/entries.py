@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from tallystick.audit import schedules
 from tallystick.audit.ir import Call, Expr, Function, Module
 from tallystick.audit.knowledge import Route, compiled
 from tallystick.audit.program import Key, Program
@@ -140,7 +141,20 @@ class Entries:
             kind = "schedule" if row.framework == "trigger.dev" and "schedules" in callee else row.kind
             if row.framework == "inngest" and any("cron" in str(one) for one in args):
                 kind = "schedule"
-            return Entry(key, kind, row.framework, route, self.program.function(key).line or line)
+            entry = Entry(key, kind, row.framework, route, self.program.function(key).line or line)
+            if kind == "schedule":
+                entry.seconds = schedules.gap(callee, args) or self._opened(module, callee, line)
+                entry.where = (module.path, line)
+            return entry
+        return None
+
+    def _opened(self, module: Module, callee: str, line: int) -> int | None:
+        """`schedule("every 5 minutes").onRun(f)`: how often stands in the first call of the chain."""
+        head = callee.partition("()")[0]
+        for function in module.functions if head != callee else ():
+            for call in function.calls:
+                if call.callee == head and call.line == line and call.args:
+                    return schedules.gap(callee, call.args)
         return None
 
     def _by_decorator(self, module: Module, key: Key, function: Function) -> Entry | None:
@@ -154,7 +168,11 @@ class Entries:
                 if row.framework == "fastapi" and one.kind != "call":
                     continue
                 verb = one.text.rpartition(".")[2].upper()
-                return Entry(key, row.kind, row.framework, f"{verb} {first}".strip(), function.line)
+                entry = Entry(key, row.kind, row.framework, f"{verb} {first}".strip(), function.line)
+                if row.kind == "schedule":
+                    entry.seconds = schedules.gap(one.text, one.parts)
+                    entry.where = (module.path, function.line)
+                return entry
         return None
 
     def _handed(self, module: Module) -> None:
