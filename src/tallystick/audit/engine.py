@@ -54,6 +54,30 @@ def audit(
     return report
 
 
+def inventory(
+    root: Path,
+    files: Sequence[Path] | Sequence[str],
+    *,
+    models: Sequence[Path] = (),
+    options: Options | None = None,
+) -> tuple[Endpoint, ...]:
+    """Every way in that the tree has, metered or not; `reports` where a report was found behind it."""
+    options = options or Options()
+    knowledge = Knowledge(models)
+    corpus = Corpus(root, knowledge, options.include_tests)
+    corpus.load(files, _silent)
+    run = Run(corpus, knowledge, _silent, Cache(options.cache_dir))
+    metered = {(one.place, one.route): one for one in _endpoints(run.case(), [])}
+    everything = run.loaded(set(corpus.sources))
+    found = dict(metered)
+    for entry in Entries(everything).found.values():
+        if entry.framework != "middleware" and not entry.handler[0] and not entry.route.endswith(".use"):
+            key = (Place(entry.path, max(1, entry.line)), entry.route)
+            found.setdefault(key, Endpoint(entry.route, key[0], False, entry.kind))
+    run.cache.save()
+    return tuple(found[key] for key in sorted(found))
+
+
 class Run:
     """One audit in progress."""
 
