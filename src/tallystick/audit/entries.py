@@ -79,20 +79,21 @@ class Entries:
                 continue
             if file is not None and not file.search(module.path):
                 continue
-            if names is not None and not names.search(function.name):
+            name = next((one for one in _exported_as(module, function) if names is None or names.search(one)), None)
+            if name is None:
                 continue
             if owner is not None and not owner.search(function.owner):
                 continue
             if (
                 file is not None
                 and row.framework not in ("rails", "laravel", "django")
-                and not function.exported
+                and not (function.exported or name != function.name)
             ):
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
             return Entry(
-                key, row.kind, row.framework, _path_route(row, module.path, function.name), function.line
+                key, row.kind, row.framework, _path_route(row, module.path, name), function.line
             )
         return None
 
@@ -300,6 +301,13 @@ def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:
     return (
         bool(args) and args[0].kind in ("const", "mix") and (first.startswith(("/", "*", ":")) or not first)
     )
+
+
+def _exported_as(module: Module, function: Function) -> list[str]:
+    """A function's own name, and the names `export { handler as POST }` gives it."""
+    if not function.name or function.owner:
+        return [function.name]
+    return [function.name, *(one.local for one in module.reexports if not one.source and one.name == function.name)]
 
 
 def _row(row: Route) -> Row:
