@@ -71,7 +71,15 @@ def audited(label: dict[str, Any], folder: Path) -> Row:
     deciding = [one for one in report["findings"] if one["decides"] and one["confidence"] != "low"]
     codes = tuple(one["code"] for one in deciding)
     sure = tuple(sorted({one["code"] for one in deciding if one["confidence"] == "high"}))
-    return Row(label["repo"], label, report["verdict"], (*codes, report["reason"]), seconds, sure, routes(folder, label["subdir"]))
+    return Row(
+        label["repo"],
+        label,
+        report["verdict"],
+        (*codes, report["reason"]),
+        seconds,
+        sure,
+        routes(folder, label["subdir"]),
+    )
 
 
 def routes(folder: Path, below: str) -> frozenset[str]:
@@ -91,7 +99,9 @@ def scores(rows: list[Row]) -> None:
     print(f"skip reported as fail: {sum(row.verdict == 'fail' for row in skips)} of {len(skips)}")
     print(f"pass reported as fail: {sum(row.verdict == 'fail' for row in passes)} of {len(passes)}")
     marked = [(code, row) for row in rows for code in row.sure]
-    print(f"high-confidence codes that are labelled: {sum(c in r.label['reasons'] for c, r in marked)} of {len(marked)}")
+    print(
+        f"high-confidence codes that are labelled: {sum(c in r.label['reasons'] for c, r in marked)} of {len(marked)}"
+    )
     ends = [(one["path"], row) for row in rows for one in row.label["metered_endpoints"]]
     missed = [f"{row.repo}: {path}" for path, row in ends if path not in row.routes]
     print(f"labelled endpoints whose file holds a found route: {len(ends) - len(missed)} of {len(ends)}")

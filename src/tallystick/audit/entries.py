@@ -79,7 +79,9 @@ class Entries:
                 continue
             if file is not None and not file.search(module.path):
                 continue
-            name = next((one for one in _exported_as(module, function) if names is None or names.search(one)), None)
+            name = next(
+                (one for one in _exported_as(module, function) if names is None or names.search(one)), None
+            )
             if name is None:
                 continue
             if owner is not None and not owner.search(function.owner):
@@ -92,9 +94,7 @@ class Entries:
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
-            return Entry(
-                key, row.kind, row.framework, _path_route(row, module.path, name), function.line
-            )
+            return Entry(key, row.kind, row.framework, _path_route(row, module.path, name), function.line)
         return None
 
     def _by_via(self, module: Module, key: Key, function: Function) -> Entry | None:
@@ -307,7 +307,10 @@ def _exported_as(module: Module, function: Function) -> list[str]:
     """A function's own name, and the names `export { handler as POST }` gives it."""
     if not function.name or function.owner:
         return [function.name]
-    return [function.name, *(one.local for one in module.reexports if not one.source and one.name == function.name)]
+    return [
+        function.name,
+        *(one.local for one in module.reexports if not one.source and one.name == function.name),
+    ]
 
 
 def _row(row: Route) -> Row:

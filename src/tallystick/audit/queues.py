@@ -81,7 +81,9 @@ class Queues:
         call = self.program.modules[entry.key[0]].functions[function.parent].calls[function.via]
         names = {one.text for one in call.args[:1] if one.kind == "const" and PLAIN.match(one.text)}
         receiver = call.callee.rpartition(".")[0].rpartition(".")[2]
-        return names | self.variables.get(receiver, set()) | {text for one in call.args for text in _named(one)}
+        return (
+            names | self.variables.get(receiver, set()) | {text for one in call.args for text in _named(one)}
+        )
 
 
 def called_with(call: Call) -> tuple[Expr, ...]:
