@@ -128,7 +128,7 @@ class Case:
         if entry.framework == "lambda":
             return int(index) == 0 and path.startswith(("body", "arguments"))
         if entry.framework == "nest":
-            return False
+            return self._from_request(entry, int(index))
         if entry.framework == "fastapi":
             names = [one.name for one in self.program.function(entry.key).bindings if one.index == int(index)]
             return bool(names) and names[0] not in (
@@ -140,6 +140,14 @@ class Case:
                 "current_user",
             )
         return path.startswith(("body", "query.", "data."))
+
+    def _from_request(self, entry: Entry, index: int) -> bool:
+        """Whether a parameter's decorator fills it from the request: `@Body() body`."""
+        function = self.program.function(entry.key)
+        name = next((one.name for one in function.bindings if one.index == index), "")
+        lines = self.corpus.sources[entry.key[0]].split(b"\n")[function.line - 1 : function.line + 15]
+        asked = rb"@(?:Body|Query|Param|Headers)\([^)]*\)\s*" + re.escape(name).encode() + rb"\b"
+        return bool(name) and re.search(asked, b"\n".join(lines)) is not None
 
     def guarded(self, trail: Trail) -> bool:
         """Whether only a holder of a service secret, or a signed event, gets here."""
