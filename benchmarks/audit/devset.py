@@ -24,6 +24,8 @@ class Row(NamedTuple):
     verdict: str
     codes: tuple[str, ...]
     seconds: float
+    sure: tuple[str, ...] = ()
+    routes: frozenset[str] = frozenset()
 
     @property
     def right(self) -> bool:
@@ -66,8 +68,26 @@ def audited(label: dict[str, Any], folder: Path) -> Row:
     if done.returncode not in (0, 1):
         return Row(label["repo"], label, f"exit {done.returncode}", (), seconds)
     report = json.loads(done.stdout)
-    codes = [one["code"] for one in report["findings"] if one["decides"] and one["confidence"] != "low"]
-    return Row(label["repo"], label, report["verdict"], (*codes, report["reason"]), seconds)
+    deciding = [one for one in report["findings"] if one["decides"] and one["confidence"] != "low"]
+    codes = tuple(one["code"] for one in deciding)
+    sure = tuple(sorted({one["code"] for one in deciding if one["confidence"] == "high"}))
+    return Row(
+        label["repo"],
+        label,
+        report["verdict"],
+        (*codes, report["reason"]),
+        seconds,
+        sure,
+        routes(folder, label["subdir"]),
+    )
+
+
+def routes(folder: Path, below: str) -> frozenset[str]:
+    """The files that hold a route, by `--routes`, as the labels write them: from the repository's root."""
+    command = [*TALLYSTICK, "--no-cache", "--isolated", "--routes", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    paths = [line.rpartition("  ")[2].rpartition(":")[0] for line in done.stdout.splitlines()]
+    return frozenset([*paths, *(f"{below}/{path}" for path in paths if below)])
 
 
 def scores(rows: list[Row]) -> None:
@@ -78,6 +98,14 @@ def scores(rows: list[Row]) -> None:
     print(f"\nverdict right: {sum(row.right for row in rows)} of {len(rows)}")
     print(f"skip reported as fail: {sum(row.verdict == 'fail' for row in skips)} of {len(skips)}")
     print(f"pass reported as fail: {sum(row.verdict == 'fail' for row in passes)} of {len(passes)}")
+    marked = [(code, row) for row in rows for code in row.sure]
+    print(
+        f"high-confidence codes that are labelled: {sum(c in r.label['reasons'] for c, r in marked)} of {len(marked)}"
+    )
+    ends = [(one["path"], row) for row in rows for one in row.label["metered_endpoints"]]
+    missed = [f"{row.repo}: {path}" for path, row in ends if path not in row.routes]
+    print(f"labelled endpoints whose file holds a found route: {len(ends) - len(missed)} of {len(ends)}")
+    print("".join(f"  not found: {one}\n" for one in missed), end="")
     print(f"a labelled reason named: {sum(row.right and row.named for row in fails)} of {len(fails)} fails")
 
 

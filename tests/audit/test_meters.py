@@ -149,3 +149,43 @@ def test_a_stored_customer_that_the_client_names(tmp_path: Path, look: str, fail
     }
     report = audited(tmp_path, tree)
     assert codes(report) == ({"client_supplied_customer"} if fails else set()), report.findings
+
+
+NEST = """import { BillingService } from './billing.service';
+@Controller('run')
+export class RunController {
+  constructor(private readonly billing: BillingService) {}
+  @Post()
+  async run(@Body() body: RunDto, @CurrentUser() user: User) {
+    const out = await this.ai.run(body.prompt);
+    await this.billing.reportUsage(user.stripeCustomerId, NUMBER);
+    return out;
+  }
+}
+"""
+
+
+def test_an_injected_service(tmp_path: Path) -> None:
+    """The method is found by its name, and a parameter that `@Body()` fills is the client's."""
+    service = f"{HEAD}@Injectable()\nexport class BillingService {{\n  async reportUsage(customer: string, n: number) {{ {sent('customer', 'n')} }}\n}}\n"
+    for number, wanted in (("out.tokens", set()), ("body.tokens", {"client_supplied_quantity"})):
+        tree = {"src/billing.service.ts": service, "src/run.controller.ts": NEST.replace("NUMBER", number)}
+        assert codes(audited(tmp_path / number, tree)) == wanted
+
+
+PASSES: dict[str, Tree] = {
+    "tried again in place": {"app/api/a/route.ts": f"{HEAD}export async function POST(req: Request) {{ const s = await auth(); const a = await generateText({{}}); await pRetry(async () => {{ {sent('s.user.customer', 'a.usage.totalTokens')} }}); return Response.json(a); }}\n"},
+    "at the end of a stream": {"app/api/a/route.ts": f"{HEAD}export async function POST(req: Request) {{ const s = await auth(); const r = streamText({{ onFinish: async ({{ usage }}) => {{ {sent('s.user.customer', 'usage.totalTokens')} }} }}); return r.toDataStreamResponse(); }}\n"},
+    "rows of the body counted": {"server.ts": f"{HEAD}app.post('/rows', async (req, res) => {{ await insertAll(req.body.rows); {sent('req.user.customer', 'req.body.rows.length')} res.json({{}}); }});\n"},
+    "a file measured": {"server.ts": f"{HEAD}app.post('/up', upload.single('f'), async (req, res) => {{ {sent('req.user.customer', 'req.file.size')} res.json({{}}); }});\n"},
+    "behind a service secret": {"app/api/internal/usage/route.ts": f"{HEAD}export async function POST(req: Request) {{ if (req.headers.get('x-internal-key') !== process.env.INTERNAL_KEY) return new Response('no', {{ status: 401 }}); const body = await req.json(); {sent('body.customerId', 'body.quantity')} return Response.json({{}}); }}\n"},
+    "all awaited together": {"server.ts": f"{HEAD}app.post('/run', async (req, res) => {{ const done = await work(); await Promise.all(done.items.map(async (item) => {{ {sent('req.user.customer', '1')} }})); res.json(done); }});\n"},
+    "work and report put off together": {"server.ts": f"{HEAD}async function text(customer) {{ await twilio.messages.create({{}}); {sent('customer', '1')} }}\napp.post('/run', async (req, res) => {{ after(() => text(req.user.customer)); res.json({{}}); }});\n"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_a_sound_way_is_not_called_a_flaw(tmp_path: Path, name: str) -> None:
+    """What looks like a flaw and is none."""
+    report = audited(tmp_path, PASSES[name])
+    assert report.verdict is Verdict.PASS, report.findings

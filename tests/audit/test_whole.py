@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COMMAND = [str(Path(sys.executable).parent / "tallystick"), "audit"]
 SELF = sorted(path for path in (Path(__file__).parent / "fixtures/self").iterdir() if path.is_dir())
-EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*") if any(path.rglob("*.py")))
+EXAMPLES = [ROOT / "examples/metered_api"]
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +46,59 @@ def test_our_own_examples_pass(example: Path, tmp_path: Path) -> None:
     shutil.copytree(example, tmp_path / "project")
     report = verdict(tmp_path / "project", "--no-cache")
     assert report["verdict"] == "pass", (report["detail"], report["findings"])
+
+
+def test_our_failing_example_fails(tmp_path: Path) -> None:
+    """All four ways in which it loses money are named."""
+    shutil.copytree(ROOT / "examples/leaking_api", tmp_path / "project")
+    report = verdict(tmp_path / "project", "--no-cache")
+    findings = report["findings"]
+    assert isinstance(findings, list)
+    assert {one["code"] for one in findings if one["decides"]} == {
+        "client_supplied_customer",
+        "client_supplied_quantity",
+        "errors_swallowed",
+        "fire_and_forget",
+    }
+
+
+RUN = """
+from fastapi.testclient import TestClient
+import app
+with TestClient(app.app) as client:
+    head = {"authorization": "Bearer ada-key"}
+    assert client.post("/summaries", headers=head, json={"text": "one two three four"}).status_code == 200
+    assert client.post("/documents", headers=head, json={"text": "one"}).json() == {"id": 1}
+    assert client.post("/documents", headers={"authorization": "Bearer x"}, json={"text": "one"}).status_code == 401
+    print(sorted((one.meter, one.quantity) for one in app.tally.entries(customer="ada")))
+"""
+
+
+def test_our_example_runs(tmp_path: Path) -> None:
+    """What the auditor passes is a program that really counts."""
+    shutil.copytree(EXAMPLES[0], tmp_path / "project")
+    store = f"sqlite:///{tmp_path}/usage.db"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", RUN], cwd=tmp_path / "project", capture_output=True, text=True,
+        timeout=60, check=False, env={**os.environ, "TALLYSTICK_STORE": store, "PYTHONPATH": os.pathsep.join(
+            [str(tmp_path / "project"), os.environ.get("PYTHONPATH", "")])},
+    )  # fmt: skip
+    assert done.stdout.strip() == "[('documents', 1), ('words', 4)]", done.stderr
+
+
+def test_every_route_is_listed(tmp_path: Path) -> None:
+    """Metered or not, with the decorated function as the place of a metered one."""
+    shutil.copytree(EXAMPLES[0], tmp_path / "project")
+    done = audit(tmp_path / "project", "--routes", "--no-cache")
+    lines = (EXAMPLES[0] / "app.py").read_text().splitlines()
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [(row[0], row[2]) for row in rows] == [
+        ("-", "/health"),
+        ("reports", "/summaries"),
+        ("reports", "/documents"),
+    ]
+    for row, name in zip(rows, ("health", "summarise", "store"), strict=True):
+        assert lines[int(row[3].rpartition(":")[2]) - 1].startswith(f"def {name}(")
 
 
 def forge(root: Path) -> None:

@@ -7,16 +7,19 @@ import re
 from dataclasses import dataclass, field, replace
 
 from tallystick.audit.entries import Entries, Entry
+from tallystick.audit.ir import Call
 from tallystick.audit.labels import CHOSEN, CLIENT, KEYED, Labels
 from tallystick.audit.lexical import Corpus
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.program import Key, Program
-from tallystick.audit.schedules import Schedule, of_call
+from tallystick.audit.queues import Queues
+from tallystick.audit.schedules import HOUR, Schedule, number_of, of_call
 from tallystick.audit.sites import Site
 from tallystick.audit.trails import Trail
 
 SLOW = 6 * 3600
-REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|createQueue)$")
+REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|\.every|createQueue|add_periodic_task)$")
+SLEEP = re.compile(r"(?:^|\.)sleep$")
 CRON_PATH = re.compile(r"(?i)(?:^|/)(?:crons?|scheduled?|jobs?)(?:/|-|$)")
 STAFF = re.compile(r"(?i)admin|internal|back-?office|staff|support/|webhook")
 WHO = re.compile(
@@ -125,7 +128,7 @@ class Case:
         if entry.framework == "lambda":
             return int(index) == 0 and path.startswith(("body", "arguments"))
         if entry.framework == "nest":
-            return False
+            return self._from_request(entry, int(index))
         if entry.framework == "fastapi":
             names = [one.name for one in self.program.function(entry.key).bindings if one.index == int(index)]
             return bool(names) and names[0] not in (
@@ -137,6 +140,14 @@ class Case:
                 "current_user",
             )
         return path.startswith(("body", "query.", "data."))
+
+    def _from_request(self, entry: Entry, index: int) -> bool:
+        """Whether a parameter's decorator fills it from the request: `@Body() body`."""
+        function = self.program.function(entry.key)
+        name = next((one.name for one in function.bindings if one.index == index), "")
+        lines = self.corpus.sources[entry.key[0]].split(b"\n")[function.line - 1 : function.line + 15]
+        asked = rb"@(?:Body|Query|Param|Headers)\([^)]*\)\s*" + re.escape(name).encode() + rb"\b"
+        return bool(name) and re.search(asked, b"\n".join(lines)) is not None
 
     def guarded(self, trail: Trail) -> bool:
         """Whether only a holder of a service secret, or a signed event, gets here."""
@@ -161,32 +172,57 @@ class Case:
 
 def scheduled(case: Case) -> None:
     """Tell entries that the clock starts from those that requests start."""
+    workers = any(one.entry is not None and one.entry.kind == "worker" for one in case.trails)
+    queues = Queues(case.program) if workers else None
     for number, trail in enumerate(case.trails):
         entry = trail.entry
         if entry is None:
             continue
-        found = _named(case, entry) or _repeated(case, entry)
+        found = _named(case, entry) or _repeated(case, entry, queues) or _slept(case, trail, entry)
         if found is not None:
             case.trails[number] = replace(trail, entry=_timed(entry, found))
         elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
             case.trails[number] = replace(trail, entry=_retimed(entry))
 
 
-def _repeated(case: Case, entry: Entry) -> Schedule | None:
-    """A queue worker whose own file puts the job on a clock."""
-    if entry.kind != "worker":
+def _repeated(case: Case, entry: Entry, queues: Queues | None) -> Schedule | None:
+    """A worker whose jobs something puts on its queue by the clock: in its own file, or by the queue's name."""
+    if entry.kind != "worker" or queues is None:
         return None
-    for function in case.program.modules[entry.key[0]].functions:
-        for call in function.calls:
-            if REPEATING.search(call.callee):
-                seconds = of_call(call)
-                keys = {
-                    key
-                    for one in call.args
-                    for key in (*one.keys, *(k for part in one.parts for k in part.keys))
-                }
-                if seconds and (keys & {"pattern", "every", "repeat", "cron"}):
-                    return Schedule(entry.key[0], call.line, seconds, call.callee, entry.route)
+    names = queues.names(entry)
+    own = case.program.function(entry.key).name
+    found = []
+    for path, module in sorted(case.program.modules.items()):
+        for function in module.functions:
+            for call in function.calls:
+                seconds = of_call(call) if REPEATING.search(call.callee) and _clocked(call) else None
+                if seconds and (path == entry.key[0] or queues.called(call) & names or _puts(call, own)):
+                    found.append(Schedule(path, call.line, seconds, call.callee, entry.route))
+    return min(found, key=lambda one: (one.seconds, one.path, one.line), default=None)
+
+
+def _clocked(call: Call) -> bool:
+    """Whether a call that may repeat a job says how often."""
+    keys = {key for one in call.args for key in (*one.keys, *(k for part in one.parts for k in part.keys))}
+    by_position = call.callee.endswith((".schedule", ".every", "add_periodic_task"))
+    return bool(keys & {"pattern", "every", "repeat", "cron"}) or by_position
+
+
+def _puts(call: Call, name: str) -> bool:
+    return any(
+        one.kind == "call" and one.text in (f"{name}.s", f"{name}.si", name) for one in call.args if name
+    )
+
+
+def _slept(case: Case, trail: Trail, entry: Entry) -> Schedule | None:
+    """A loop of a program that sleeps between its rounds."""
+    if entry.kind != "script":
+        return None
+    for key, _ in trail.hops:
+        for call in case.program.function(key).calls if key[0].endswith(".py") else ():
+            seconds = number_of(call.args[0]) if call.args and SLEEP.search(call.callee) else None
+            if seconds and seconds >= HOUR:
+                return Schedule(key[0], call.line, seconds, f"{call.callee}({seconds})", entry.route)
     return None
 
 
@@ -212,10 +248,26 @@ def _named(case: Case, entry: Entry) -> Schedule | None:
     return min(matches, key=lambda one: (one.seconds, one.path, one.line), default=None)
 
 
+def _runs(target: str, file: str) -> bool:
+    """Whether a command line names a program's file, as source or built."""
+    stem = file.rpartition("/")[2].rpartition(".")[0]
+    if len(stem) < 4 or stem in ("index", "main"):
+        return file.rpartition(".")[0] in target
+    return (
+        re.search(rf"(?:^|[\s/\"'=.])(?:manage\.py\s+)?{re.escape(stem)}(?:\.\w+)?(?=[\s\"',\]]|$)", target)
+        is not None
+    )
+
+
 def _starts(one: Schedule, path: str, name: str, file: str, entry: Entry) -> bool:
     target = one.target
     if path.startswith("/") and len(path) > 3 and re.search(re.escape(path) + r"(?![\w/-])", target):
         return True
+    if entry.kind == "script":
+        return _runs(target, file)
+    if entry.framework in ("nitro", "netlify"):
+        stem = file.rpartition("/")[2].partition(".")[0]
+        return (file.rpartition("/")[0].rpartition("/")[2] if stem == "index" else stem) == target
     folder = posixpath.dirname(file)
     if "supabase/functions/" in file:
         return folder.rpartition("/")[2] in re.split(r"[^\w-]+", target)

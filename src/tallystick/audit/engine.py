@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from tallystick.audit import joins, schedules, sites, verdict
 from tallystick.audit.cache import Cache
 from tallystick.audit.case import Case, scheduled
@@ -16,6 +18,7 @@ from tallystick.audit.labels import Labelling
 from tallystick.audit.lexical import Corpus
 from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
 from tallystick.audit.program import Program
+from tallystick.audit.remedies import fitting
 from tallystick.audit.resolve import Graph, Resolver
 from tallystick.audit.rules import RULES
 from tallystick.audit.rules.neighbours import NEIGHBOURS
@@ -52,6 +55,30 @@ def audit(
     report = run.report(profile, options, len(files))
     run.cache.save()
     return report
+
+
+def inventory(
+    root: Path,
+    files: Sequence[Path] | Sequence[str],
+    *,
+    models: Sequence[Path] = (),
+    options: Options | None = None,
+) -> tuple[Endpoint, ...]:
+    """Every way in that the tree has, metered or not; `reports` where a report was found behind it."""
+    options = options or Options()
+    knowledge = Knowledge(models)
+    corpus = Corpus(root, knowledge, options.include_tests)
+    corpus.load(files, _silent)
+    run = Run(corpus, knowledge, _silent, Cache(options.cache_dir))
+    metered = {(one.place, one.route): one for one in _endpoints(run.case(), [])}
+    everything = run.loaded(set(corpus.sources))
+    found = dict(metered)
+    for entry in Entries(everything).found.values():
+        if entry.framework != "middleware" and not entry.handler[0] and not entry.route.endswith(".use"):
+            key = (Place(entry.path, max(1, entry.line)), entry.route)
+            found.setdefault(key, Endpoint(entry.route, key[0], False, entry.kind))
+    run.cache.save()
+    return tuple(found[key] for key in sorted(found))
 
 
 class Run:
@@ -202,7 +229,7 @@ class Run:
         self.progress("judging", 0, 0)
         found = [one for rule in RULES if rule.code not in options.disabled for one in rule.find(case)]
         beside = {rule.code for rule in NEIGHBOURS}
-        findings = _distinct([one for one in found if one.code not in beside])
+        findings = [_fitted(case, one) for one in _distinct([one for one in found if one.code not in beside])]
         endpoints = _endpoints(case, findings)
         reports = tuple(Hop(case.at(trail), "a usage report") for trail in case.trails[:20])
         signals = (*case.metered, *reports)
@@ -238,6 +265,16 @@ class Run:
 
 def _camel(stem: str) -> str:
     return "".join(part.capitalize() for part in stem.split("_")) if "_" in stem or stem.islower() else stem
+
+
+def _fitted(case: Case, finding: Finding) -> Finding:
+    """The finding with what to write in the framework it was found in."""
+    place = finding.hops[0].place if finding.hops else finding.place
+    entry = next(
+        (one for one in case.entries.found.values() if (one.path, one.line) == (place.path, place.line)), None
+    )
+    text = fitting(finding.code, entry.framework) if entry is not None else ""
+    return replace(finding, remediation=f"{finding.remediation} {text}") if text else finding
 
 
 def _distinct(findings: list[Finding]) -> list[Finding]:

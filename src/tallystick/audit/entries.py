@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from tallystick.audit import schedules
 from tallystick.audit.ir import Call, Expr, Function, Module
 from tallystick.audit.knowledge import Route, compiled
 from tallystick.audit.program import Key, Program
@@ -78,21 +79,22 @@ class Entries:
                 continue
             if file is not None and not file.search(module.path):
                 continue
-            if names is not None and not names.search(function.name):
+            name = next(
+                (one for one in _exported_as(module, function) if names is None or names.search(one)), None
+            )
+            if name is None:
                 continue
             if owner is not None and not owner.search(function.owner):
                 continue
             if (
                 file is not None
                 and row.framework not in ("rails", "laravel", "django")
-                and not function.exported
+                and not (function.exported or name != function.name)
             ):
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
-            return Entry(
-                key, row.kind, row.framework, _path_route(row, module.path, function.name), function.line
-            )
+            return Entry(key, row.kind, row.framework, _path_route(row, module.path, name), function.line)
         return None
 
     def _by_via(self, module: Module, key: Key, function: Function) -> Entry | None:
@@ -140,7 +142,20 @@ class Entries:
             kind = "schedule" if row.framework == "trigger.dev" and "schedules" in callee else row.kind
             if row.framework == "inngest" and any("cron" in str(one) for one in args):
                 kind = "schedule"
-            return Entry(key, kind, row.framework, route, self.program.function(key).line or line)
+            entry = Entry(key, kind, row.framework, route, self.program.function(key).line or line)
+            if kind == "schedule":
+                entry.seconds = schedules.gap(callee, args) or self._opened(module, callee, line)
+                entry.where = (module.path, line)
+            return entry
+        return None
+
+    def _opened(self, module: Module, callee: str, line: int) -> int | None:
+        """`schedule("every 5 minutes").onRun(f)`: how often stands in the first call of the chain."""
+        head = callee.partition("()")[0]
+        for function in module.functions if head != callee else ():
+            for call in function.calls:
+                if call.callee == head and call.line == line and call.args:
+                    return schedules.gap(callee, call.args)
         return None
 
     def _by_decorator(self, module: Module, key: Key, function: Function) -> Entry | None:
@@ -154,7 +169,11 @@ class Entries:
                 if row.framework == "fastapi" and one.kind != "call":
                     continue
                 verb = one.text.rpartition(".")[2].upper()
-                return Entry(key, row.kind, row.framework, f"{verb} {first}".strip(), function.line)
+                entry = Entry(key, row.kind, row.framework, f"{verb} {first}".strip(), function.line)
+                if row.kind == "schedule":
+                    entry.seconds = schedules.gap(one.text, one.parts)
+                    entry.where = (module.path, function.line)
+                return entry
         return None
 
     def _handed(self, module: Module) -> None:
@@ -282,6 +301,16 @@ def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:
     return (
         bool(args) and args[0].kind in ("const", "mix") and (first.startswith(("/", "*", ":")) or not first)
     )
+
+
+def _exported_as(module: Module, function: Function) -> list[str]:
+    """A function's own name, and the names `export { handler as POST }` gives it."""
+    if not function.name or function.owner:
+        return [function.name]
+    return [
+        function.name,
+        *(one.local for one in module.reexports if not one.source and one.name == function.name),
+    ]
 
 
 def _row(row: Route) -> Row:

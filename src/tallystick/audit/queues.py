@@ -54,13 +54,16 @@ class Queues:
                             found[name.rpartition(".")[2]].add(first)
         return found
 
-    def _take(self, caller: Key, call: Call) -> None:
-        names = {one.text for one in call.args[:1] if one.kind == "const" and PLAIN.match(one.text)}
+    def called(self, call: Call) -> set[str]:
+        """The names a call puts a job on: its own words, and its queue's."""
+        names = {one.text for one in call.args[:2] if one.kind == "const" and PLAIN.match(one.text)}
         names |= {text for one in call.args[:1] for text in _named(one)}
         receiver = call.callee.rpartition(".")[0].rpartition(".")[2].removesuffix("()")
-        names |= self.variables.get(receiver, set())
+        return names | self.variables.get(receiver, set())
+
+    def _take(self, caller: Key, call: Call) -> None:
         producer = Producer(caller, call, (_job(call),))
-        for name in names:
+        for name in self.called(call):
             self.by_name[name].append(producer)
 
     def feeding(self, entry: Entry) -> list[Producer]:
@@ -77,7 +80,10 @@ class Queues:
             return set()
         call = self.program.modules[entry.key[0]].functions[function.parent].calls[function.via]
         names = {one.text for one in call.args[:1] if one.kind == "const" and PLAIN.match(one.text)}
-        return names | {text for one in call.args for text in _named(one)}
+        receiver = call.callee.rpartition(".")[0].rpartition(".")[2]
+        return (
+            names | self.variables.get(receiver, set()) | {text for one in call.args for text in _named(one)}
+        )
 
 
 def called_with(call: Call) -> tuple[Expr, ...]:

@@ -22,7 +22,7 @@ WORDS = {
 }
 UNITS = {"second": 1, "minute": 60, "hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 NATURAL = re.compile(
-    r"(?:rate\(|every\s+)(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr)s?", re.IGNORECASE
+    r"(?:rate\(|every\s+|^(?=\d))(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr)s?", re.IGNORECASE
 )
 SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
 URL = re.compile(r"https?://[^\s\"'`]*?(/[\w\-/\[\]]+)|/functions/v1/([\w-]+)|(/api/[\w\-/]+)")
@@ -41,7 +41,7 @@ class Schedule:
 
 def seconds_of(text: str) -> int | None:
     """The longest gap a cron expression or a phrase leaves, roughly."""
-    text = text.strip().strip("\"'`")
+    text = re.sub(r"^(?:CRON_)?TZ=\S+\s+", "", text.strip().strip("\"'`"))
     if text.lstrip("@").lower() in WORDS:
         return WORDS[text.lstrip("@").lower()]
     if text.startswith("cron("):
@@ -98,13 +98,22 @@ def number_of(value: Expr) -> int | None:
 
 def of_call(call: Call) -> int | None:
     """How often a scheduling call runs what it is given."""
-    values = list(call.args)
-    if call.callee.endswith("setInterval") and len(values) > 1:
+    return gap(call.callee, call.args)
+
+
+def gap(callee: str, values: tuple[Expr, ...]) -> int | None:
+    """How often a scheduling call or decorator of these arguments runs what it is given."""
+    if callee.endswith("setInterval") and len(values) > 1:
         number = number_of(values[1])
         return max(1, number // 1000) if number else None
-    method = call.callee.rpartition(".")[2]
+    method = callee.rpartition(".")[2]
     if method in WORDS and method != "midnight":
         return WORDS[method]
+    if callee.endswith("add_periodic_task") and values and number_of(values[0]):
+        return number_of(values[0])
+    fields = _cron_fields(callee, values)
+    if fields is not None:
+        return fields
     found = [one for value in values for one in _constants(value)]
     for key, text, value in found:
         unit = key.rstrip("s")
@@ -113,16 +122,60 @@ def of_call(call: Call) -> int | None:
         if key in ("every", "interval", "schedule", "limit"):
             number = number_of(value)
             if number:
-                return number if call.callee.endswith("beat") else max(1, number // 1000)
-        if (CRON.match(text) or text.startswith(("every ", "@", "rate("))) and seconds_of(text):
+                return number if callee.endswith("beat") else max(1, number // 1000)
+        if _spells(text) and seconds_of(text):
             return seconds_of(text)
     keys = {key for key, _, _ in found}
     if "hour" in keys or {"hourUTC", "minuteUTC"} <= keys:
         return DAY
-    return HOUR if "minute" in keys else None
+    chained = re.search(r"every\(\)\.(second|minute|hour|day|week)", callee)
+    return UNITS[chained[1]] if chained else HOUR if "minute" in keys else None
+
+
+def _spells(text: str) -> bool:
+    bare = re.sub(r"^(?:CRON_)?TZ=\S+\s+", "", text)
+    return (
+        CRON.match(bare) is not None
+        or re.match(r"every |@|rate\(|\d+ (?:second|minute|hour|day)", bare) is not None
+    )
+
+
+def _cron_fields(callee: str, values: tuple[Expr, ...]) -> int | None:
+    """`crontab(minute="*/5")`, `CronTrigger(hour=3)`, `add_job(f, "cron", hour=3)`: fields by name."""
+    direct = any(one.kind == "const" and one.text == "cron" for one in values)
+    for one in values:
+        if one.kind == "call" and re.search(r"(?:^|\.)(?:crontab|CronTrigger)$", one.text):
+            return _cron_fields("crontab", one.parts)
+    if not direct and not callee.endswith(("crontab", "CronTrigger")):
+        return None
+    given = {
+        name: part.text
+        for one in values
+        if one.kind == "object"
+        for name, part in zip(one.keys, one.parts, strict=False)
+        if part.kind == "const"
+    }
+    return named_fields(given)
+
+
+def named_fields(given: dict[str, str]) -> int:
+    """The gap of cron fields given by name; what is finer than the finest given runs once."""
+    hour = given.get("hour", "*")
+    minute = given.get("minute", "*" if hour == "*" else "0")
+    day = given.get("day", given.get("day_of_month", "*"))
+    week = given.get("day_of_week", given.get("week", "*"))
+    return _cron([minute, hour, day, given.get("month", given.get("month_of_year", "*")), week])
 
 
 def _constants(value: Expr, key: str = "") -> list[tuple[str, str, Expr]]:
+    named = (
+        re.search(r"\bEVERY_(?:(\d+)_)?(SECOND|MINUTE|HOUR|DAY|WEEK)", value.text)
+        if value.kind == "name"
+        else None
+    )
+    if named:
+        text = f"every {named[1] or 1} {named[2].lower()}"
+        return [(key, text, Expr("const", text))]
     if value.kind in ("const", "mix") and (value.kind == "const" or number_of(value) is not None):
         return [(key, value.text, value)]
     found = []
@@ -142,11 +195,15 @@ def written(corpus: Corpus) -> list[Schedule]:
             found += _yaml(path, data)
         elif name.endswith(".sql"):
             found += _sql(path, data)
+        elif name.endswith(".tf"):
+            found += _terraform(path, data)
         elif name.startswith(("netlify", "wrangler")):
             found += _toml(path, data)
         elif "cron" in name or name.endswith(".timer"):
             found += _crontab(path, data)
     for path, data in corpus.sources.items():
+        if b"schedule" in data and ("netlify/" in path or "config" in path):
+            found += _exported(path, data)
         if b"schedule" in data and path.endswith((".py", ".php", ".ts", ".js", ".mts")):
             found += _beat(path, data)
     return found
@@ -173,7 +230,16 @@ def _vercel(path: str, data: bytes) -> list[Schedule]:
 
 
 def _yaml(path: str, data: bytes) -> list[Schedule]:
-    text = data.decode("utf-8", "replace")
+    found = []
+    line = 1
+    for text in re.split(r"(?m)(?=^---\s*$)", data.decode("utf-8", "replace")):
+        found += _document(path, text, line)
+        line += text.count("\n")
+    return found
+
+
+def _document(path: str, text: str, first: int) -> list[Schedule]:
+    """SAM and serverless functions, workflows, cron jobs of a cluster."""
     found = []
     for hit in re.finditer(
         r"(?:schedule|cron|Schedule)[\"']?[ \t]*:[ \t]*[\"']?((?:rate|cron)\([^)]*\)|[^\n\"'#]+)", text
@@ -181,13 +247,27 @@ def _yaml(path: str, data: bytes) -> list[Schedule]:
         seconds = seconds_of(hit[1])
         if seconds is None:
             continue
-        line = text.count("\n", 0, hit.start()) + 1
         around = text[max(0, hit.start() - 1500) : hit.start()] if ".github" not in path else ""
         handler = re.findall(
             r"(?i)(?:handler|CodeUri|EntryPoints?)\s*:\s*\n?\s*-?\s*[\"']?([\w./-]+)", around
         )
-        target = handler[-1] if handler else " ".join(m.group(0) for m in URL.finditer(text))
-        found.append(Schedule(path, line, seconds, hit[1].strip(), target))
+        target = handler[-1] if handler else text[:20_000]
+        found.append(
+            Schedule(path, first + text.count("\n", 0, hit.start()), seconds, hit[1].strip(), target)
+        )
+    return found
+
+
+def _terraform(path: str, data: bytes) -> list[Schedule]:
+    """The target of a cloud scheduler stands in the same block."""
+    text = data.decode("utf-8", "replace")
+    found = []
+    for block in re.finditer(r"(?ms)^resource\s.*?^\}", text):
+        hit = re.search(r"schedule(?:_expression)?\s*=\s*\"([^\"]+)\"", block[0])
+        seconds = seconds_of(hit[1]) if hit else None
+        if hit and seconds:
+            line = text.count("\n", 0, block.start() + hit.start()) + 1
+            found.append(Schedule(path, line, seconds, hit[1], block[0]))
     return found
 
 
@@ -223,6 +303,28 @@ def _crontab(path: str, data: bytes) -> list[Schedule]:
     return found
 
 
+def _exported(path: str, data: bytes) -> list[Schedule]:
+    """`config = { schedule: "…" }` in a Netlify function; Nitro's `scheduledTasks`."""
+    text = data.decode("utf-8", "replace")
+    found = []
+    own = (
+        posixpath.basename(path)
+        .rpartition(".")[0]
+        .replace("index", posixpath.basename(posixpath.dirname(path)))
+    )
+    for hit in re.finditer(r"schedule\s*:\s*[\"']([^\"'\n]+)[\"']", text if "netlify/" in path else ""):
+        seconds = seconds_of(hit[1])
+        if seconds:
+            found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, hit[1], own))
+    _, _, tasks = text.partition("scheduledTasks")
+    for hit in re.finditer(r"[\"']([\d*,/ \-]{9,})[\"']\s*:\s*\[?\s*[\"']([\w:./-]+)[\"']", tasks[:2000]):
+        seconds = seconds_of(hit[1])
+        if seconds:
+            start = len(text) - len(tasks) + hit.start()
+            found.append(Schedule(path, text.count("\n", 0, start) + 1, seconds, hit[1], hit[2]))
+    return found
+
+
 def _beat(path: str, data: bytes) -> list[Schedule]:
     """Celery beat tables, Laravel's scheduler, in-code `config = { schedule }`."""
     text = data.decode("utf-8", "replace")
@@ -232,8 +334,10 @@ def _beat(path: str, data: bytes) -> list[Schedule]:
     ):
         value = hit[2]
         number = re.match(r"\s*([\d.*\s]+)", value)
-        if "crontab" in value:
-            seconds = DAY if "hour" in value and "*/" not in value else HOUR
+        fields = re.search(r"crontab\(([^)]*)", value)
+        if fields:
+            pairs = re.findall(r"(\w+)\s*=\s*[\"']?([\d*,/\-]+)", fields[1])
+            seconds = named_fields(dict(pairs))
         elif number and number[1].strip(" *"):
             seconds = 1
             for factor in number[1].split("*"):

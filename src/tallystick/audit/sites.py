@@ -64,9 +64,34 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
             for call in function.calls:
                 lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
                 sink = sink_of(call, program.knowledge, b"\n".join(lines).decode("utf-8", "replace"))
-                if sink is not None:
-                    found.append(_site((path, index), call, sink, labelling))
+                if sink is None:
+                    continue
+                handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None
+                found.append(
+                    _above(call, sink, handler) if handler else _site((path, index), call, sink, labelling)
+                )
     return found
+
+
+def _decorated(program: Program, key: Key, call: Call) -> Key | None:
+    """The function that a decorator such as `@tally.metered(...)` stands above."""
+    functions = program.modules[key[0]].functions
+    under = [
+        (one.line, index)
+        for index, one in enumerate(functions)
+        if one.line > call.line and any(given.text == call.callee for given in one.decorators)
+    ]
+    known = {value for one in functions for value in one.decorators if value.kind == "call"}
+    if not under or Expr("call", call.callee, call.args) not in known:
+        return None
+    return key[0], min(under)[1]
+
+
+def _above(call: Call, sink: Sink, handler: Key) -> Site:
+    """A decorator of our own: the customer comes from a dependency, the quantity from the answer."""
+    return Site(
+        handler, call, sink, frozenset([(MEASURED, "answer")]), frozenset([("session", "")]), True, True
+    )
 
 
 def _site(key: Key, call: Call, sink: Sink, labelling: Labelling) -> Site:

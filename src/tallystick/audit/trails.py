@@ -85,6 +85,8 @@ class Climb:
         )
         trail = self._settled(trail, key, call)
         script = self.program.modules[key[0]].language in ("typescript", "tsx", "go")
+        if key[1] == 0:
+            is_async = False  # a program's last line: the process lives until it is done
         if (call.state == "void" or (call.state == "floating" and (script or not is_sink))) and is_async:
             spared = trail.site.sink.durable and is_sink and not trail.site.stored
             if not spared and (script or is_async) and not trail.floating[1]:

@@ -35,4 +35,6 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but wh
 Cache = Annotated[bool, typer.Option(help="Keep facts about unchanged files, in the user's cache folder.")]
 Explain = Annotated[str, typer.Option(metavar="CODE", help="Explain one finding code.")]
 Rules = Annotated[bool, typer.Option("--rules", help="List the finding codes.")]
-Routes = Annotated[bool, typer.Option("--routes", help="List the routes that were found.")]
+Routes = Annotated[
+    bool, typer.Option("--routes", help="List every route that was found, and which report usage.")
+]

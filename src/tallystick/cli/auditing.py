@@ -21,7 +21,7 @@ from tallystick.audit import catalogue, handbook
 from tallystick.audit.answers import Answers
 from tallystick.audit.config import FailOn, Settings
 from tallystick.audit.escape import clean
-from tallystick.audit.model import Options, Profile, Report
+from tallystick.audit.model import Coverage, Options, Profile, Report, Verdict
 from tallystick.audit.outcome import Outcome, exit_code
 from tallystick.audit.own import model_files
 from tallystick.audit.report import render
@@ -190,7 +190,17 @@ def _list(console: Console, entries: dict[str, catalogue.Entry]) -> None:
 
 
 def routes(request: Request, cache: bool) -> None:
-    """Print every metered action that was found, one a line."""
-    outcome = clean(watched(request, cache, False))
+    """Print every route, action, worker and schedule that was found, one a line, and which of them report usage."""
+
+    def engine(root: Path, files: Sequence[str], settings: Settings, progress: Progress) -> Report:
+        from tallystick.audit.engine import inventory
+
+        options = Options(cache_dir=cache_folder(root) if cache else "")
+        with model_files(settings.models) as models:
+            found = inventory(root, files, models=models, options=options)
+        return Report(Verdict.SKIP, settings.profile, "", (), found, Coverage(len(files), 0, len(found)))
+
+    with _progress(False) as progress:
+        outcome = clean(run(request, engine, progress))
     for one in outcome.report.endpoints:
-        print(f"{'reports' if one.reports else 'silent':8} {one.route}  {one.place.path}:{one.place.line}")
+        print(f"{'reports' if one.reports else '-':8} {one.route}  {one.place.path}:{one.place.line}")

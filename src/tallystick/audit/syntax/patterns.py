@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 RETHROW = re.compile(
-    rb"\bthrow\b|\braise\b|\breject\(|\bnext\(\s*\w|\bpanic\(|\breturn err\b|\babort\(|Promise\.reject"
+    rb"\bthrow\b|\braise\b|\breject\(|\bnext\(\s*\w|\bpanic\(|\breturn err\b|\bexit(?:Code)?\b\s*[=(]"
+    rb"|\babort\(|Promise\.reject"
 )
 RESPOND = re.compile(
     rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:|[,(]\s*[45]\d\d\s*\)|createError\("
