@@ -34,6 +34,7 @@ from tallystick.ledger.spool import Spool
 from tallystick.meters import Catalogue, OnLedgerFailure
 from tallystick.meters.config import FILE, DeliverySettings, load
 from tallystick.providers import Provider
+from tallystick.providers.choice import refuse_other_mode
 from tallystick.reconciliation import operations
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
@@ -71,6 +72,8 @@ class Tally:
         self.meters = meters
         self.settings = delivery or DeliverySettings()
         self.ledger = Ledger(store, meters, tenant=tenant, mode=mode, clock=clock, ids=ids)
+        if provider is not None:
+            refuse_other_mode(provider.mode, mode)
         self.provider = provider
         self.links = Links(self.ledger, provider.profile.name if provider else "none", resolver=resolver)
         self.sender: Sender | None = None
@@ -101,7 +104,7 @@ class Tally:
         self.aio = Awaitable(self)
 
     def _assemble_delivery(self, provider: Provider) -> None:
-        self.sender = Sender(self.ledger, self.meters, provider, self.links)
+        self.sender = Sender(self.ledger, self.meters, provider, self.links, self.find)
         if self.settings.inline:
             self.courier = Courier(self.sender)
             self.ledger.commit.grace = GRACE_SECONDS * 1_000_000

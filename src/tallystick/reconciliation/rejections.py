@@ -102,7 +102,12 @@ class Rejections:
 
     def standing(self) -> dict[str, int]:
         """How many doubts are "open", and how many "unclear" ones wait for a person."""
-        return self._ledger.read(count_doubts(self._where))
+        return self._ledger.read(_count_doubts(self._where))
+
+    def unclear(self, *, limit: int = 1000) -> list[Doubt]:
+        """The doubts that wait for a person, oldest minute first."""
+        params = {**self._where, "limit": limit}
+        return self._ledger.read(_doubts("unclear_doubts", params))
 
     def poll(self) -> int:
         """Take the reports that no webhook brought; how many were new. ProviderError."""
@@ -171,7 +176,7 @@ class Rejections:
 
     def _decide(self) -> int:
         now = self._ledger.clock.now()
-        doubts = self._ledger.read(due_doubts({**self._where, "now": now, "limit": AT_ONCE}))
+        doubts = self._ledger.read(_doubts("due_doubts", {**self._where, "now": now, "limit": AT_ONCE}))
         for doubt in doubts:
             try:
                 self._look_into(doubt, now)
@@ -242,13 +247,12 @@ class Rejections:
         return _codes(msgspec.json.decode(body, type=Report))
 
 
-def due_doubts(params: dict[str, Any]) -> Flow[list[Doubt]]:
-    """Open doubts of a tenant and mode whose time has come, longest due first."""
-    rows = yield Statement("due_doubts", params)
+def _doubts(query: str, params: dict[str, Any]) -> Flow[list[Doubt]]:
+    rows = yield Statement(query, params)
     return [Doubt(*row) for row in rows]
 
 
-def count_doubts(where: dict[str, str]) -> Flow[dict[str, int]]:
+def _count_doubts(where: dict[str, str]) -> Flow[dict[str, int]]:
     """How many doubts are open, and how many wait for a person."""
     rows = yield Statement("count_doubts", where)
     return dict(rows)
