@@ -21,6 +21,7 @@ COMMANDS = {
     "routes": "tallystick.cli.routes:routes",
     "relay": "tallystick.cli.delivery:relay",
     "status": "tallystick.cli.delivery:status",
+    "doubts": "tallystick.cli.doubts:doubts",
     "redrive": "tallystick.cli.delivery:redrive",
     "tieout": "tallystick.cli.delivery:tieout",
     "usage": "tallystick.cli.ledger:usage",

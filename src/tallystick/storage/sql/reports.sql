@@ -45,7 +45,8 @@ limit :limit
 update tallystick.doubts
 set state = :state, reason = :reason, reading = :reading, read_at = :read_at, due_at = :due_at
 where lane = :lane and tenant = :tenant and mode = :mode and provider_customer = :provider_customer
-  and provider_meter = :provider_meter and minute = :minute and report = :report and state = 'open'
+  and provider_meter = :provider_meter and minute = :minute and report = :report
+  and state in ('open', 'unclear')
 
 -- name: dispatches_by_key
 -- rows: smallint, bytea, smallint
