@@ -20,7 +20,7 @@ from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
 from tallystick.app.after_commit import AfterCommit
 from tallystick.app.awaitable import Awaitable
-from tallystick.app.environment import configured_provider, store_url, webhook_secrets
+from tallystick.app.environment import alarm_settings, configured_provider, store_url, webhook_secrets
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
@@ -36,6 +36,7 @@ from tallystick.meters.config import FILE, DeliverySettings, load
 from tallystick.providers import Provider
 from tallystick.providers.choice import refuse_other_mode
 from tallystick.reconciliation import operations
+from tallystick.reconciliation.alarms import Alarms, AlarmSettings
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
 from tallystick.reconciliation.rejections import Rejections
@@ -66,6 +67,7 @@ class Tally:
         delivery: DeliverySettings | None = None,
         resolver: Resolver | None = None,
         spool: Path | None = None,
+        alarms: AlarmSettings | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
     ) -> None:
@@ -98,6 +100,7 @@ class Tally:
             spool=self.spool,
         )
         self.declarations: list[Metering] = []
+        self.alarms = Alarms(self.ledger, alarms) if alarms is not None else None
         self.findings: deque[Finding] = deque(maxlen=1000)
         self.finding_counts: Counter[str] = Counter()
         self.lenient_gate = False  # only for tests that roll back: responses need not wait for `on=`
@@ -142,6 +145,7 @@ class Tally:
             delivery=settings.delivery,
             resolver=resolver,
             spool=Path(settings.store.spool) if settings.store.spool else None,
+            alarms=alarm_settings(environ),
         )
         tally.webhook_secrets = webhook_secrets(environ)
         return tally
@@ -320,9 +324,10 @@ class Tally:
         return self.spool.replay(self.ledger.post_many) if self.spool is not None else 0
 
     def _hear(self) -> int:
-        """What the provider says later; nothing while it is not reached."""
+        """What the provider says later (nothing while it is not reached), and alarms for the operator."""
+        rung = self.alarms.step() if self.alarms is not None else 0
         away = self.sender is not None and self.sender.breaker.is_open
-        return 0 if self.rejections is None or away else self.rejections.step()
+        return rung if self.rejections is None or away else rung + self.rejections.step()
 
     # Living
 
@@ -347,7 +352,9 @@ class Tally:
     def find(self, code: str, subject: str, message: str) -> None:
         """Keep a finding (the newest thousand), count it by its code, and log it."""
         self.finding_counts[code] += 1
-        self.findings.append(Finding(code, subject, message))
+        self.findings.append(finding := Finding(code, subject, message))
+        if self.alarms is not None:
+            self.alarms.put(finding)
         logging.getLogger("tallystick").warning("%s: %s", code, message)
 
     def untrusted(self) -> Iterator[str]:

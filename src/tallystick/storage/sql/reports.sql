@@ -1,4 +1,4 @@
--- What the provider says later: reports, and the doubts they raise.
+-- What the provider says later: reports, and the doubts they raise; alarms on their way to the operator.
 
 -- name: insert_report
 -- rows: text, text, text, text, bigint, bigint, bigint, text
@@ -86,3 +86,20 @@ set state = 'refused', reason = r.why, settled_at = r.at
 from r
 where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state in ('accepted', 'confirmed')
 returning lane, dispatch, part
+
+-- name: insert_alarms
+-- rows: text, text, text, text, text, text, bigint, text, integer, bigint
+insert into tallystick.alarms (tenant, mode, alarm, code, subject, message, raised_at, state, attempt, due_at)
+:rows
+on conflict do nothing
+
+-- name: due_alarms
+select tenant, mode, alarm, code, subject, message, raised_at, state, attempt, due_at
+from tallystick.alarms
+where state = 'due' and due_at <= :now and tenant = :tenant and mode = :mode
+order by due_at
+limit :limit
+
+-- name: write_alarm
+update tallystick.alarms set state = :state, attempt = :attempt, due_at = :due_at
+where tenant = :tenant and mode = :mode and alarm = :alarm
