@@ -95,6 +95,12 @@ def test_from_nothing_to_a_tie_out(run: Run, sandbox: Sandbox, tmp_path: Path) -
     assert json.loads(run("usage", "org_1", "ai_tokens", "--json").stdout)[0]["quantity"] == "42"
     assert run("verify").returncode == 0
     assert run("holds").returncode == 0
+    metrics = run("status", "--format", "prometheus")
+    assert metrics.returncode == 0
+    assert 'tallystick_undelivered_entries{tenant="default",mode="test"} 0\n' in metrics.stdout
+    assert run("status", "--format", "xml").returncode == 2
+    assert run("doubts").returncode == 0
+    assert run("doubts", "decide", "evt_x", "--reason", "r", "--by", "me").returncode == 1
     assert run("redrive", "--all").returncode == 1
 
 

@@ -16,8 +16,8 @@ from fastapi import FastAPI
 
 from tallystick import Tally
 from tallystick.delivery.model import Dispatch, to_dispatch
-from tallystick.delivery.rejections import REMEDIES, Verdict, judge, place_of, remedy
-from tallystick.errors import ConfigError, NoticeError, ProviderError
+from tallystick.delivery.rejections import REMEDIES, Verdict, judge, place_of, remedy, stood_still
+from tallystick.errors import ActionError, ConfigError, NoticeError, ProviderError
 from tallystick.integrations.fastapi import install
 from tallystick.integrations.webhooks import Webhooks
 from tallystick.meters.config import DeliverySettings
@@ -243,6 +243,24 @@ def test_what_cannot_be_told_apart_is_for_a_person(world: World) -> None:
     assert world.doubts() == {"unclear": 1}
     assert world.tally.finding_counts["rejection_unclear"] == 1
 
+    assert world.tally.rejections is not None
+    [doubt] = world.tally.rejections.unclear()
+    second = max(world.tally.ledger.read(accepted(world)), key=lambda d: d.happened_at)
+    for wrong in ([doubt.report, ["ts-nothing"]], ["evt_other", []]):
+        with pytest.raises(ActionError):
+            world.tally.rejections.decide(*wrong, reason="seen at Stripe", by="ada")
+    with pytest.raises(ActionError, match="--by"):
+        world.tally.rejections.decide(doubt.report, [second.identifier], reason="seen at Stripe", by="")
+    [made] = world.tally.rejections.decide(
+        doubt.report, [second.identifier], reason="seen at Stripe", by="ada"
+    )
+    assert (made.state, made.identifier) == ("parked", f"{second.identifier}-1")
+    assert world.doubts() == {}
+    world.tally.redrive(made.identifier)
+    world.settle()
+    assert world.total() == 10
+    assert [balance.difference for balance in world.tally.tie_out()] == [0]
+
 
 def test_a_webhook_brings_the_report(world: World, serve: Serve) -> None:
     """Pushed, verified, fetched, decided; a second copy and the poller change nothing."""
@@ -369,6 +387,8 @@ def test_judge_never_guesses(world: World) -> None:
             assert (verdict, lost) == (Verdict.LOST, list(fits[0]))
         else:
             assert verdict is Verdict.UNCLEAR
+    assert stood_still(0, rows, 10**18) == 10**18 - max(d.due_at for d in rows)  # the last was accepted then
+    assert stood_still(10**17, rows, 10**18) == 10**18 - 10**17
     for d in rows:
         assert place_of(d.identifier, d.identifier.split("-")[0]) == (d.lane, d.dispatch, 0)
         assert place_of(d.identifier, "tsffffffff") is None

@@ -87,7 +87,19 @@ def test_the_breaker_opens_probes_and_closes() -> None:
     assert breaker.closes_in_seconds == 1
     clock.advance(timedelta(seconds=1))
     assert not breaker.is_open
-    breaker.note(Outcome.PAUSED)
+    breaker.note(Outcome.UNKNOWN)
     assert breaker.closes_in_seconds == 2
     breaker.note(Outcome.REFUSED)
+    assert not breaker.is_open
+
+
+def test_a_refused_key_opens_the_breaker_at_once() -> None:
+    """One 401 is enough, for everything under that key; an answer closes it."""
+    breaker = Breaker(FrozenClock(0))
+    breaker.note(Outcome.PAUSED)
+    assert (breaker.key_refused, breaker.closes_in_seconds) == (True, 15)
+    breaker.note(Outcome.UNKNOWN)
+    assert breaker.key_refused
+    breaker.note(Outcome.REFUSED)
+    assert not breaker.key_refused
     assert not breaker.is_open

@@ -20,7 +20,7 @@ from tests.simulation.billing import Subscription, invoice_lines
 from tests.simulation.plan import SECOND, Plan
 from tests.simulation.stripe_account import StripeAccount
 
-LISTED = ("ready", "sending", "unknown", "refused", "parked")  # not known to be delivered
+LISTED = ("ready", "sending", "unknown", "parked")  # not known to be delivered
 DONE = ("accepted", "confirmed")
 Place = tuple[str, str, str, int]  # mode, customer, meter, period
 
@@ -233,7 +233,7 @@ class Judge:
         """What could not be delivered is shown by `status`, with a reason."""
         for mode, tally in self.tallies.items():
             status = tally.status()
-            parked = {d[6] for d in self.dispatches if d[1] == mode and d[8] in ("parked", "refused")}
+            parked = {d[6] for d in self.dispatches if d[1] == mode and d[8] == "parked"}
             self.parked += len(parked)
             if {d.identifier for d in status.parked} != parked or not all(d.reason for d in status.parked):
                 self.problems.append(

@@ -292,6 +292,7 @@ def connect_provider(mode: str) -> StripeProvider:
     provider = StripeProvider.__new__(StripeProvider)
     provider.__dict__.update(_prototype(mode).__dict__)
     provider._meter_ids = {}
+    provider.reports = None  # this account refuses at once, and has no events
     return provider
 
 

@@ -11,6 +11,7 @@ from tallystick.meters import Catalogue, OnLedgerFailure
 from tallystick.meters.config import Settings
 from tallystick.providers import Provider
 from tallystick.providers.choice import choose
+from tallystick.reconciliation.alarms import AlarmSettings
 from tallystick.storage import Store
 
 
@@ -31,8 +32,17 @@ def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provi
 
 def webhook_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The signing secrets of STRIPE_WEBHOOK_SECRET: one, or several with commas while one is rolled."""
-    secrets = [text.strip() for text in environ.get("STRIPE_WEBHOOK_SECRET", "").split(",")]
-    return tuple(text for text in secrets if text)
+    return _listed(environ.get("STRIPE_WEBHOOK_SECRET", ""))
+
+
+def alarm_settings(environ: Mapping[str, str]) -> AlarmSettings | None:
+    """TALLYSTICK_ALARM_URL and TALLYSTICK_ALARM_SECRET (several with commas); None without the first."""
+    url = environ.get("TALLYSTICK_ALARM_URL", "")
+    return AlarmSettings(url, _listed(environ.get("TALLYSTICK_ALARM_SECRET", ""))) if url else None
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def placed_spool(

@@ -19,7 +19,13 @@ from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
 from tallystick.app.after_commit import AfterCommit
 from tallystick.app.awaitable import Awaitable
-from tallystick.app.environment import configured_provider, placed_spool, store_url, webhook_secrets
+from tallystick.app.environment import (
+    alarm_settings,
+    configured_provider,
+    placed_spool,
+    store_url,
+    webhook_secrets,
+)
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
@@ -31,7 +37,9 @@ from tallystick.ledger.reading import FOREVER, Usage
 from tallystick.meters import Catalogue
 from tallystick.meters.config import FILE, DeliverySettings, load
 from tallystick.providers import Provider
+from tallystick.providers.choice import refuse_other_mode
 from tallystick.reconciliation import operations
+from tallystick.reconciliation.alarms import Alarms, AlarmSettings
 from tallystick.reconciliation.confirmation import Confirmer
 from tallystick.reconciliation.deadlines import Deadlines
 from tallystick.reconciliation.findings import Findings
@@ -65,12 +73,15 @@ class Tally:
         delivery: DeliverySettings | None = None,
         resolver: Resolver | None = None,
         spool: Path | None = None,
+        alarms: AlarmSettings | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
     ) -> None:
         self.meters = meters
         self.settings = delivery or DeliverySettings()
         self.ledger = Ledger(store, meters, tenant=tenant, mode=mode, clock=clock, ids=ids)
+        if provider is not None:
+            refuse_other_mode(provider.mode, mode)
         self.provider = provider
         self.noted = Findings(self.ledger)
         self.links = Links(self.ledger, provider.profile.name if provider else "none", resolver=resolver)
@@ -95,11 +106,12 @@ class Tally:
             spool=self.spool,
         )
         self.declarations: list[Metering] = []
+        self.alarms = Alarms(self.ledger, alarms) if alarms is not None else None
         self.lenient_gate = False  # only for tests that roll back: responses need not wait for `on=`
         self.aio = Awaitable(self)
 
     def _assemble_delivery(self, provider: Provider) -> None:
-        self.sender = Sender(self.ledger, self.meters, provider, self.links)
+        self.sender = Sender(self.ledger, self.meters, provider, self.links, self.find)
         if self.settings.inline:
             self.courier = Courier(self.sender)
             self.ledger.commit.grace = GRACE_SECONDS * 1_000_000
@@ -137,6 +149,7 @@ class Tally:
             delivery=settings.delivery,
             resolver=resolver,
             spool=Path(settings.store.spool) if settings.store.spool else None,
+            alarms=alarm_settings(environ),
         )
         tally.webhook_secrets = webhook_secrets(environ)
         return tally
@@ -336,9 +349,10 @@ class Tally:
         return self.spool.replay(self.ledger.post_many) if self.spool is not None else 0
 
     def _hear(self) -> int:
-        """What the provider says later; nothing while it is not reached."""
+        """What the provider says later (nothing while it is not reached), and alarms for the operator."""
+        rung = self.alarms.step() if self.alarms is not None else 0
         away = self.sender is not None and self.sender.breaker.is_open
-        return 0 if self.rejections is None or away else self.rejections.step()
+        return rung if self.rejections is None or away else rung + self.rejections.step()
 
     # Living
 
@@ -364,6 +378,8 @@ class Tally:
     def find(self, code: str, subject: str, message: str) -> None:
         """Note a finding: counted by its code, logged, and kept in the ledger by the next upkeep."""
         self.noted.note(code, subject, message)
+        if self.alarms is not None:
+            self.alarms.put(Finding(code, subject, message))
 
     @property
     def findings(self) -> deque[Finding]:

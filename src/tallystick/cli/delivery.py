@@ -11,6 +11,7 @@ import typer
 from tallystick.app import Tally
 from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured, installed, table
 from tallystick.errors import ConfigError
+from tallystick.reconciliation.metrics import prometheus
 from tallystick.values.instant import to_datetime
 
 
@@ -38,17 +39,28 @@ def relay(
 
 def status(
     app: Annotated[str, typer.Option(help="Also list what this application trusts its clients with.")] = "",
+    form: Annotated[
+        str, typer.Option("--format", help="table, json, or prometheus (exit code 0).")
+    ] = "table",
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Undelivered, oldest age, parked, open holds, settings in force. Exit code 1 when something is parked."""
+    """Undelivered, oldest age, parked, doubts, open holds, settings. Exit code 1 when something waits for you."""
+    if form not in ("table", "json", "prometheus"):
+        raise ConfigError(f"--format {form!r} is not known; use table, json or prometheus")
+    json = json or form == "json"
     with configured(config) as tally:
         found = tally.status()
+        doubts = tally.rejections.standing() if tally.rejections is not None else {}
+        if form == "prometheus":
+            typer.echo(prometheus(found, doubts, tally.finding_counts, tally.ledger.where), nl=False)
+            return
         settings = _settings(tally)
     if app:
         settings["trusted to the client"] = "; ".join(installed(app)[0].untrusted()) or "nothing"
     if json:
         shown = {**msgspec.to_builtins(found, builtin_types=(bytes,)), "settings": settings}
+        shown["doubts"] = doubts
         shown["parked"] = [{"identifier": d.identifier, "reason": d.reason} for d in found.parked]
         as_json(shown)
     else:
@@ -60,6 +72,8 @@ def status(
             ("not yet sequenced", found.unsequenced),
             ("in the spool", found.spooled),
             ("parked dispatches", len(found.parked)),
+            ("doubts being looked into", doubts.get("open", 0)),
+            ("doubts for you (tallystick doubts)", doubts.get("unclear", 0)),
             *settings.items(),
         ]
         table("status", ("what", "value"), rows)
@@ -68,7 +82,7 @@ def status(
             table(
                 "parked (tallystick redrive)", ("identifier", "customer", "meter", "value", "reason"), parked
             )
-    raise typer.Exit(1 if found.parked else 0)
+    raise typer.Exit(1 if found.parked or doubts.get("unclear") else 0)
 
 
 def _settings(tally: Tally) -> dict[str, str]:

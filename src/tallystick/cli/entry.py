@@ -23,6 +23,7 @@ COMMANDS = {
     "status": "tallystick.cli.delivery:status",
     "findings": "tallystick.cli.findings:findings",
     "proposals": "tallystick.cli.delivery:proposals",
+    "doubts": "tallystick.cli.doubts:doubts",
     "redrive": "tallystick.cli.delivery:redrive",
     "tieout": "tallystick.cli.delivery:tieout",
     "usage": "tallystick.cli.ledger:usage",

@@ -1,4 +1,4 @@
-"""The circuit breaker: when the provider does not answer, requests stop waiting for it."""
+"""The circuit breaker: when the provider does not answer, or refuses our key, requests stop waiting for it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import threading
 from tallystick.providers import Outcome
 from tallystick.values.instant import SECOND, Clock
 
-_FAILURES = frozenset({Outcome.NOT_SENT, Outcome.UNKNOWN, Outcome.PAUSED})
+_FAILURES = frozenset({Outcome.NOT_SENT, Outcome.UNKNOWN})
 
 
 class Breaker:
-    """Opens after `threshold` failures in a row; then one probe at a time, further and further apart."""
+    """Opens after `threshold` failures in a row; then one probe at a time, further and further apart.
+
+    A refused key opens it at once, for everything that is sent with it: `key_refused` until an answer shows
+    that the key works again.
+    """
 
     def __init__(self, clock: Clock, *, threshold: int = 5, longest_seconds: int = 15) -> None:
         self._clock = clock
@@ -19,6 +23,7 @@ class Breaker:
         self._longest = longest_seconds * SECOND
         self._failures = 0
         self._closed_at = 0
+        self.key_refused = False
         self._lock = threading.Lock()
 
     @property
@@ -34,8 +39,11 @@ class Breaker:
     def note(self, outcome: Outcome) -> None:
         """Take an outcome into account."""
         with self._lock:
+            if outcome is Outcome.PAUSED:
+                self.key_refused, self._closed_at = True, self._clock.elapsed() + self._longest
+                return
             if outcome not in _FAILURES:
-                self._failures, self._closed_at = 0, 0
+                self._failures, self._closed_at, self.key_refused = 0, 0, False
                 return
             self._failures += 1
             if self._failures >= self._threshold:

@@ -158,8 +158,17 @@ def patience(accepted: Sequence[Dispatch], named: Collection[str], lost: Sequenc
     return SETTLING_UNNAMED if len(lost) < len(accepted) else SETTLING_UNSEEN
 
 
+def stood_still(read_at: int, accepted: Sequence[Dispatch], now: int) -> int:
+    """For how long a reading has been the same with the same dispatches accepted, in microseconds.
+
+    What was accepted after the first of the readings cannot be expected in it (`due_at` of an accepted
+    dispatch is when it was accepted).
+    """
+    return now - max([read_at, *(d.due_at for d in accepted)])
+
+
 def conclude(
-    accepted: Sequence[Dispatch], named: Collection[str], missing_steps: int, stood_still: int | None
+    accepted: Sequence[Dispatch], named: Collection[str], missing_steps: int, still_for: int | None
 ) -> tuple[Verdict, list[Dispatch]] | None:
     """The verdict on a minute whose total has stood still for so long (microseconds); None: too early.
 
@@ -169,7 +178,7 @@ def conclude(
     if verdict is Verdict.COUNTED:
         return verdict, lost
     wait = patience(accepted, named, lost)
-    if stood_still is None or stood_still < wait:
+    if still_for is None or still_for < wait:
         return None
     return (Verdict.UNCLEAR, []) if wait == SETTLING_UNSEEN else (verdict, lost)
 

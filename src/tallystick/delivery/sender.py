@@ -22,8 +22,16 @@ LEASE_SECONDS = 30
 class Sender:
     """Claims, sends and writes down, for one process; `owner` names it in slots and leases."""
 
-    def __init__(self, ledger: Ledger, catalogue: Catalogue, provider: Provider, links: Links) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        catalogue: Catalogue,
+        provider: Provider,
+        links: Links,
+        find: Callable[[str, str, str], None],
+    ) -> None:
         self.ledger = ledger
+        self._find = find
         self.links = links
         self.provider = provider
         self.breaker = Breaker(ledger.clock)
@@ -51,13 +59,31 @@ class Sender:
 
     def attempt(self, attempts: Sequence[Attempt]) -> list[Answer]:
         """Send dispatches in one call, unless our right to has run out meanwhile; note the outcome."""
+        if self.breaker.key_refused and self.breaker.is_open:  # one probe a pause, not one per customer
+            wait = self.breaker.closes_in_seconds
+            waits = Answer(Outcome.NOT_SENT, "our key is refused", answered=False, retry_after_seconds=wait)
+            return [waits for _ in attempts]
         instructions = [attempt.dispatch.instruction for attempt in attempts]
         failpoint("sender.attempting")
         answers = self.provider.send_many(instructions, still_ours=self._still_ours(attempts[0]))
         failpoint("sender.answered")
         for answer in answers:
-            self.breaker.note(answer.outcome)
+            self._note(answer)
         return answers
+
+    def _note(self, answer: Answer) -> None:
+        """Take an outcome into account; a key that is refused, or works again, is said once."""
+        before = self.breaker.key_refused
+        self.breaker.note(answer.outcome)
+        after, name = self.breaker.key_refused, self.provider.profile.name
+        if after and not before:
+            self._find(
+                "key_refused",
+                name,
+                f"{name} refuses our key ({answer.reason}); sending is paused, nothing is dropped: mend the key",
+            )
+        elif before and not after:
+            self._find("key_accepted", name, f"{name} takes our key again; sending goes on")
 
     def look_up(self, attempt: Attempt, sent_at: int) -> Answer:
         """Ask for what must not be sent again: whether an earlier attempt arrived."""

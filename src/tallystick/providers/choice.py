@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -26,8 +27,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def choose(settings: ProviderSettings, mode: str, environ: Mapping[str, str]) -> Provider | None:
     """The provider of the settings, None while its key is missing; ConfigError for a key of the other mode.
 
-    The variables are STRIPE_, OPENMETER_ or LAGO_ with API_KEY and API_BASE. An OpenMeter of one's own
-    needs no key, only the address.
+    The variables are STRIPE_, OPENMETER_ or LAGO_ with API_KEY (or API_KEY_FILE) and API_BASE. An OpenMeter of
+    one's own needs no key, only the address.
     """
     if settings.kind != "openmeter" and settings != ProviderSettings(kind=settings.kind):
         raise ConfigError(
@@ -38,27 +39,49 @@ def choose(settings: ProviderSettings, mode: str, environ: Mapping[str, str]) ->
             f"[provider] duplicate_window_hours = {settings.duplicate_window_hours}; it must not be negative"
         )
     prefix = settings.kind.upper()
-    key, base = environ.get(f"{prefix}_API_KEY", ""), environ.get(f"{prefix}_API_BASE", "")
+    key, base = _key(environ, prefix), environ.get(f"{prefix}_API_BASE", "")
     if base and not base.startswith(("http://", "https://")):
         raise ConfigError(f"{prefix}_API_BASE = {base!r}; it must begin with https:// (or http://)")
     if settings.kind == "stripe":
         return _stripe(key, base, mode) if key else None
+    assert isinstance(key, str)
     if settings.kind == "lago":
         return _lago(key, base) if key else None
     return _openmeter(key, base, settings) if key or base else None
 
 
-def _stripe(key: str, base: str, mode: str) -> Provider:
+def _stripe(key: str | Callable[[], str], base: str, mode: str) -> Provider:
     from tallystick.providers.stripe import StripeProvider
     from tallystick.providers.stripe.provider import API
 
     provider = StripeProvider(key, base=base or API)
-    if provider.mode != mode:
+    refuse_other_mode(provider.mode, mode)
+    return provider
+
+
+def refuse_other_mode(of_key: str, mode: str) -> None:
+    """ConfigError when a key is of the other mode than the ledger; '' is a key that does not tell."""
+    if of_key and of_key != mode:
         raise ConfigError(
-            f"STRIPE_API_KEY is a {provider.mode} key, tallystick.toml says mode = {mode!r}; "
+            f"STRIPE_API_KEY is a {of_key} key, tallystick.toml says mode = {mode!r}; "
             "live and test never mix: change one of them"
         )
-    return provider
+
+
+def _key(environ: Mapping[str, str], prefix: str) -> str | Callable[[], str]:
+    """The key, or what reads it from the file that KEY_FILE names, anew whenever it is refused."""
+    path = environ.get(f"{prefix}_API_KEY_FILE", "")
+    if not path:
+        return environ.get(f"{prefix}_API_KEY", "")
+
+    def read() -> str:
+        try:
+            return Path(path).read_text().strip()
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{prefix}_API_KEY_FILE = {path!r} cannot be read: {error}") from error
+
+    read()
+    return read if prefix == "STRIPE" else read()
 
 
 def _openmeter(key: str, base: str, settings: ProviderSettings) -> Provider:

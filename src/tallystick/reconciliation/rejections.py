@@ -23,9 +23,10 @@ from tallystick.delivery.rejections import (
     conclude,
     place_of,
     remedy,
+    stood_still,
     superseding,
 )
-from tallystick.errors import NoSuchCustomerError, NoticeError, ProviderError
+from tallystick.errors import ActionError, NoSuchCustomerError, NoticeError, ProviderError
 from tallystick.ledger.ledger import Ledger
 from tallystick.meters import Catalogue
 from tallystick.providers import Notice, Provider, Report, Reports
@@ -102,7 +103,35 @@ class Rejections:
 
     def standing(self) -> dict[str, int]:
         """How many doubts are "open", and how many "unclear" ones wait for a person."""
-        return self._ledger.read(count_doubts(self._where))
+        return self._ledger.read(_count_doubts(self._where))
+
+    def unclear(self, *, limit: int = 1000) -> list[Doubt]:
+        """The doubts that wait for a person, oldest minute first."""
+        params = {**self._where, "limit": limit}
+        return self._ledger.read(_doubts("unclear_doubts", params))
+
+    def decide(self, report: str, lost: Sequence[str], *, reason: str, by: str) -> list[Dispatch]:
+        """A person's decision about the unclear doubts of a report: these identifiers are lost, the rest counted.
+
+        The successors of the lost. ActionError when there is no such doubt, an identifier is not of its
+        minutes, or reason or name is missing.
+        """
+        if not reason or not by:
+            raise ActionError("say why and who: --reason and --by are kept with the decision")
+        doubts = [doubt for doubt in self.unclear() if doubt.report == report]
+        if not doubts:
+            raise ActionError(f"no doubt of report {report!r} waits; `tallystick doubts` lists them")
+        found = {d.identifier: d for doubt in doubts for d in self._ledger.read(_sent(doubt))}
+        wrong = [i for i in lost if i not in found or found[i].state not in ("accepted", "confirmed")]
+        if wrong:
+            raise ActionError(f"{wrong[0]!r} is not an accepted dispatch of a minute in doubt")
+        now, said = self._ledger.clock.now(), f"decided by {by}: {reason}"
+        pairs = [(found[identifier], doubts[0].code) for identifier in dict.fromkeys(lost)]
+        closed = [msgspec.structs.replace(d, state="counted", reason=said, due_at=now) for d in doubts]
+        if pairs:
+            closed[0] = msgspec.structs.replace(closed[0], state="superseded")
+        made: list[Dispatch] = self._ledger.commit.run(errand=lambda: _decided(closed, pairs, now))
+        return made
 
     def poll(self) -> int:
         """Take the reports that no webhook brought; how many were new. ProviderError."""
@@ -171,7 +200,7 @@ class Rejections:
 
     def _decide(self) -> int:
         now = self._ledger.clock.now()
-        doubts = self._ledger.read(due_doubts({**self._where, "now": now, "limit": AT_ONCE}))
+        doubts = self._ledger.read(_doubts("due_doubts", {**self._where, "now": now, "limit": AT_ONCE}))
         for doubt in doubts:
             try:
                 self._look_into(doubt, now)
@@ -200,8 +229,8 @@ class Rejections:
         kept = doubt.read_at if doubt.reading == str(read) else now
         codes = self._ledger.read(self._named(doubt.report))
         named = {d.identifier for d in accepted if _is_named(d, codes)}
-        stood_still = None if under_way else now - kept
-        decision = conclude(accepted, named, missing, stood_still)
+        still_for = None if under_way else stood_still(kept, accepted, now)
+        decision = conclude(accepted, named, missing, still_for)
         if decision is None:
             later = msgspec.structs.replace(doubt, reading=str(read), read_at=kept, due_at=now + SETTLING)
             self._ledger.commit.run(errand=lambda: _write(later))
@@ -242,13 +271,12 @@ class Rejections:
         return _codes(msgspec.json.decode(body, type=Report))
 
 
-def due_doubts(params: dict[str, Any]) -> Flow[list[Doubt]]:
-    """Open doubts of a tenant and mode whose time has come, longest due first."""
-    rows = yield Statement("due_doubts", params)
+def _doubts(query: str, params: dict[str, Any]) -> Flow[list[Doubt]]:
+    rows = yield Statement(query, params)
     return [Doubt(*row) for row in rows]
 
 
-def count_doubts(where: dict[str, str]) -> Flow[dict[str, int]]:
+def _count_doubts(where: dict[str, str]) -> Flow[dict[str, int]]:
     """How many doubts are open, and how many wait for a person."""
     rows = yield Statement("count_doubts", where)
     return dict(rows)
@@ -294,6 +322,12 @@ def _write(doubt: Doubt) -> Flow[int]:
     del params["code"]
     count: int = yield Statement("write_doubt", params)
     return count
+
+
+def _decided(doubts: Sequence[Doubt], lost: Sequence[tuple[Dispatch, str]], now: int) -> Flow[list[Dispatch]]:
+    for doubt in doubts[1:]:
+        yield from _write(doubt)
+    return (yield from _supersede(doubts[0], lost, now))
 
 
 def _supersede(doubt: Doubt, lost: Sequence[tuple[Dispatch, str]], now: int) -> Flow[list[Dispatch]]:

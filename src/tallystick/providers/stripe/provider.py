@@ -46,24 +46,54 @@ def mode_of(key: str) -> str:
 
 
 class StripeProvider:
-    """Sends meter events and reads their sums back; safe to use from several threads."""
+    """Sends meter events and reads their sums back; safe to use from several threads.
+
+    `key` is the secret key, or what reads it: then it is read again whenever Stripe refuses it, so that a
+    rotated key is taken up without a restart. A key of the other mode is not taken up.
+    """
 
     def __init__(
-        self, key: str, *, base: str = API, timeout_seconds: float = PROFILE.timeout_seconds
+        self,
+        key: str | Callable[[], str],
+        *,
+        base: str = API,
+        timeout_seconds: float = PROFILE.timeout_seconds,
     ) -> None:
-        self.mode = mode_of(key)
+        self._read_key = key if callable(key) else None
+        self._key = key() if callable(key) else key
+        self.mode = mode_of(self._key)
         self.base = base
         self.profile = msgspec.structs.replace(PROFILE, timeout_seconds=timeout_seconds)
         self._transport = KeptAliveClient(timeout_seconds)
+        self.client = self._connect(self._key)
+        self._meter_ids: dict[str, str] = {}
+        self.reports: Reports | None = StripeReports(lambda: self.client, self._list_meters)
+
+    def _connect(self, key: str) -> stripe.StripeClient:
         # No retries of the client's own: delivery decides, with the outcome of each attempt on record.
-        self.client = stripe.StripeClient(
+        return stripe.StripeClient(
             key,
-            base_addresses={"api": base, "meter_events": base},
+            base_addresses={"api": self.base, "meter_events": self.base},
             http_client=self._transport,
             max_network_retries=0,
         )
-        self._meter_ids: dict[str, str] = {}
-        self.reports: Reports | None = StripeReports(lambda: self.client, self._list_meters)
+
+    def _take_up_new_key(self, answer: Answer) -> Answer:
+        """After a refused key: read it again; the next attempt uses a new one. The answer, with what is wrong."""
+        if self._read_key is None:
+            return answer
+        try:
+            key = self._read_key()
+            mode = mode_of(key)
+        except ConfigError as error:
+            return Answer(Outcome.PAUSED, f"{answer.reason}; {error}")
+        if mode != self.mode:
+            return Answer(
+                Outcome.PAUSED, f"{answer.reason}; the new key is a {mode} key, live and test never mix"
+            )
+        if key != self._key:
+            self._key, self.client = key, self._connect(key)
+        return answer
 
     def send(self, instruction: Instruction, *, still_ours: Callable[[], bool]) -> Answer:
         """Make one attempt; never raises."""
@@ -81,7 +111,8 @@ class StripeProvider:
         except NotSent as error:
             return Answer(Outcome.NOT_SENT, str(error), answered=False)
         except stripe.StripeError as error:
-            return classify(error)
+            answer = classify(error)
+            return self._take_up_new_key(answer) if answer.outcome is Outcome.PAUSED else answer
         except (OSError, ValueError, EOFError) as error:
             return Answer(Outcome.UNKNOWN, f"no answer: {error or type(error).__name__}", answered=False)
         except Exception as error:

@@ -1,4 +1,4 @@
--- What the provider says later: reports, and the doubts they raise.
+-- What the provider says later: reports, and the doubts they raise; alarms on their way to the operator.
 
 -- name: insert_report
 -- rows: text, text, text, text, bigint, bigint, bigint, text
@@ -37,7 +37,8 @@ limit :limit
 update tallystick.doubts
 set state = :state, reason = :reason, reading = :reading, read_at = :read_at, due_at = :due_at
 where lane = :lane and tenant = :tenant and mode = :mode and provider_customer = :provider_customer
-  and provider_meter = :provider_meter and minute = :minute and report = :report and state = 'open'
+  and provider_meter = :provider_meter and minute = :minute and report = :report
+  and state in ('open', 'unclear')
 
 -- name: dispatches_by_key
 -- rows: smallint, bytea, smallint
@@ -77,3 +78,20 @@ set state = 'refused', reason = r.why, settled_at = r.at
 from r
 where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state in ('accepted', 'confirmed')
 returning lane, dispatch, part
+
+-- name: insert_alarms
+-- rows: text, text, text, text, text, text, bigint, text, integer, bigint
+insert into tallystick.alarms (tenant, mode, alarm, code, subject, message, raised_at, state, attempt, due_at)
+:rows
+on conflict do nothing
+
+-- name: due_alarms
+select tenant, mode, alarm, code, subject, message, raised_at, state, attempt, due_at
+from tallystick.alarms
+where state = 'due' and due_at <= :now and tenant = :tenant and mode = :mode
+order by due_at
+limit :limit
+
+-- name: write_alarm
+update tallystick.alarms set state = :state, attempt = :attempt, due_at = :due_at
+where tenant = :tenant and mode = :mode and alarm = :alarm
