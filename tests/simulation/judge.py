@@ -167,8 +167,9 @@ class Judge:
             if dispatch is not None:
                 carried[dispatch] += steps[entry]
         frozen: Counter[bytes] = Counter()
-        for dispatch, _, _, _, quantity, *_ in self.dispatches:
-            frozen[bytes(dispatch)] += quantity
+        for dispatch, _, _, _, quantity, _, _, _, state, *_ in self.dispatches:
+            if state != "refused":  # proven absent: its successor carries the entries
+                frozen[bytes(dispatch)] += quantity
         for dispatch in carried.keys() | frozen.keys():
             if carried[dispatch] != frozen[dispatch]:
                 self.problems.append(
@@ -193,6 +194,8 @@ class Judge:
                 self.problems.append(f"{identifier} is {frozen[8]} and the provider has it not")
             if frozen[8] in ("ready", "sending", "unknown"):
                 self.problems.append(f"{identifier} is still {frozen[8]} when all is healed")
+            if frozen[8] == "refused" and counted[mode, identifier]:
+                self.problems.append(f"{identifier} was proven absent, and the provider has it")
             if frozen[8] == "parked" and counted[mode, identifier] and frozen[12] is None:
                 self.problems.append(f"{identifier} is listed as never sent, and the provider has it")
 
