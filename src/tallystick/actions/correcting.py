@@ -70,5 +70,6 @@ def _difference(recorder: Recorder, original: Entry, quantity: Any, reason: str,
         key=f"correction {len(before) + 1} of {original.id}",
         refers=original.entry,
         attributes=told,
+        occurred_at=original.recorded_at,
     )
     return Posting((correction,))

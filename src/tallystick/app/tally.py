@@ -17,6 +17,7 @@ from tallystick.actions.declaration import mark
 from tallystick.actions.metered import Handler, Metering, wrap
 from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
+from tallystick.app.adoption import owed_by
 from tallystick.app.after_commit import AfterCommit
 from tallystick.app.awaitable import Awaitable
 from tallystick.app.environment import (
@@ -89,7 +90,8 @@ class Tally:
         self.courier: Courier | None = None
         self.holds = Holds(self.ledger, meters)
         self.expirer = Expirer(self.ledger, meters, self.find)
-        if provider is not None:
+        self.ledger.commit.owes = owed_by(meters, self.ledger.clock, shadow=self.settings.shadow)
+        if provider is not None and not self.settings.shadow:
             self._assemble_delivery(provider)
         self.spool = placed_spool(store, meters, spool, self.find)
         self.rejections = self._assemble_rejections(provider)
@@ -326,7 +328,7 @@ class Tally:
 
     def tie_out(self) -> list[Balance]:
         """Recorded, delivered and the provider's total of every customer and meter; ProviderError."""
-        return operations.tie_out(self.ledger, self.meters, self.provider)
+        return operations.tie_out(self.ledger, self.meters, self.provider, self.links)
 
     def redrive(self, identifier: str = "") -> int:
         """Try a parked dispatch again, or all of them (''); how many."""

@@ -151,11 +151,12 @@ def tieout(json: Json = False, config: Config = None) -> None:
         as_json([{**msgspec.to_builtins(b, enc_hook=str), "difference": str(b.difference)} for b in found])
     else:
         rows = [
-            (b.customer, b.meter, b.entries, b.recorded, b.delivered, b.provider, b.difference) for b in found
+            (b.customer, b.meter, b.entries, b.recorded, b.excluded, b.delivered, b.provider, b.difference)
+            for b in found
         ]
         table(
             "tie-out",
-            ("customer", "meter", "entries", "recorded", "delivered", "provider", "difference"),
+            ("customer", "meter", "entries", "recorded", "excluded", "delivered", "provider", "difference"),
             rows,
         )
     raise typer.Exit(1 if any(b.difference for b in found) else 0)

@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from tallystick.errors import EntryRefusedError, LedgerBusyError, LedgerError, LedgerUnreachableError
-from tallystick.ledger.model import Piece, Posted
-from tallystick.ledger.posting import post
+from tallystick.ledger.model import Entry, Piece, Posted
+from tallystick.ledger.posting import is_delivered, post
 from tallystick.ledger.ticket import TaskTicket, ThreadTicket, Ticket, wake
 from tallystick.storage import Flow, Store, Transaction, drive
 from tallystick.values.failpoint import failpoint
@@ -57,6 +57,7 @@ class GroupCommit:
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._patience = patience_seconds
+        self.owes: Callable[[Entry], bool] = is_delivered  # what has to reach the provider
         self.grace = 0  # microseconds that new obligations are left to the inline attempt
         self._reset()
 
@@ -195,7 +196,8 @@ class GroupCommit:
         posted: list[Posted] = []
         if pieces:
             posted = drive(
-                transaction, post(pieces, due_at=now + self.grace, stamp=None if own_clock else now)
+                transaction,
+                post(pieces, due_at=now + self.grace, stamp=None if own_clock else now, delivered=self.owes),
             )
         results: list[Any] = []
         done = 0

@@ -145,7 +145,10 @@ class Ledger:
         now = self.clock.now()
         own_clock = self.store.dialect == "postgres" and not self.clock.frozen
         posted = yield from post(
-            [self._piece(posting)], due_at=now + self.commit.grace, stamp=None if own_clock else now
+            [self._piece(posting)],
+            due_at=now + self.commit.grace,
+            stamp=None if own_clock else now,
+            delivered=self.commit.owes,
         )
         failpoint("ledger.carried")
         return posted[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -54,6 +55,7 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hold: bool = True
     event_name: str = ""
     limit: int | None = None  # the largest single quantity, in units
+    report_from: datetime | None = None  # what is recorded before is shown and not delivered
     foreign_writers: bool = False  # whether others report to this meter too: then totals prove nothing
     attributes: tuple[str, ...] = ()  # the attributes usage can be grouped by
     hold_seconds: int = 3600  # how long an action may take before its hold is overdue
@@ -128,6 +130,12 @@ def _validate(meter: Meter) -> None:
     if meter.limit is not None and meter.limit <= 0:
         raise ConfigError(f"meter {name!r}: limit = {meter.limit}; it must be positive")
     _validate_expiry(meter)
+    start = meter.report_from
+    if start is not None and (start.tzinfo is None or start.second or start.microsecond):
+        raise ConfigError(
+            f"meter {name!r}: report_from = {start.isoformat()}; it must have a time zone and be a whole minute, "
+            "because providers add up whole minutes"
+        )
     if meter.formula is Formula.COUNT and meter.decimals:
         raise ConfigError(f"meter {name!r}: a count has no decimals; set decimals = 0")
 

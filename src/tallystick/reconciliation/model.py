@@ -18,7 +18,9 @@ class Finding(msgspec.Struct, frozen=True):
 class Balance(msgspec.Struct, frozen=True):
     """One customer and meter, side by side; quantities in units of the meter.
 
-    recorded = delivered + undelivered + parked, and delivered = the provider's total.
+    recorded = excluded + delivered + undelivered, and delivered = the provider's total. Excluded is what was
+    recorded in shadow or before the meter's `report_from`: in shadow it is compared with the provider's
+    total, which somebody else's reporting made.
     """
 
     customer: str
@@ -28,8 +30,10 @@ class Balance(msgspec.Struct, frozen=True):
     delivered: Decimal
     undelivered: Decimal
     provider: Decimal | None
+    excluded: Decimal = Decimal(0)
+    shadow: bool = False
 
     @property
     def difference(self) -> Decimal:
-        """Recorded minus the provider's total (what is undelivered counts as missing)."""
-        return self.recorded - (self.provider or Decimal(0))
+        """What should be at the provider minus its total (what is undelivered counts as missing)."""
+        return self.recorded - (Decimal(0) if self.shadow else self.excluded) - (self.provider or Decimal(0))

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tallystick.delivery.links import Links
 from tallystick.delivery.model import Dispatch, to_dispatch
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.sequencer import LIMB
@@ -54,18 +55,28 @@ def _status(ledger: Ledger, limit: int) -> Flow[Status]:
     )
 
 
-def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None) -> list[Balance]:
-    """Every customer and meter with usage: recorded, delivered, and the provider's own total.
+def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None, links: Links) -> list[Balance]:
+    """Every customer and meter with usage: recorded, excluded, delivered, and the provider's own total.
 
     Recorded quantities are added up from the raw entries; the provider is asked for whole minutes around
-    what was delivered. ProviderError when it cannot be read.
+    what was delivered, or, where nothing ever was (shadow), around what was recorded. ProviderError when it
+    cannot be read.
     """
     recorded = ledger.recomputed_totals()
     delivered = ledger.read(_delivered(ledger))
+    excluded = ledger.read(_excluded(ledger))
+    known = links.find({customer for customer, _ in excluded}) if provider is not None else {}
     found = []
     for (customer, meter), (entries, steps) in sorted(recorded.items()):
         decimals = catalogue[meter].decimals if meter in catalogue else 0
         sent = [row for row in delivered if row.customer == customer and row.meter == meter]
+        left_out, since, until = excluded.get((customer, meter), (0, 0, 0))
+        shadow = left_out == steps and not sent and customer in known
+        if shadow and meter in catalogue:
+            name = catalogue[meter].provider_name
+            asked = [_Delivered(customer, meter, known[customer], name, 0, since, until)]
+        else:
+            asked = sent
         delivered_steps = sum(row.steps for row in sent)
         found.append(
             Balance(
@@ -74,11 +85,23 @@ def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None) -> 
                 entries,
                 from_steps(steps, decimals),
                 from_steps(delivered_steps, decimals),
-                from_steps(steps - delivered_steps, decimals),
-                None if provider is None else _provider_total(provider, sent, decimals),
+                from_steps(steps - delivered_steps - left_out, decimals),
+                None if provider is None else _provider_total(provider, asked, decimals),
+                from_steps(left_out, decimals),
+                shadow,
             )
         )
     return found
+
+
+def _excluded(ledger: Ledger) -> Flow[dict[tuple[str, str], tuple[int, int, int]]]:
+    """Steps that the provider is not owed, and from when to when (seconds), by customer and meter."""
+    where = {"tenant": ledger.where.tenant, "mode": ledger.where.mode}
+    rows = yield Statement("excluded_totals", where)
+    return {
+        (row[0], row[1]): (int(row[2]) * LIMB + int(row[3]), row[4] // SECOND, row[5] // SECOND)
+        for row in rows
+    }
 
 
 class _Delivered(msgspec.Struct, frozen=True):

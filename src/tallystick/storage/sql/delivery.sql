@@ -299,3 +299,10 @@ insert into tallystick.periods (tenant, mode, provider_customer, provider_meter,
 :rows
 on conflict (tenant, mode, provider_customer, provider_meter)
 do update set since = excluded.since, until = excluded.until, read_at = excluded.read_at
+
+-- name: excluded_totals
+select customer, meter, sum(quantity / 1000000000), sum(quantity % 1000000000), min(recorded_at), max(recorded_at)
+from tallystick.entries e
+where tenant = :tenant and mode = :mode and kind > 1 and quantity <> 0
+  and not exists (select 1 from tallystick.obligations o where o.lane = e.lane and o.entry = e.entry)
+group by customer, meter
