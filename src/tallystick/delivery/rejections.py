@@ -191,20 +191,31 @@ def superseding(lost: Dispatch, part: int, code: str, now: int) -> Dispatch:
     """
     about = remedy(code)
     again = about.disposition is Disposition.AGAIN
-    first = lost.identifier.removesuffix(f"-{lost.part}") if lost.part else lost.identifier
+    reason = f"rejected after it was accepted ({code}): {about.meaning}; {about.fix}"
+    return _anew(lost, part, lost.provider_customer, "ready" if again else "parked", reason, now)
+
+
+def readdressed(parked: Dispatch, part: int, provider_customer: str, now: int) -> Dispatch:
+    """The dispatch that takes the place of one that was never counted, for the customer as linked now."""
+    return _anew(parked, part, provider_customer, "ready", "", now)
+
+
+def _anew(d: Dispatch, part: int, provider_customer: str, state: str, reason: str, now: int) -> Dispatch:
+    first = d.identifier.removesuffix(f"-{d.part}") if d.part else d.identifier
     identifier = f"{first}-{part}"
-    said = (identifier, lost.provider_customer, lost.provider_meter, lost.value, str(lost.happened_at))
+    said = (identifier, provider_customer, d.provider_meter, d.value, str(d.happened_at))
     return msgspec.structs.replace(
-        lost,
+        d,
         part=part,
+        provider_customer=provider_customer,
         identifier=identifier,
         payload_hash=hashlib.sha256("\0".join(said).encode()).digest(),
         created_at=now,
-        state="ready" if again else "parked",
+        state=state,
         attempt=0,
         idempotency_key=identifier,
         fence=0,
         first_sent_at=None,
-        due_at=max(now, lost.happened_at * SECOND),
-        reason=f"rejected after it was accepted ({code}): {about.meaning}; {about.fix}",
+        due_at=max(now, d.happened_at * SECOND),
+        reason=reason,
     )

@@ -87,6 +87,15 @@ from r
 where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state in ('accepted', 'confirmed')
 returning lane, dispatch, part
 
+-- name: refuse_parked
+-- rows: smallint, bytea, smallint, text, bigint
+with r (l, d, n, why, at) as (:rows)
+update tallystick.dispatches as d
+set state = 'refused', reason = r.why, settled_at = r.at
+from r
+where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = 'parked' and d.first_sent_at is null
+returning lane, dispatch, part
+
 -- name: insert_alarms
 -- rows: text, text, text, text, text, text, bigint, text, integer, bigint
 insert into tallystick.alarms (tenant, mode, alarm, code, subject, message, raised_at, state, attempt, due_at)
