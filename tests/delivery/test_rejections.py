@@ -201,6 +201,26 @@ def test_an_archived_meter_waits_for_a_person(world: World) -> None:
     assert world.tally.status().parked == []
 
 
+@pytest.mark.parametrize("when", ["refused", "asynchronous"])
+def test_a_wrong_customer_is_linked_anew(world: World, when: str) -> None:
+    """Refused at once or later: after the right link, redrive sends it there, under a new identity."""
+    world.sandbox.switch(unknown_customer=when)
+    world.tally.link_customer("org_x", "cus_gone")
+    world.record(5, "org_x")
+    world.record(6, "org_a")
+    world.settle()
+    assert len(world.tally.status().parked) == 1
+    assert world.tally.redrive() == 1
+    world.settle()
+    assert len(world.tally.status().parked) == 1
+    world.tally.link_customer("org_x", world.links["org_b"])
+    assert world.tally.redrive() == 1
+    world.settle()
+    assert world.tally.status().parked == []
+    assert (world.total("org_b"), world.total("org_a")) == (5, 6)
+    assert [b.difference for b in world.tally.tie_out()] == [0, 0]
+
+
 def test_a_false_alarm_changes_nothing(world: World) -> None:
     """A report about another program's event in the same window: ours is counted, so nothing is sent again."""
     world.sandbox.switch(unknown_customer="asynchronous")

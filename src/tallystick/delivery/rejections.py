@@ -186,32 +186,41 @@ def conclude(
 def superseding(lost: Dispatch, part: int, code: str, now: int) -> Dispatch:
     """The successor of a dispatch that was rejected after it was accepted; what cannot be sent again is parked."""
     about = remedy(code)
-    state = "ready" if about.disposition is Disposition.AGAIN else "parked"
+    again = about.disposition is Disposition.AGAIN
     reason = f"rejected after it was accepted ({code}): {about.meaning}; {about.fix}"
-    return msgspec.structs.replace(successor(lost, part, now), state=state, reason=reason)
+    return _anew(lost, part, lost.provider_customer, "ready" if again else "parked", reason, now)
 
 
-def successor(lost: Dispatch, part: int, now: int) -> Dispatch:
-    """The dispatch that takes the place of a lost one: the same usage under a new identity, never sent yet.
+def readdressed(parked: Dispatch, part: int, provider_customer: str, now: int) -> Dispatch:
+    """The dispatch that takes the place of one that was never counted, for the customer as linked now."""
+    return _anew(parked, part, provider_customer, "ready", "", now)
+
+
+def successor(absent: Dispatch, part: int, now: int) -> Dispatch:
+    """The dispatch that takes the place of one that the provider's totals prove absent."""
+    return _anew(absent, part, absent.provider_customer, "ready", f"in place of {absent.identifier}", now)
+
+
+def _anew(d: Dispatch, part: int, provider_customer: str, state: str, reason: str, now: int) -> Dispatch:
+    """The same usage under a new identity, never sent yet.
 
     The old identifier may be taken although nothing was counted (Stripe does not say); under it a repeat
     could be answered "already exists" and lose the usage for good.
     """
-    first = lost.identifier.removesuffix(f"-{lost.part}") if lost.part else lost.identifier
+    first = d.identifier.removesuffix(f"-{d.part}") if d.part else d.identifier
     identifier = f"{first}-{part}"
     return msgspec.structs.replace(
-        lost,
+        d,
         part=part,
+        provider_customer=provider_customer,
         identifier=identifier,
-        payload_hash=payload_hash(
-            identifier, lost.provider_customer, lost.provider_meter, lost.value, lost.happened_at
-        ),
+        payload_hash=payload_hash(identifier, provider_customer, d.provider_meter, d.value, d.happened_at),
         created_at=now,
-        state="ready",
+        state=state,
         attempt=0,
         idempotency_key=identifier,
         fence=0,
         first_sent_at=None,
-        due_at=max(now, lost.happened_at * SECOND),
-        reason=f"in place of {lost.identifier}",
+        due_at=max(now, d.happened_at * SECOND),
+        reason=reason,
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
+from tallystick.delivery import rejections
 from tallystick.delivery.links import Links
 from tallystick.delivery.model import Dispatch, to_dispatch
 from tallystick.ledger.ledger import Ledger
@@ -17,6 +19,8 @@ from tallystick.reconciliation.model import Balance
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import MINUTE, SECOND
 from tallystick.values.quantity import from_steps
+
+MOST_READDRESSED = 10_000  # parked dispatches looked at in one redrive
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -140,12 +144,39 @@ def _provider_total(provider: Provider, sent: Iterable[_Delivered], decimals: in
 
 
 def redrive(ledger: Ledger, identifier: str) -> int:
-    """Make parked dispatches due again, once their cause is mended; how many ('' means all)."""
+    """Make parked dispatches due again, once their cause is mended; how many ('' means all).
+
+    Where nothing can have been counted and the customer was linked anew meanwhile, a successor for the new
+    link takes the dispatch's place.
+    """
     params = {"tenant": ledger.where.tenant, "mode": ledger.where.mode, "identifier": identifier}
     count: int = ledger.commit.run(errand=lambda: _redrive({**params, "now": ledger.clock.now()}))
     return count
 
 
-def _redrive(params: dict[str, object]) -> Flow[int]:
+def _redrive(params: dict[str, Any]) -> Flow[int]:
+    where = {"tenant": params["tenant"], "mode": params["mode"]}
+    rows = yield Statement("parked", {**where, "limit": MOST_READDRESSED})
+    unsent = [d for row in rows if (d := to_dispatch(row)).first_sent_at is None]
+    if params["identifier"]:
+        unsent = [d for d in unsent if d.identifier == params["identifier"]]
+    readdressed = 0
+    if unsent:
+        places = sorted({(d.lane, d.tenant, d.mode, d.customer) for d in unsent})
+        links = dict((yield Statement("find_links", rows=places)))
+        moved = [d for d in unsent if links.get(d.customer, d.provider_customer) != d.provider_customer]
+        for d in moved:
+            readdressed += yield from _readdress(d, links[d.customer], params["now"])
     count: int = yield Statement("redrive", params)
-    return count
+    return count + readdressed
+
+
+def _readdress(d: Dispatch, provider_customer: str, now: int) -> Flow[int]:
+    why = f"linked anew to {provider_customer}"
+    refused = yield Statement("refuse_parked", rows=[(d.lane, d.dispatch, d.part, why, now)])
+    if not refused:
+        return 0
+    [(part,)] = yield Statement("next_part", {"lane": d.lane, "dispatch": d.dispatch})
+    successor = rejections.readdressed(d, part, provider_customer, now)
+    yield Statement("insert_dispatches", rows=[successor.row()])
+    return 1

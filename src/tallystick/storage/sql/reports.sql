@@ -33,6 +33,14 @@ where state = 'open' and due_at <= :now and tenant = :tenant and mode = :mode
 order by due_at
 limit :limit
 
+-- name: unclear_doubts
+select lane, tenant, mode, provider_customer, provider_meter, minute, report, code, state, reason, reading,
+       read_at, due_at
+from tallystick.doubts
+where state = 'unclear' and tenant = :tenant and mode = :mode
+order by minute
+limit :limit
+
 -- name: write_doubt
 update tallystick.doubts
 set state = :state, reason = :reason, reading = :reading, read_at = :read_at, due_at = :due_at
@@ -77,6 +85,15 @@ update tallystick.dispatches as d
 set state = 'refused', reason = r.why, settled_at = r.at
 from r
 where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state in ('accepted', 'confirmed')
+returning lane, dispatch, part
+
+-- name: refuse_parked
+-- rows: smallint, bytea, smallint, text, bigint
+with r (l, d, n, why, at) as (:rows)
+update tallystick.dispatches as d
+set state = 'refused', reason = r.why, settled_at = r.at
+from r
+where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = 'parked' and d.first_sent_at is null
 returning lane, dispatch, part
 
 -- name: insert_alarms
