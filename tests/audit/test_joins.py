@@ -276,3 +276,20 @@ def test_queues_of_one_variable_name_are_told_apart(tmp_path: Path) -> None:
     report = audited(tmp_path, tree)
     assert codes(report) == set(), report.findings
     assert "POST /mail" not in {one.route for one in report.endpoints}
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_row_marked_as_sent_although_it_was_not(tmp_path: Path, inside: bool) -> None:
+    """A caught error is harmless while the row stays unsent, and fatal when it is marked all the same."""
+    tree = outbox("prisma")
+    path = "app/api/cron/drain/route.ts"
+    mark = next(line for line in tree[path].splitlines() if "reportedAt: new Date()" in line).strip()
+    send = next(line for line in tree[path].splitlines() if "meterEvents.create" in line).strip()
+    caught = "} catch (error) { console.error(error); }"
+    body = (
+        f"try {{\n    {send}\n    {mark}\n    {caught}"
+        if inside
+        else f"try {{\n    {send}\n    {caught}\n    {mark}"
+    )
+    tree[path] = tree[path].replace(mark, "").replace(send, body)
+    assert codes(audited(tmp_path, tree)) == (set() if inside else {"errors_swallowed"})
