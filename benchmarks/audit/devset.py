@@ -102,7 +102,7 @@ def scores(rows: list[Row]) -> None:
     print(
         f"high-confidence codes that are labelled: {sum(c in r.label['reasons'] for c, r in marked)} of {len(marked)}"
     )
-    ends = [(one["path"], row) for row in rows for one in row.label["metered_endpoints"]]
+    ends = [(one["path"], row) for row in rows for one in row.label.get("metered_endpoints", ())]
     missed = [f"{row.repo}: {path}" for path, row in ends if path not in row.routes]
     print(f"labelled endpoints whose file holds a found route: {len(ends) - len(missed)} of {len(ends)}")
     print("".join(f"  not found: {one}\n" for one in missed), end="")

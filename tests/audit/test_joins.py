@@ -247,3 +247,49 @@ def test_a_celery_task(tmp_path: Path, put: str) -> None:
     for folder, number, wanted in (("right", "answer.usage.total_tokens", set()), ("wrong", "body.n", {"client_supplied_quantity"})):  # fmt: skip
         tree = {"tasks.py": task, "main.py": view.replace("PUT", put.replace("NUMBER", number))}
         assert codes(audited(tmp_path / folder, tree)) == wanted
+
+
+@pytest.mark.parametrize(("column", "fails"), [("count", False), ("quantity", True)])
+def test_a_table_that_only_sounds_like_usage(tmp_path: Path, column: str, fails: bool) -> None:
+    """A job reads the calendar too: its rows are usage only if the column that is sent is the one written."""
+    tree = outbox("prisma")
+    path = "app/api/cron/drain/route.ts"
+    read = "  const plans = await prisma.calendarEvent.findMany({ where: { day } });\n  const rows"
+    tree[path] = tree[path].replace("  const rows", read)
+    write = f"await prisma.calendarEvent.create({{ data: {{ userId: session.user.id, {column}: body.guests }} }});"
+    work = "  const answer = await openai.responses.create({ input: body.prompt });\n"
+    tree["app/api/calendar/route.ts"] = (
+        ROUTE.replace(work, "").replace("WRITE", write).replace("answer", "{}")
+    )
+    assert codes(audited(tmp_path, tree)) == ({"client_supplied_quantity"} if fails else set())
+
+
+def test_queues_of_one_variable_name_are_told_apart(tmp_path: Path) -> None:
+    """`queue` means another queue in each file."""
+    consumer, put = QUEUES["bullmq"]
+    own = EXPRESS.replace("usageQueue", "queue").replace(
+        "PUT",
+        put.replace("usageQueue", "queue").replace("CUSTOMER", "req.user.customer").replace("NUMBER", TOKENS),
+    )
+    other = "import { Queue } from 'bullmq';\nconst queue = new Queue('mail');\napp.post('/mail', async (req, res) => { await queue.add('mail', req.body); res.json({}); });\n"
+    tree = {"worker.ts": consumer, "server.ts": own, "mail.ts": other}
+    report = audited(tmp_path, tree)
+    assert codes(report) == set(), report.findings
+    assert "POST /mail" not in {one.route for one in report.endpoints}
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_row_marked_as_sent_although_it_was_not(tmp_path: Path, inside: bool) -> None:
+    """A caught error is harmless while the row stays unsent, and fatal when it is marked all the same."""
+    tree = outbox("prisma")
+    path = "app/api/cron/drain/route.ts"
+    mark = next(line for line in tree[path].splitlines() if "reportedAt: new Date()" in line).strip()
+    send = next(line for line in tree[path].splitlines() if "meterEvents.create" in line).strip()
+    caught = "} catch (error) { console.error(error); }"
+    body = (
+        f"try {{\n    {send}\n    {mark}\n    {caught}"
+        if inside
+        else f"try {{\n    {send}\n    {caught}\n    {mark}"
+    )
+    tree[path] = tree[path].replace(mark, "").replace(send, body)
+    assert codes(audited(tmp_path, tree)) == (set() if inside else {"errors_swallowed"})

@@ -196,7 +196,9 @@ def _repeated(case: Case, entry: Entry, queues: Queues | None) -> Schedule | Non
         for function in module.functions:
             for call in function.calls:
                 seconds = of_call(call) if REPEATING.search(call.callee) and _clocked(call) else None
-                if seconds and (path == entry.key[0] or queues.called(call) & names or _puts(call, own)):
+                if seconds and (
+                    path == entry.key[0] or queues.called(path, call) & names or _puts(call, own)
+                ):
                     found.append(Schedule(path, call.line, seconds, call.callee, entry.route))
     return min(found, key=lambda one: (one.seconds, one.path, one.line), default=None)
 

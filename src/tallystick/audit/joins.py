@@ -51,6 +51,8 @@ def written(case: Case, tables: dict[str, Trail], labelling: Labelling) -> Itera
         customers, quantities = row.column(stored.CUSTOMER), row.column(stored.QUANTITY)
         if not customers and not quantities:
             continue
+        if not _sure(row, tables[row.table]):
+            continue
         sink = Sink(tables[row.table].site.sink.provider, "", "", durable=True)
         yield Site(
             row.key,
@@ -62,6 +64,14 @@ def written(case: Case, tables: dict[str, Trail], labelling: Labelling) -> Itera
             True,
             stored=True,
         )
+
+
+def _sure(row: stored.Row, trail: Trail) -> bool:
+    """Whether this is the usage that is sent: by the table's name, or by the column that the job sends."""
+    if stored.METERING.search(row.table) or row.payload is None:
+        return True
+    sent = {text.rpartition(":")[2].rpartition(".")[2].lower() for _, text in trail.site.quantity}
+    return bool(sent & {name.lower() for name in row.payload.keys})
 
 
 def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:

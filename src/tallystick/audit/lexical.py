@@ -79,11 +79,13 @@ class Corpus:
                 found.append(path)
         return found
 
-    def live_hits(self, pattern: re.Pattern[bytes], most: int = 50) -> list[tuple[str, int, bytes]]:
-        """Matches outside comment lines, with path and line."""
+    def live_hits(
+        self, pattern: re.Pattern[bytes], most: int = 50, needs: Sequence[bytes] = ()
+    ) -> list[tuple[str, int, bytes]]:
+        """Matches outside comment lines, with path and line; files without one of the words are not searched."""
         found = []
         for path, data in self.sources.items():
-            if ASIDE.search(path):
+            if (needs and not any(word in data for word in needs)) or ASIDE.search(path):
                 continue
             for hit in pattern.finditer(data):
                 start = data.rfind(b"\n", 0, hit.start()) + 1

@@ -45,25 +45,32 @@ class Queues:
 
     def _variables(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = defaultdict(set)
-        for module in self.program.modules.values():
+        for path, module in self.program.modules.items():
             for function in module.functions:
                 for name, value in function.assigns:
                     if value.kind == "call" and CALLED.search(value.text):
                         first = next((one.text for one in value.parts[:1] if one.kind == "const"), "")
                         if first:
                             found[name.rpartition(".")[2]].add(first)
+                            found[f"{path}:{name.rpartition('.')[2]}"].add(first)
         return found
 
-    def called(self, call: Call) -> set[str]:
+    def _of(self, path: str, variable: str) -> set[str]:
+        """The queue a variable is: of its own file, else the only one of that name."""
+        own = self.variables.get(f"{path}:{variable}")
+        anywhere = self.variables.get(variable, set())
+        return own or (anywhere if len(anywhere) == 1 else set())
+
+    def called(self, path: str, call: Call) -> set[str]:
         """The names a call puts a job on: its own words, and its queue's."""
         names = {one.text for one in call.args[:2] if one.kind == "const" and PLAIN.match(one.text)}
         names |= {text for one in call.args[:1] for text in _named(one)}
         receiver = call.callee.rpartition(".")[0].rpartition(".")[2].removesuffix("()")
-        return names | self.variables.get(receiver, set())
+        return names | self._of(path, receiver)
 
     def _take(self, caller: Key, call: Call) -> None:
         producer = Producer(caller, call, (_job(call),))
-        for name in self.called(call):
+        for name in self.called(caller[0], call):
             self.by_name[name].append(producer)
 
     def feeding(self, entry: Entry) -> list[Producer]:

@@ -20,6 +20,7 @@ READS = re.compile(
 USAGE = re.compile(
     r"(?i)usage|meter|event|metric|consum|outbox|ledger|tally|billable|charge|credit|token|overage|counter|report"
 )
+METERING = re.compile(r"(?i)usage|meter|consum|outbox|ledger|billable|overage|tally")
 QUANTITY = re.compile(
     r"(?:^|[_a-z])(?:quantity|qty|amount|units?|tokens?|credits?|bytes|seconds|minutes|duration|count|usage|calls"
     r"|requests|pages|characters|words)$|^(?:value|n|size)$"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from tallystick.audit.case import SLOW, Case
+from tallystick.audit.ir import Expr
 from tallystick.audit.trails import Trail
+
+MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
+SENT = re.compile(r"(?i)^(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)")
 
 
 def excused(case: Case, trail: Trail) -> bool:
@@ -34,7 +40,7 @@ def drained(case: Case, trail: Trail) -> bool:
 def _drains(case: Case, trail: Trail) -> bool:
     """Whether this frequent schedule only sends again what requests left behind."""
     entry = trail.entry
-    if entry is None or entry.seconds is None or entry.seconds >= SLOW:
+    if entry is None or entry.seconds is None or entry.seconds >= SLOW or _marks_lost(case, trail):
         return False
     return any(
         one.entry is not None
@@ -42,3 +48,20 @@ def _drains(case: Case, trail: Trail) -> bool:
         and one.site.sink.provider == trail.site.sink.provider
         for one in case.live
     )
+
+
+def _marks_lost(case: Case, trail: Trail) -> bool:
+    """Whether the row is marked as sent after the try, so that a failed attempt is marked as well."""
+    call = trail.site.call
+    return any(
+        after.line > call.end_line
+        and len(after.handlers) < len(call.handlers)
+        and MARKING.search(after.callee) is not None
+        and any(SENT.search(key) for one in after.args for key in _keys(one))
+        for after in case.program.function(trail.site.key).calls
+    )
+
+
+def _keys(value: Expr, depth: int = 0) -> list[str]:
+    inner = [key for part in value.parts for key in _keys(part, depth + 1)] if depth < 3 else []
+    return [*value.keys, *inner]

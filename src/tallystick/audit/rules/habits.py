@@ -23,6 +23,8 @@ ONCE = re.compile(
 LIMIT = re.compile(
     rb"(?i)\b\w*(?:usage|used|credits|quota|remaining|generations)\w*\s*(?:>=|<=|>|<)\s*[\w.]*(?:limit|max|quota|allowed|0\b)"
 )
+BROWSERS = (b"use client", b"localStorage", b"useState(")
+EVENTS = (b"customer.subscription", b"invoice.", b"checkout.session")
 BROWSER = re.compile(rb"""^\s*["']use client["']|localStorage|useState\(""", re.M)
 ACT_AFTER = re.compile(
     rb"(?is)\bif\s*\(?[^\n]{0,60}(?:usage|used|count|credits|quota)\w*[^\n]{0,30}(?:>=|<|>|<=)[^\n]{0,80}\n"
@@ -42,7 +44,7 @@ METER_ERRORS = re.compile(rb"meter\.error_report_triggered|meter\.no_meter_found
 
 
 def _twice(case: Case) -> Iterator[Finding]:
-    for path, line, _ in case.corpus.live_hits(EVENT, 200):
+    for path, line, _ in case.corpus.live_hits(EVENT, 200, EVENTS):
         if WEBHOOK.search(path) and not ONCE.search(case.corpus.sources[path]):
             yield WEBHOOK_TWICE.finding(
                 "payment events are acted on here and nothing remembers which were handled; the provider sends some twice",
@@ -53,9 +55,10 @@ def _twice(case: Case) -> Iterator[Finding]:
 
 def _browser_limit(case: Case) -> Iterator[Finding]:
     sources = case.corpus.sources
-    if any(LIMIT.search(data) for data in sources.values() if not BROWSER.search(data)):
+    hits = case.corpus.live_hits(LIMIT, 200, BROWSERS)
+    if hits and any(LIMIT.search(data) for data in sources.values() if not BROWSER.search(data)):
         return  # the server looks as well
-    for path, line, _ in case.corpus.live_hits(LIMIT, 200):
+    for path, line, _ in hits:
         yield CLIENT_LIMIT.finding(
             "a plan's limit is checked in the browser and nowhere on the server; calling the server directly passes it",
             Place(path, line),
@@ -75,7 +78,7 @@ def _check_then_act(case: Case) -> Iterator[Finding]:
 
 
 def _float(case: Case) -> Iterator[Finding]:
-    for path, line, _ in case.corpus.live_hits(FLOAT, 200):
+    for path, line, _ in case.corpus.live_hits(FLOAT, 200, (b"parseFloat(", b"float(")):
         yield FLOAT_QUANTITY.finding(
             "a billed quantity is a floating-point number; sums of it depend on their order",
             Place(path, line),
@@ -102,7 +105,7 @@ def _unstamped(case: Case) -> Iterator[Finding]:
 def _cancelled(case: Case) -> Iterator[Finding]:
     if not (case.metered or case.trails):
         return
-    for path, line, hit in case.corpus.live_hits(CANCEL, 200):
+    for path, line, hit in case.corpus.live_hits(CANCEL, 200, (b"ubscription",)):
         if b"invoice_now" not in hit and b"invoiceNow" not in hit:
             yield CANCEL_DROPS.finding(
                 "cancelling at once without invoice_now drops the metered usage that is not invoiced yet",
