@@ -332,7 +332,7 @@ class Tally:
 
     def redrive(self, identifier: str = "") -> int:
         """Try a parked dispatch again, or all of them (''); how many."""
-        return operations.redrive(self.ledger, identifier)
+        return operations.redrive(self.ledger, self.links, identifier)
 
     def _chores(self) -> tuple[Callable[[], int], ...]:
         """The relay's upkeep."""

@@ -23,7 +23,7 @@ class Links:
 
     def __init__(self, ledger: Ledger, provider: str, *, resolver: Resolver | None = None) -> None:
         self._ledger = ledger
-        self._provider = provider
+        self.provider = provider
         self._resolver = resolver
         self._known: dict[str, str] = {}
 
@@ -44,6 +44,13 @@ class Links:
                 self.link(found)
         return {customer: self._known[customer] for customer in asked if customer in self._known}
 
+    def linked(self, customers: Iterable[str]) -> dict[str, str]:
+        """The provider's ids of those that are linked; the resolver is not asked."""
+        asked = set(customers)
+        missing = sorted(asked - self._known.keys())
+        stored = self._ledger.read(self._stored(missing)) if missing else {}
+        return {c: found for c in asked if (found := self._known.get(c) or stored.get(c))}
+
     def link(self, links: Mapping[str, str]) -> None:
         """Link application ids to provider ids, durably; what was waiting for a link is sent soon."""
         self._ledger.commit.run(errand=lambda: self._store(links))
@@ -55,20 +62,20 @@ class Links:
 
     def _stored(self, customers: Sequence[str]) -> Flow[dict[str, str]]:
         rows = yield Statement(
-            "find_links", rows=[(*self._place(customer), self._provider) for customer in customers]
+            "find_links", rows=[(*self._place(customer), self.provider) for customer in customers]
         )
         return dict(rows)
 
     def _all(self) -> Flow[dict[str, str]]:
         where = self._ledger.where
         rows = yield Statement(
-            "all_links", {"tenant": where.tenant, "mode": where.mode, "provider": self._provider}
+            "all_links", {"tenant": where.tenant, "mode": where.mode, "provider": self.provider}
         )
         return dict(rows)
 
     def _store(self, links: Mapping[str, str]) -> Flow[None]:
         now = self._ledger.clock.now()
-        rows = sorted((*self._place(c), self._provider, provider_id, now) for c, provider_id in links.items())
+        rows = sorted((*self._place(c), self.provider, provider_id, now) for c, provider_id in links.items())
         yield Statement("insert_links", rows=rows)
         for customer in links:
             yield Statement("hasten_obligations", {**self._ledger.where.of(customer), "now": now})

@@ -18,7 +18,8 @@ FILE = "tallystick.toml"
 class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How entries reach the provider.
 
-    `shadow` sends nothing and compares only; `inline` sends within the request, waiting at most `budget_ms`; `relay` says where the relay runs.
+    `shadow` sends nothing and compares only; `inline` sends within the request, waiting at most `budget_ms`;
+    `relay` says where the relay runs.
     """
 
     shadow: bool = False

@@ -73,7 +73,7 @@ class Deadlines:
         """All undelivered usage with its deadline, the most pressing first; from what is known, without asking."""
         now = self._ledger.clock.now()
         rows, periods = self._ledger.read(self._undelivered())
-        links = self._links.find({row[1] for row in rows})
+        links = self._links.linked({row[1] for row in rows})
         found = [self._pressing(row, links.get(row[1], ""), periods, now) for row in rows]
         return sorted(found, key=lambda one: one.due_at)
 
@@ -113,7 +113,7 @@ class Deadlines:
     def _refresh(self, now: int) -> None:
         """Ask for the periods of those whose usage waits, and whose period is not known afresh."""
         rows, periods = self._ledger.read(self._undelivered())
-        links = self._links.find({row[1] for row in rows})
+        links = self._links.linked({row[1] for row in rows})
         learned: list[tuple[Any, ...]] = []
         for row in rows:
             link = links.get(row[1])

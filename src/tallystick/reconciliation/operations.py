@@ -69,7 +69,7 @@ def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None, lin
     recorded = ledger.recomputed_totals()
     delivered = ledger.read(_delivered(ledger))
     excluded = ledger.read(_excluded(ledger))
-    known = links.find({customer for customer, _ in excluded}) if provider is not None else {}
+    known = links.linked({customer for customer, _ in excluded}) if provider is not None else {}
     found = []
     for (customer, meter), (entries, steps) in sorted(recorded.items()):
         decimals = catalogue[meter].decimals if meter in catalogue else 0
@@ -143,18 +143,19 @@ def _provider_total(provider: Provider, sent: Iterable[_Delivered], decimals: in
     return provider.profile.meant(total, decimals)
 
 
-def redrive(ledger: Ledger, identifier: str) -> int:
+def redrive(ledger: Ledger, links: Links, identifier: str) -> int:
     """Make parked dispatches due again, once their cause is mended; how many ('' means all).
 
     Where nothing can have been counted and the customer was linked anew meanwhile, a successor for the new
     link takes the dispatch's place.
     """
     params = {"tenant": ledger.where.tenant, "mode": ledger.where.mode, "identifier": identifier}
-    count: int = ledger.commit.run(errand=lambda: _redrive({**params, "now": ledger.clock.now()}))
+    now = ledger.clock.now()
+    count: int = ledger.commit.run(errand=lambda: _redrive({**params, "now": now}, links.provider))
     return count
 
 
-def _redrive(params: dict[str, Any]) -> Flow[int]:
+def _redrive(params: dict[str, Any], provider: str) -> Flow[int]:
     where = {"tenant": params["tenant"], "mode": params["mode"]}
     rows = yield Statement("parked", {**where, "limit": MOST_READDRESSED})
     unsent = [d for row in rows if (d := to_dispatch(row)).first_sent_at is None]
@@ -162,7 +163,7 @@ def _redrive(params: dict[str, Any]) -> Flow[int]:
         unsent = [d for d in unsent if d.identifier == params["identifier"]]
     readdressed = 0
     if unsent:
-        places = sorted({(d.lane, d.tenant, d.mode, d.customer) for d in unsent})
+        places = sorted({(d.lane, d.tenant, d.mode, d.customer, provider) for d in unsent})
         links = dict((yield Statement("find_links", rows=places)))
         moved = [d for d in unsent if links.get(d.customer, d.provider_customer) != d.provider_customer]
         for d in moved:

@@ -153,13 +153,14 @@ class StripeProvider:
     def period(self, customer: str, meter: str) -> tuple[int, int] | None:
         """The running period of the subscription item whose price counts the meter; ProviderError when unreadable."""
         try:
-            response = self.client.raw_request("get", "/v1/subscriptions", customer=customer, limit=100)
             wanted = self._meter_id(meter)
-        except NotSent as error:
-            raise ProviderError(f"Stripe cannot be reached: {error}") from error
-        except (stripe.StripeError, OSError) as error:
+            response = self.client.raw_request("get", "/v1/subscriptions", customer=customer, limit=100)
+            page = msgspec.json.decode(response.body, type=_Subscriptions)
+        except ProviderError:
+            raise
+        except Exception as error:  # no connection, a refusal, or an answer that is not Stripe's
             raise ProviderError(f"Stripe's subscriptions of {customer} cannot be read: {error}") from error
-        for subscription in msgspec.json.decode(response.body, type=_Subscriptions).data:
+        for subscription in page.data:
             for item in subscription.items.data:
                 if item.price.recurring is not None and item.price.recurring.meter == wanted:
                     return item.current_period_start, item.current_period_end

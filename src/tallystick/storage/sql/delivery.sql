@@ -228,7 +228,7 @@ update tallystick.dispatches as d set state = 'confirmed', reason = r.why
 from r
 where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = r.was
 
--- name: refuse_parked
+-- name: refuse_absent
 -- rows: smallint, bytea, smallint, text
 with r (l, d, n, why) as (:rows)
 update tallystick.dispatches as d set state = 'refused', reason = r.why
