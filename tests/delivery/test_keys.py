@@ -110,7 +110,7 @@ def test_a_rotated_key_is_taken_up(account: Account, key_file: Path, store_url: 
             tally.record("tokens", 1, customer=f"org_{n}")
         for _ in range(3):
             later(tally, clock)
-        assert tally.finding_counts == {"key_refused": 1}
+        assert tally.finding_counts["key_refused"] == 1
         assert tally.status().in_delivery.keys() <= {"ready"}
         assert tally.status().parked == []
         assert account.refused <= 3 * 8  # the calls in flight, not one for each customer
@@ -118,7 +118,7 @@ def test_a_rotated_key_is_taken_up(account: Account, key_file: Path, store_url: 
         for _ in range(30):
             later(tally, clock)
         assert tally.status().settled
-        assert tally.finding_counts == {"key_refused": 1, "key_accepted": 1}
+        assert (tally.finding_counts["key_refused"], tally.finding_counts["key_accepted"]) == (1, 1)
         assert len(account.taken) == len(set(account.taken)) == 21
 
 

@@ -111,4 +111,9 @@ def test_a_provider_that_names_no_period(tally: Tally, clock: FrozenClock, later
     tally.record("tokens", 1, customer="nobody")
     assert later(days=10) == []
     assert later(days=10) == ["deadline_near"]
+    tally.record("tokens", 5, customer="nobody")
     assert later(days=16) == ["deadline_missed"]
+    assert tally.deadlines is not None
+    (missed,) = tally.deadlines.missed()
+    assert (missed.quantity, missed.entries) == (1, 1), "the younger one can still be reported"
+    assert tally.deadlines.pressing()[0].quantity == 6

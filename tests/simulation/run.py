@@ -97,8 +97,8 @@ def run_seed(seed: int, ground: Ground, *, trace: bool = False) -> Verdict:
         tallies = application.settle()
         judge = Judge(application, tallies)
         problems = judge.check()
-        for tally in tallies.values():
-            tally.ledger.store.close()
+        for store in world.stores:
+            store.close()
         application.witness.close()
     calls = sum(account.calls for account in accounts.values())
     return Verdict(

@@ -56,6 +56,7 @@ class BrittleStore(SqliteStore):
         self._busy_rate = busy_rate
         self._unreachable_rate = unreachable_rate
         super().__init__(path, relaxed=True)
+        world.stores.append(self)
 
     @contextmanager
     def write(self, *, patience_seconds: float | None = None) -> Iterator[Any]:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
@@ -82,6 +83,7 @@ class World:
         self._schedule: list[tuple[int, int, Actor, int]] = []
         self._entries = 0
         self._actors: dict[greenlet, Actor] = {}
+        self.stores: list[Any] = []  # of every incarnation: the killed close nothing
 
     # Threads
 

@@ -31,6 +31,13 @@ def deadline(recorded_at: int, closes_at: int | None, profile: Profile) -> int:
     return min(latest, (closes_at + profile.closes_after_seconds) * SECOND)
 
 
+def cutoff(period: tuple[int, int] | None, profile: Profile, now: int) -> int:
+    """What was recorded before this instant can no longer be reported; `period` in seconds (None: not known)."""
+    latest = now - profile.max_age_seconds * SECOND
+    closed = [edge for edge in period or () if now >= (edge + profile.closes_after_seconds) * SECOND]
+    return max([latest, *(edge * SECOND for edge in closed)])
+
+
 def level(recorded_at: int, due_at: int, now: int) -> Level:
     """The highest level reached."""
     if now >= due_at:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tallystick.cycles import Level, deadline, level
+from tallystick.cycles import Level, cutoff, deadline, level
 from tallystick.delivery.links import Links
 from tallystick.errors import ProviderError
 from tallystick.ledger.ledger import Ledger
@@ -78,8 +78,24 @@ class Deadlines:
         return sorted(found, key=lambda one: one.due_at)
 
     def missed(self) -> list[Pressing]:
-        """What can no longer be reported: to be billed as invoice items."""
-        return [one for one in self.pressing() if one.level is Level.MISSED]
+        """What can no longer be reported, and only that: to be billed as invoice items."""
+        now = self._ledger.clock.now()
+        late = [one for one in self.pressing() if one.level is Level.MISSED]
+        periods = self._ledger.read(self._undelivered())[1]
+        return [self._ledger.read(self._late_part(one, periods, now)) for one in late]
+
+    def _late_part(
+        self, one: Pressing, periods: dict[tuple[str, str], tuple[int, int, int]], now: int
+    ) -> Flow[Pressing]:
+        known = one.meter in self._catalogue
+        name = self._catalogue[one.meter].provider_name if known else one.meter
+        period = periods.get((one.provider_customer, name))
+        late = cutoff(period[:2] if period else None, self._provider.profile, now)
+        about = {**self._ledger.where.of(one.customer), "meter": one.meter, "cutoff": late}
+        [(entries, high, low)] = yield Statement("undelivered_before", about)
+        decimals = self._catalogue[one.meter].decimals if known else 0
+        quantity = from_steps(int(high) * LIMB + int(low), decimals)
+        return msgspec.structs.replace(one, entries=entries, quantity=quantity)
 
     def _pressing(
         self, row: Sequence[Any], link: str, periods: dict[tuple[str, str], tuple[int, int, int]], now: int
@@ -103,7 +119,7 @@ class Deadlines:
         when = f"{to_datetime(one.due_at):%Y-%m-%d %H:%M} UTC"
         what = f"{one.quantity} of {one.meter} of customer {one.customer!r} ({one.entries} entries)"
         if one.level is Level.MISSED:
-            told = f"{what} can no longer be reported since {when}; bill it as an invoice item: tallystick proposals"
+            told = f"of {what} undelivered, some can no longer be reported since {when}; see: tallystick proposals"
             self._find("deadline_missed", f"{one.customer} {one.meter}", told)
         else:
             told = f"{what} is undelivered, {one.level.value} % of the time is used; the provider bills it until {when}"

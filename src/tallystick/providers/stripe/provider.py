@@ -139,15 +139,16 @@ class StripeProvider:
         try:
             path = f"/v1/billing/meters/{self._meter_id(meter)}/event_summaries"
             response = self.client.raw_request("get", path, **params)
+            page = msgspec.json.decode(response.body, type=_Page)  # raw: the client makes floats of sums
         except NotSent as error:
             raise ProviderError(f"Stripe cannot be reached: {error}") from error
-        except (stripe.StripeError, OSError) as error:
+        except ProviderError:
+            raise
+        except Exception as error:  # no connection, a refusal, or an answer that is not Stripe's
             gone = isinstance(error, stripe.InvalidRequestError) and "No such customer" in str(error)
             raise (NoSuchCustomerError if gone else ProviderError)(
                 f"Stripe's summaries for {customer}, {meter} cannot be read: {error}"
             ) from error
-        # The raw text, because the client turns the sum into a float.
-        page = msgspec.json.decode(response.body, type=_Page)
         return sum((Decimal(str(summary.aggregated_value)) for summary in page.data), Decimal(0))
 
     def period(self, customer: str, meter: str) -> tuple[int, int] | None:

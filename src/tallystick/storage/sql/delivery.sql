@@ -289,6 +289,21 @@ group by lane, customer, meter
 order by min(recorded_at)
 limit :limit
 
+-- name: undelivered_before
+select count(*), coalesce(sum(quantity / 1000000000), 0), coalesce(sum(quantity % 1000000000), 0)
+from (
+    select e.quantity
+    from tallystick.obligations o
+    join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+    where o.dispatch is null and e.lane = :lane and e.tenant = :tenant and e.mode = :mode
+      and e.customer = :customer and e.meter = :meter and e.recorded_at < :cutoff
+    union all
+    select d.quantity
+    from tallystick.dispatches d
+    where d.state in ('ready', 'sending', 'unknown', 'parked') and d.lane = :lane and d.tenant = :tenant
+      and d.mode = :mode and d.customer = :customer and d.meter = :meter and d.happened_at * 1000000 < :cutoff
+) as u
+
 -- name: find_periods
 select provider_customer, provider_meter, since, until, read_at from tallystick.periods
 where tenant = :tenant and mode = :mode
