@@ -31,3 +31,15 @@ def test_the_demo_balances(store_url: str, tmp_path: Path) -> None:
     assert 0 < billed < whole
     assert tokens["recorded"] == tokens["delivered"] == tokens["provider"] != "0"
     assert list(tmp_path.iterdir()) == [] or store_url.startswith("sqlite")
+
+
+def test_the_demo_balances_from_hell(tmp_path: Path) -> None:
+    """The provider loses replies, rejects, stalls and refuses all the time; still nothing differs at the end."""
+    command = [sys.executable, "-m", "tallystick", "demo", "--calls", "800", "--provider-from-hell", "--json"]
+    answer = subprocess.run(
+        command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=300
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    [tokens, calls] = json.loads(answer.stdout)["lines"]
+    assert tokens["recorded"] == tokens["delivered"] == tokens["provider"] != "0"
+    assert calls["recorded"] == calls["delivered"] == calls["provider"]

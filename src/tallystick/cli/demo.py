@@ -19,6 +19,9 @@ def demo(
     store: Annotated[str, typer.Option(help="Ledger URL; default a SQLite file that is removed.")] = "",
     calls: Annotated[int, typer.Option(help="How many calls of the hour (0: all).")] = 0,
     seed: Annotated[int, typer.Option(help="Which customers make which calls.")] = 1,
+    from_hell: Annotated[
+        bool, typer.Option("--provider-from-hell", help="Every fault the provider can have, all the time.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Replay one hour of real LLM traffic through a metered gateway; Stripe goes away, the gateway is killed thrice.
@@ -34,7 +37,7 @@ def demo(
     with bar:
         task = bar.add_task("replay", total=None)
         report = run(
-            Plan(calls=calls, seed=seed, store=store),
+            Plan(calls=calls, seed=seed, store=store, hell=from_hell),
             environ=dict(os.environ),
             tell=lambda text: bar.console.print(f"[dim]{text}[/dim]"),
             progress=lambda done, total: bar.update(task, completed=done, total=total),

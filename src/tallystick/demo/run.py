@@ -12,17 +12,20 @@ from typing import Any
 import msgspec
 
 from tallystick.app import Tally
+from tallystick.app.environment import configured_provider
 from tallystick.demo.client import Client, Logged, read_log
 from tallystick.demo.processes import Gateway, free_port
 from tallystick.demo.report import Report, build
 from tallystick.demo.traffic import assign, customers, trace
+from tallystick.meters.config import load
 from tallystick.sandbox import Sandbox
 from tallystick.storage import open_store
 from tallystick.values.identifiers import SystemIds
-from tallystick.values.instant import SystemClock
+from tallystick.values.instant import MINUTE, SystemClock
 
 PRICES = {"ai_tokens": "0.0015", "api_calls": "0.2"}  # cents per unit
 KEY = "sk_test_tallystick_demo"
+QUARTER, LEAST_LOOKS, LOOKS = 15, 6, 16  # minutes apart, and how often, what is in doubt is looked at
 Tell = Callable[[str], None]
 
 
@@ -40,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True):
     outage_at: float = 0.35
     outage_until: float = 0.6
     kills_at: tuple[float, ...] = (0.2, 0.5, 0.8)
+    hell: bool = False
 
 
 def run(plan: Plan, *, environ: dict[str, str], tell: Tell, progress: Callable[[int, int], None]) -> Report:
@@ -50,6 +54,17 @@ def run(plan: Plan, *, environ: dict[str, str], tell: Tell, progress: Callable[[
             return _Job(plan, folder, sandbox, environ, tell, progress).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Later(SystemClock):
+    """The machine's clock, so many minutes on: two readings ten minutes apart without waiting for them."""
+
+    def __init__(self, minutes: int) -> None:
+        self._shift = minutes * MINUTE
+
+    def now(self) -> int:
+        """The instant that will be then."""
+        return super().now() + self._shift
 
 
 class _Job:
@@ -94,11 +109,16 @@ class _Job:
             tally.links.link(made["customers"])
             self._tell(f"{len(self._names)} customers linked; ledger in {self._store.partition(':')[0]}")
             self._gateway.start()
+            if self._plan.hell:
+                self._sandbox.hell(self._plan.seed, without=["reject_later"])  # those can need a person
+                self._tell("every fault of the provider is on")
             try:
                 asyncio.run(self._replay())
-                drained = self._drain(tally)
+                drained = self._drain(tally) if not self._plan.hell else 0.0
             finally:
                 self._gateway.stop()
+            if self._plan.hell:
+                drained = self._climb_out()
             self._tell(f"drained in {drained:.1f} s")
             log = read_log(self._log)
             return build(tally, self._sandbox, log, made, self._calls, PRICES)
@@ -128,6 +148,28 @@ class _Job:
     def _kill(self) -> None:
         self._gateway.kill()
         self._gateway.start()
+
+    def _climb_out(self) -> float:
+        """Heal the provider; relays of later hours, by its clock too, settle what nobody knows the outcome of."""
+        began = self._clock.elapsed()
+        self._sandbox.faults()
+        self._sandbox.recover()
+        for minutes in range(QUARTER, QUARTER * LOOKS, QUARTER):
+            self._sandbox.advance(QUARTER * 60)
+            settings = load(Path(self._environ["TALLYSTICK_CONFIG"]))
+            with Tally(
+                open_store(self._store),
+                settings.meters,
+                provider=configured_provider(settings, self._environ),
+                tenant=settings.tenant,
+                delivery=settings.delivery,
+                clock=Later(minutes),
+            ) as tally:
+                tally.relay.drain(wait_seconds=1)
+                doubts = tally.rejections.standing() if tally.rejections is not None else {}
+                if tally.status().settled and not doubts.get("open") and minutes > QUARTER * LEAST_LOOKS:
+                    break
+        return (self._clock.elapsed() - began) / 1_000_000
 
     def _drain(self, tally: Tally) -> float:
         """Let the gateway's own relay finish; help with ours only if it has not after a minute."""
