@@ -94,16 +94,16 @@ def verdict(sums: Sums, reading: Reading, earlier: Reading | None) -> Verdict:
 
 
 def counted_of(quantities: Sequence[int], gap: int) -> tuple[int, ...] | None:
-    """The indexes of quantities that add up to the gap, as few as possible; None when none do, or too many are open.
-
-    Which of two equal ones was counted does not matter: they are of one customer, meter and minute.
-    """
+    """The indexes of the only quantities that add up to the gap; None when none do, or more than one choice does."""
     if len(quantities) > MOST_IN_DOUBT:
-        return tuple(range(len(quantities))) if gap == sum(quantities) else () if gap == 0 else None
-    reached: dict[int, tuple[int, ...]] = {0: ()}
+        if min(quantities) > 0 and gap in (0, sum(quantities)):
+            return tuple(range(len(quantities))) if gap else ()
+        return None
+    reached: dict[int, list[tuple[int, ...]]] = {0: [()]}
     for index, quantity in enumerate(quantities):
-        for total, chosen in list(reached.items()):
-            longer = (*chosen, index)
-            if len(longer) < len(reached.get(total + quantity, range(MOST_IN_DOUBT + 1))):
-                reached[total + quantity] = longer
-    return reached.get(gap)
+        for total, choices in list(reached.items()):
+            found = reached.setdefault(total + quantity, [])
+            found += [(*chosen, index) for chosen in choices[:2] if index not in chosen]
+            del found[2:]  # two are as good as many: nobody can tell
+    choices = reached.get(gap, [])
+    return choices[0] if len(choices) == 1 else None

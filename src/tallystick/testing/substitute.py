@@ -11,7 +11,20 @@ from tallystick.storage import open_store
 from tallystick.values.instant import Clock
 
 # What a Tally is made of and a test replaces; meters, tenant and mode stay the application's.
-_PARTS = ("ledger", "provider", "links", "sender", "courier", "relay", "findings", "finding_counts")
+_PARTS = (
+    "ledger",
+    "provider",
+    "links",
+    "sender",
+    "courier",
+    "relay",
+    "noted",
+    "holds",
+    "expirer",
+    "confirmer",
+    "deadlines",
+    "rejections",
+)
 
 
 def create(url: str, meters: Catalogue, clock: Clock | None) -> Tally:

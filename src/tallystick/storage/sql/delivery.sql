@@ -229,11 +229,13 @@ from r
 where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = r.was
 
 -- name: refuse_absent
+-- (returning: behind a CTE SQLite's driver counts no rows)
 -- rows: smallint, bytea, smallint, text
 with r (l, d, n, why) as (:rows)
 update tallystick.dispatches as d set state = 'refused', reason = r.why
 from r
 where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = 'parked'
+returning lane, dispatch, part
 
 -- name: find_reading
 select total, expected, ambiguous, read_at from tallystick.readings
