@@ -147,7 +147,7 @@ ALL = [
     ),
     Safeguard(
         "nothing is sent again past the duplicate window",
-        _constant(rules, "reason_to_park", lambda dispatch, profile, now: ""),
+        _constant(rules, "is_past_window", lambda sent_at, profile, now: False),
         "dark",
         "hours after it was worked on",
     ),
