@@ -10,6 +10,8 @@ import stripe
 from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
 
+pytest_plugins = ["pytester"]
+
 START = 1_767_225_600  # 2026-01-01T00:00:00Z
 
 
@@ -37,3 +39,14 @@ def test_a_lost_reply_counts_once(stripe_sandbox: Sandbox, stripe_client: stripe
     [invoice] = stripe_client.v1.invoices.list().data
     assert (invoice.status, invoice.total) == ("open", 2)
     assert [request["fate"] for request in stripe_sandbox.requests()] == ["lose_reply", "answer", "answer"]
+
+
+def test_without_the_extra_it_says_what_to_install(pytester: pytest.Pytester) -> None:
+    """One line instead of a missing module."""
+    pytester.makeconftest("import sys; sys.modules['httptools'] = None")
+    pytester.makepyfile("def test_it(stripe_sandbox): pass")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*the fixture stripe_sandbox needs httptools; pip install 'tallystick?sandbox?'*"]
+    )

@@ -81,8 +81,11 @@ def tally_rolls_back(tally: Tally) -> Iterator[Tally]:
 @pytest.fixture
 def stripe_sandbox_settings() -> Settings:
     """How the sandbox starts: override this for a frozen clock, faults, switches."""
-    from tallystick.sandbox.serving import Settings
-
+    try:
+        from tallystick.sandbox.serving import Settings
+    except ModuleNotFoundError as error:
+        words = f"the fixture stripe_sandbox needs {error.name}; pip install 'tallystick[sandbox]'"
+        raise pytest.UsageError(words) from None
     return Settings()
 
 
