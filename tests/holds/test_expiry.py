@@ -9,9 +9,11 @@ import pytest
 from tallystick import Catalogue, Formula, Meter, Tally
 from tallystick.actions.action import State
 from tallystick.errors import ConfigError
-from tallystick.ledger.model import Kind, Outcome
+from tallystick.holds import rules
+from tallystick.ledger.model import Kind, Outcome, Posted
 from tallystick.meters import Expiry
 from tallystick.meters.config import parse
+from tests.holds.conftest import METERS
 
 
 def close(action: Any) -> None:
@@ -170,3 +172,35 @@ def test_holds_of_an_unknown_meter_wait(tally: Tally, abandon: Any, pass_time: A
     pass_time(hours=2)
     assert tally.holds.open() == []
     close(action)
+
+
+def in_one_batch(tally: Tally, action: Any) -> list[Posted]:
+    """Expire an action's hold and end the action in one group commit, the expiry first."""
+    expiry = rules.expiry(action._hold, METERS["estimated"], tally.ledger.ids.next(), None)
+    assert expiry is not None
+    return tally.ledger.post_many([expiry, next(action.settling())])
+
+
+@pytest.mark.parametrize("used", [0, 30, 100, 250])
+def test_an_expiry_and_a_late_settle_in_one_batch_bill_exactly(
+    tally: Tally, abandon: Any, billed: Any, used: int
+) -> None:
+    action = abandon("estimated", key="job 1")
+    action.add(used)
+    expired, settled = in_one_batch(tally, action)
+    assert expired.resolved_before is None
+    assert settled.resolved_before is not None
+    assert settled.resolved_before.outcome is Outcome.EXPIRED
+    assert billed() == {name: n for name, n in {"estimated": used}.items() if n}
+
+
+def test_one_batch_whose_key_another_run_has_recorded_bills_that_run_alone(
+    tally: Tally, abandon: Any, billed: Any
+) -> None:
+    """The expiry writes nothing, so that there is nothing to correct."""
+    action = abandon("estimated", key="job 1")
+    with tally.action("estimated", customer="ada", key="job 1") as other:
+        other.add(70)
+    action.add(70)
+    in_one_batch(tally, action)
+    assert billed() == {"estimated": 70}

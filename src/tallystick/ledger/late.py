@@ -37,20 +37,7 @@ def differences(
     for entry in map(to_entry, rows):
         assert entry.refers is not None
         billed.setdefault((entry.lane, entry.refers), []).append(entry)
-    for place, entries in _billed_here(pieces, rivals).items():
-        billed.setdefault(place, []).extend(entries)
     return {index: _difference(pieces[index], billed.get(place, ())) for index, place in late.items()}
-
-
-def _billed_here(pieces: Sequence[Piece], rivals: Mapping[int, Resolution]) -> dict[Place, tuple[Entry, ...]]:
-    """What the expiries of this very batch bill: it is not in the table yet."""
-    return {
-        (r.lane, r.hold): piece.posting.entries
-        for index, piece in enumerate(pieces)
-        if (r := piece.posting.resolution) is not None
-        and r.outcome is Outcome.EXPIRED
-        and index not in rivals
-    }
 
 
 def _is_the_action(piece: Piece) -> bool:
