@@ -15,7 +15,11 @@ from sqlalchemy.orm import Session
 
 from tallystick import Catalogue, Formula, Meter, Tally
 from tallystick.integrations.fastapi import install
+from tallystick.ledger.ledger import Ledger
+from tallystick.meters import OnLedgerFailure
+from tallystick.reconciliation.alarms import AlarmSettings
 from tallystick.storage import open_store
+from tallystick.testing.substitute import temporary
 
 
 @pytest.fixture
@@ -54,6 +58,28 @@ def test_the_applications_own_tally_writes_elsewhere(
     assert tally.ledger.where.tenant == "acme"
     with sqlite3.connect(tmp_path / "real.db") as connection:
         assert connection.execute("select count(*) from tallystick_entries").fetchone() == (0,)
+
+
+def test_no_part_of_the_real_one_is_reached(tmp_path: Path) -> None:
+    """Not its ledger, not its spool, not its outbox of alarms; afterwards all is as before."""
+    meters = Catalogue([Meter("calls", on_ledger_failure=OnLedgerFailure.ALLOW_AND_SPOOL)])
+    real = open_store(f"sqlite:///{tmp_path / 'real.db'}")
+    with Tally(real, meters, alarms=AlarmSettings("http://localhost/", ("c2VjcmV0",))) as own:
+        before, ledger = dict(vars(own)), own.ledger
+        with temporary(own, f"sqlite:///{tmp_path / 'test.db'}"):
+            assert _reaching(own, ledger) == []
+            assert own._recorder.spool is own.spool is not before["spool"]
+            assert own.alarms is None
+            own.find("key_conflict", "ada", "of the test")
+        assert vars(own) == before
+        assert own._recorder.spool is before["spool"]
+
+
+def _reaching(tally: Tally, ledger: Ledger) -> list[str]:
+    parts = {**vars(tally), "recorder": tally._recorder}
+    return [
+        n for n, part in parts.items() if part is ledger or ledger in getattr(part, "__dict__", {}).values()
+    ]
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ _PARTS = (
     "confirmer",
     "deadlines",
     "rejections",
+    "spool",
+    "alarms",
 )
 
 
@@ -54,3 +56,4 @@ def _replace(tally: Tally, parts: dict[str, object]) -> None:
     for name, part in parts.items():
         setattr(tally, name, part)
     tally._recorder.ledger = tally.ledger
+    tally._recorder.spool = tally.spool
