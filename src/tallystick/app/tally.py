@@ -27,6 +27,7 @@ from tallystick.app.environment import (
     store_url,
     webhook_secrets,
 )
+from tallystick.app.upkeep import chores
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
@@ -91,12 +92,17 @@ class Tally:
         self.holds = Holds(self.ledger, meters)
         self.expirer = Expirer(self.ledger, meters, self.find)
         self.ledger.commit.owes = owed_by(meters, self.ledger.clock, shadow=self.settings.shadow)
+        self.confirmer: Confirmer | None = None
         if provider is not None and not self.settings.shadow:
             self._assemble_delivery(provider)
         self.spool = placed_spool(store, meters, spool, self.find)
-        self.rejections = self._assemble_rejections(provider)
+        self.rejections: Rejections | None = None
+        self.deadlines: Deadlines | None = None
+        if provider is not None:
+            self._assemble_reconciliation(provider)
         self.webhook_secrets: tuple[str, ...] = ()
-        self.relay = Relay(self.ledger, self.sender, chores=self._chores())
+        self.alarms = Alarms(self.ledger, alarms) if alarms is not None else None
+        self.relay = Relay(self.ledger, self.sender, chores=chores(self))
         self._recorder = Recorder(
             self.ledger,
             meters,
@@ -108,20 +114,20 @@ class Tally:
             spool=self.spool,
         )
         self.declarations: list[Metering] = []
-        self.alarms = Alarms(self.ledger, alarms) if alarms is not None else None
         self.lenient_gate = False  # only for tests that roll back: responses need not wait for `on=`
         self.aio = Awaitable(self)
 
     def _assemble_delivery(self, provider: Provider) -> None:
         self.sender = Sender(self.ledger, self.meters, provider, self.links, self.find)
+        self.confirmer = Confirmer(self.sender, self.find)
         if self.settings.inline:
             self.courier = Courier(self.sender)
             self.ledger.commit.grace = GRACE_SECONDS * 1_000_000
 
-    def _assemble_rejections(self, provider: Provider | None) -> Rejections | None:
-        if provider is None or provider.reports is None:
-            return None
-        return Rejections(self.ledger, self.meters, provider, provider.reports, self.find)
+    def _assemble_reconciliation(self, provider: Provider) -> None:
+        if provider.reports is not None:
+            self.rejections = Rejections(self.ledger, self.meters, provider, provider.reports, self.find)
+        self.deadlines = Deadlines(self.ledger, self.meters, provider, self.links, self.find)
 
     @classmethod
     def from_config(
@@ -333,28 +339,6 @@ class Tally:
     def redrive(self, identifier: str = "") -> int:
         """Try a parked dispatch again, or all of them (''); how many."""
         return operations.redrive(self.ledger, self.links, identifier)
-
-    def _chores(self) -> tuple[Callable[[], int], ...]:
-        """The relay's upkeep."""
-        self.confirmer = Confirmer(self.sender, self.find) if self.sender is not None else None
-        self.deadlines = (
-            Deadlines(self.ledger, self.meters, self.provider, self.links, self.find)
-            if self.provider
-            else None
-        )
-        confirming = (self.confirmer.chore,) if self.confirmer is not None else ()
-        if self.deadlines is not None:
-            confirming = (*confirming, self.deadlines.chore)
-        return (self.expirer.step, self._replay, self._hear, *confirming, self.noted.keep)
-
-    def _replay(self) -> int:
-        return self.spool.replay(self.ledger.post_many) if self.spool is not None else 0
-
-    def _hear(self) -> int:
-        """What the provider says later (nothing while it is not reached), and alarms for the operator."""
-        rung = self.alarms.step() if self.alarms is not None else 0
-        away = self.sender is not None and self.sender.breaker.is_open
-        return rung if self.rejections is None or away else rung + self.rejections.step()
 
     # Living
 
