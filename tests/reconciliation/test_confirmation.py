@@ -11,6 +11,7 @@ import pytest
 import stripe
 
 from tallystick import Tally
+from tallystick.reconciliation import confirmation
 from tallystick.reconciliation.rules import counted_of
 from tallystick.sandbox import Sandbox
 from tallystick.values.instant import SECOND, FrozenClock
@@ -142,6 +143,24 @@ def test_somebody_else_reports_to_the_meter(
     (finding,) = [f for f in tally.findings if f.code == "unconfirmed_window"]
     assert "the provider has 1000" in finding.message
     assert "40 of unknown outcome" in finding.message
+
+
+def test_windows_that_cannot_be_cleared_up_do_not_starve_the_others(
+    tally: Tally, sandbox: Sandbox, clock: FrozenClock, later: Later, states: Any, monkeypatch: Any
+) -> None:
+    """Of four windows, all accepted at the same instant, three hold what somebody else reported."""
+    monkeypatch.setattr(confirmation, "AT_ONCE", 2)
+    client = stripe.StripeClient("sk_test_other", base_addresses={"api": sandbox.url})
+    at = clock.now() // SECOND
+    for number, (customer, meter) in enumerate([(c, m) for c in ("ada", "bob") for m in ("gb", "tokens")]):
+        tally.record(meter, 1 + number, customer=customer)
+        payload = {"stripe_customer_id": sandbox.links[customer], "value": "9"}  # type: ignore[attr-defined]
+        if number != 3:
+            client.v1.billing.meter_events.create({"event_name": meter, "timestamp": at, "payload": payload})
+    tally.relay.drain()
+    assert [later(minutes=3), later(seconds=10), later(seconds=10)].count(1) == 1, "the second step goes on"
+    assert ("confirmed", 4) in states()
+    assert len(states()) == 4
 
 
 def test_the_summaries_cannot_be_read(tally: Tally, sandbox: Sandbox, later: Later, states: Any) -> None:

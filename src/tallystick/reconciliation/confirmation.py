@@ -7,7 +7,7 @@ window is over, two equal readings of their minute prove which were counted; the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from tallystick.delivery.rejections import successor
 from tallystick.delivery.sender import Sender
 from tallystick.errors import ProviderError
 from tallystick.meters import Formula
-from tallystick.reconciliation.rules import Reading, Sums, Verdict, counted_of, is_ambiguous, verdict
+from tallystick.reconciliation.rules import Reading, Sums, Verdict, is_ambiguous, judge
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import HOUR, MINUTE, SECOND
 from tallystick.values.quantity import from_steps
@@ -25,7 +25,8 @@ from tallystick.values.quantity import from_steps
 LAG = 2 * MINUTE  # how long a provider's totals may trail what it accepted
 ALARM = 30 * MINUTE  # accepted this long ago and still not in the totals: a finding
 AN_HOUR, A_MINUTE = HOUR // SECOND, MINUTE // SECOND
-AT_ONCE = 50
+AT_ONCE = 50  # windows of a kind in one step; the next step goes on behind them
+PAUSE = 5 * SECOND  # between steps while there are more, so that the provider is not flooded with readings
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -40,6 +41,15 @@ class Window(msgspec.Struct, frozen=True):
     until: int
     oldest: int  # when the first of it was accepted or sent, in microseconds
 
+    @property
+    def is_minute(self) -> bool:
+        """Whether it is the smallest window that a provider adds up."""
+        return self.until - self.since == A_MINUTE
+
+    def order(self, width: int) -> dict[str, Any]:
+        """The parameters that say where it stands among windows of a width."""
+        return {**msgspec.structs.asdict(self), "number": self.since // width}
+
     def place(self, tenant: str, mode: str) -> dict[str, Any]:
         """The parameters that select it."""
         return {
@@ -52,6 +62,9 @@ class Window(msgspec.Struct, frozen=True):
         }
 
 
+BEFORE_ALL = Window(-1, "", "", "", "", 0, 0, 0)
+
+
 class Confirmer:
     """Confirms dispatches of one tenant and mode; `find` is told of what a person should see."""
 
@@ -61,21 +74,28 @@ class Confirmer:
         self._where = {"tenant": sender.ledger.where.tenant, "mode": sender.ledger.where.mode}
         self._find = find
         self._next = 0
+        self._behind: dict[str, Window] = {}  # the last window of a round's step, by kind
         self._told: set[tuple[str, str, int]] = set()
 
     def chore(self) -> int:
-        """The relay's piece of upkeep: one pass a minute."""
+        """The relay's piece of upkeep: one round through the windows a minute, in steps."""
         now = self._ledger.clock.now()
         if now < self._next <= now + MINUTE or self._sender.breaker.is_open:
             return 0
-        self._next = now + MINUTE
-        return self.step()
+        cleared = self.step()
+        self._next = now + (PAUSE if self._behind else MINUTE)
+        return cleared
 
     def step(self) -> int:
-        """Judge the oldest windows once; how many were cleared up."""
+        """Judge the next windows once, the oldest first; how many were cleared up."""
         now = self._ledger.clock.now()
+        over = now - self._sender.provider.profile.duplicate_window_seconds * SECOND
+        windows = [
+            *self._windows("windows_to_confirm", AN_HOUR, now - LAG),
+            *self._windows("windows_in_doubt", A_MINUTE, over),
+        ]
         cleared = 0
-        for window in self._ledger.read(self._windows(now)):
+        for window in windows:
             try:
                 cleared += self._judge(window)
             except ProviderError as error:
@@ -83,14 +103,13 @@ class Confirmer:
                 break
         return cleared
 
-    def _windows(self, now: int) -> Flow[list[Window]]:
-        accepted = {**self._where, "settled_before": now - LAG, "limit": AT_ONCE}
-        rows = yield Statement("windows_to_confirm", accepted)
-        found = [_to_window(row, AN_HOUR) for row in rows]
-        window_over = now - self._sender.provider.profile.duplicate_window_seconds * SECOND
-        doubtful = {**self._where, "sent_before": window_over, "limit": AT_ONCE}
-        rows = yield Statement("windows_in_doubt", doubtful)
-        found += [_to_window(row, A_MINUTE) for row in rows]
+    def _windows(self, kind: str, width: int, before: int) -> list[Window]:
+        """The windows of a kind behind those of the step before; after the last it starts again."""
+        behind = self._behind.pop(kind, BEFORE_ALL)
+        params = {**self._where, **behind.order(width), "before": before, "limit": AT_ONCE}
+        found = self._ledger.read(_found(kind, params, width))
+        if len(found) == AT_ONCE:
+            self._behind[kind] = found[-1]
         return [w for w in found if self._is_comparable(w.meter)]
 
     def _is_comparable(self, meter: str) -> bool:
@@ -104,45 +123,39 @@ class Confirmer:
         place = window.place(**self._where)
         dispatches, owed = self._ledger.read(_inside(window, {**place, "until": window.until}))
         sums = Sums.of(dispatches)
-        now = self._ledger.clock.now()
-        decimals = self._sender.catalogue[window.meter].decimals
-        provider = self._sender.provider
-        read = provider.total(window.provider_customer, window.provider_meter, window.since, window.until)
-        total = int(provider.profile.meant(read, decimals).scaleb(decimals))
-        reading = Reading(total, sums.certain, sum(sums.ambiguous), now)
+        if sums.under_way or (sums.ambiguous and not window.is_minute):
+            return 0  # of an hour, the minutes in doubt come first
+        reading = self._reading(window, sums)
         earlier = self._ledger.read(_earlier(place)) if sums.ambiguous else None
-        said = verdict(sums, reading, earlier)
-        if said is Verdict.CONFIRMED:
-            return self._confirm(dispatches)
-        if window.until - window.since == AN_HOUR and sums.ambiguous:
-            return 0  # its minutes in doubt come first
-        if said is Verdict.RESOLVED and not owed:
-            return self._resolve(place, dispatches, reading)
-        if said is Verdict.READ_AGAIN and (earlier is None or not reading.says(earlier)):
+        judgement = judge(sums, reading, earlier)
+        if judgement.verdict is Verdict.CONFIRMED:
+            return self._resolve(window, dispatches, ())
+        if judgement.verdict is Verdict.RESOLVED and not owed:
+            return self._resolve(window, dispatches, judgement.counted)
+        if judgement.verdict is Verdict.READ_AGAIN and (earlier is None or not reading.says(earlier)):
             self._ledger.commit.run(errand=lambda: _keep(place, reading))
-        if said in (Verdict.WAIT, Verdict.FOREIGN) and now - window.oldest > ALARM:
+        if judgement.verdict in (Verdict.WAIT, Verdict.FOREIGN) and reading.read_at - window.oldest > ALARM:
             self._tell(window, reading)
         return 0
 
-    def _confirm(self, dispatches: Iterable[Dispatch]) -> int:
-        rows = sorted(
-            (d.lane, d.dispatch, d.part, "accepted", d.reason) for d in dispatches if d.state == "accepted"
-        )
-        if rows:
-            self._ledger.commit.run(errand=lambda: _confirming(rows))
-        return 1
+    def _reading(self, window: Window, sums: Sums) -> Reading:
+        """What the provider says of a window, beside what we say."""
+        provider, decimals = self._sender.provider, self._sender.catalogue[window.meter].decimals
+        total = provider.total(window.provider_customer, window.provider_meter, window.since, window.until)
+        steps = int(provider.profile.meant(total, decimals).scaleb(decimals))
+        return Reading(steps, sums.certain, sum(sums.ambiguous), self._ledger.clock.now())
 
-    def _resolve(self, place: dict[str, Any], dispatches: Sequence[Dispatch], reading: Reading) -> int:
-        """Confirm those in doubt that the total holds; the others never arrived: each gets a successor."""
+    def _resolve(self, window: Window, dispatches: Sequence[Dispatch], counted: Sequence[int]) -> int:
+        """Confirm what the total holds; of those in doubt the others never arrived: each gets a successor."""
         doubtful = [d for d in dispatches if is_ambiguous(d)]
-        chosen = counted_of([d.quantity for d in doubtful], reading.total - reading.certain) or ()
-        now = self._ledger.clock.now()
-        counted = [d for index, d in enumerate(doubtful) if index in chosen]
-        absent = [d for index, d in enumerate(doubtful) if index not in chosen]
-        confirmed = _accepted(dispatches) + [
-            (d.lane, d.dispatch, d.part, "parked", "found in the provider's totals") for d in counted
+        absent = [d for index, d in enumerate(doubtful) if index not in counted]
+        confirmed = [
+            *((*_key(d), "accepted", d.reason) for d in dispatches if d.state == "accepted"),
+            *((*_key(doubtful[index]), "parked", "found in the provider's totals") for index in counted),
         ]
+        place, now = window.place(**self._where), self._ledger.clock.now()
         self._ledger.commit.run(errand=lambda: _resolving(place, sorted(confirmed), absent, now))
+        self._told.discard((window.provider_customer, window.provider_meter, window.since))
         return 1
 
     def _tell(self, window: Window, reading: Reading) -> None:
@@ -163,16 +176,19 @@ class Confirmer:
         )
 
 
+def _found(kind: str, params: dict[str, Any], width: int) -> Flow[list[Window]]:
+    rows = yield Statement(kind, params)
+    return [_to_window(row, width) for row in rows]
+
+
 def _to_window(row: Any, width: int) -> Window:
-    lane, customer, meter, provider_customer, provider_meter, number, oldest, _ = row
+    lane, customer, meter, provider_customer, provider_meter, number, oldest = row
     since = number * width
     return Window(lane, customer, meter, provider_customer, provider_meter, since, since + width, oldest)
 
 
-def _accepted(dispatches: Iterable[Dispatch]) -> list[tuple[Any, ...]]:
-    return sorted(
-        (d.lane, d.dispatch, d.part, "accepted", d.reason) for d in dispatches if d.state == "accepted"
-    )
+def _key(dispatch: Dispatch) -> tuple[int, bytes, int]:
+    return (dispatch.lane, dispatch.dispatch, dispatch.part)
 
 
 def _inside(window: Window, place: dict[str, Any]) -> Flow[tuple[list[Dispatch], int]]:
@@ -196,10 +212,6 @@ def _keep(place: dict[str, Any], reading: Reading) -> Flow[None]:
     yield Statement("keep_reading", {**place, **texts, "read_at": reading.read_at})
 
 
-def _confirming(rows: list[tuple[Any, ...]]) -> Flow[None]:
-    yield Statement("confirm_dispatches", rows=rows)
-
-
 def _resolving(
     place: dict[str, Any], confirmed: list[tuple[Any, ...]], absent: Sequence[Dispatch], now: int
 ) -> Flow[None]:
@@ -207,7 +219,7 @@ def _resolving(
         yield Statement("confirm_dispatches", rows=confirmed)
     for d in absent:
         why = "the provider's totals prove that it never arrived; sent again under a new identity"
-        refused = yield Statement("refuse_absent", rows=[(d.lane, d.dispatch, d.part, why)])
+        refused = yield Statement("refuse_absent", rows=[(*_key(d), why)])
         if refused:
             [(part,)] = yield Statement("next_part", {"lane": d.lane, "dispatch": d.dispatch})
             yield Statement("insert_dispatches", rows=[successor(d, part, now).row()])

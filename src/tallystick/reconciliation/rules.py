@@ -74,23 +74,30 @@ def is_ambiguous(dispatch: Dispatch) -> bool:
     return dispatch.state == "parked" and dispatch.first_sent_at is not None
 
 
-def verdict(sums: Sums, reading: Reading, earlier: Reading | None) -> Verdict:
+class Judgement(msgspec.Struct, frozen=True):
+    """A verdict, and for a resolved window the indexes of the ambiguous dispatches that were counted."""
+
+    verdict: Verdict
+    counted: tuple[int, ...] = ()
+
+
+def judge(sums: Sums, reading: Reading, earlier: Reading | None) -> Judgement:
     """Judge a window.
 
     A gap that is the sum of some ambiguous dispatches can only be those, counted, provided that nothing else
     there is open, that the totals stand still, and that we alone write the meter.
     """
     if sums.under_way:
-        return Verdict.WAIT
+        return Judgement(Verdict.WAIT)
     gap = reading.total - sums.certain
     if not sums.ambiguous:
-        return Verdict.CONFIRMED if gap == 0 else Verdict.WAIT
+        return Judgement(Verdict.CONFIRMED if gap == 0 else Verdict.WAIT)
     if earlier is None or not reading.repeats(earlier):
-        return Verdict.READ_AGAIN
+        return Judgement(Verdict.READ_AGAIN)
     counted = counted_of(sums.ambiguous, gap)
     if counted is None or (counted and len(counted) < len(sums.ambiguous) and sums.unconfirmed):
-        return Verdict.FOREIGN
-    return Verdict.RESOLVED
+        return Judgement(Verdict.FOREIGN)
+    return Judgement(Verdict.RESOLVED, counted)
 
 
 def counted_of(quantities: Sequence[int], gap: int) -> tuple[int, ...] | None:

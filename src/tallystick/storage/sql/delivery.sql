@@ -188,21 +188,25 @@ select min(due_at) from (
 
 -- name: windows_to_confirm
 -- (a window is an hour: the events of one provider customer and meter that happened in it)
-select lane, customer, meter, provider_customer, provider_meter, happened_at / 3600, min(settled_at), max(settled_at)
+select lane, customer, meter, provider_customer, provider_meter, happened_at / 3600, min(settled_at)
 from tallystick.dispatches
-where state = 'accepted' and tenant = :tenant and mode = :mode and settled_at <= :settled_before
+where state = 'accepted' and tenant = :tenant and mode = :mode and settled_at <= :before
 group by lane, customer, meter, provider_customer, provider_meter, happened_at / 3600
-order by min(settled_at)
+having (min(settled_at), lane, customer, meter, provider_customer, provider_meter, happened_at / 3600)
+     > (:oldest, :lane, :customer, :meter, :provider_customer, :provider_meter, :number)
+order by min(settled_at), lane, customer, meter, provider_customer, provider_meter, happened_at / 3600
 limit :limit
 
 -- name: windows_in_doubt
 -- (a window is a minute here: the smallest that a provider adds up, so that few are in doubt together)
-select lane, customer, meter, provider_customer, provider_meter, happened_at / 60, min(first_sent_at), max(settled_at)
+select lane, customer, meter, provider_customer, provider_meter, happened_at / 60, min(first_sent_at)
 from tallystick.dispatches
 where state = 'parked' and tenant = :tenant and mode = :mode
-  and first_sent_at is not null and first_sent_at <= :sent_before
+  and first_sent_at is not null and first_sent_at <= :before
 group by lane, customer, meter, provider_customer, provider_meter, happened_at / 60
-order by min(first_sent_at)
+having (min(first_sent_at), lane, customer, meter, provider_customer, provider_meter, happened_at / 60)
+     > (:oldest, :lane, :customer, :meter, :provider_customer, :provider_meter, :number)
+order by min(first_sent_at), lane, customer, meter, provider_customer, provider_meter, happened_at / 60
 limit :limit
 
 -- name: window
