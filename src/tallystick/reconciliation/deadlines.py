@@ -6,7 +6,7 @@ invoice item; it is never silently left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +25,10 @@ from tallystick.values.quantity import from_steps
 
 FRESH = HOUR  # how long what the provider said about a period is believed
 AT_ONCE = 1000
+
+Row = tuple[Any, ...]
+Place = tuple[str, str]  # provider customer, provider meter
+Period = tuple[int, int, int]  # [start, end) in seconds since 1970 UTC, and the microsecond it was asked for
 
 
 class Pressing(msgspec.Struct, frozen=True):
@@ -66,48 +70,51 @@ class Deadlines:
         if now < self._next <= now + MINUTE:
             return 0
         self._next = now + MINUTE
-        self._refresh(now)
-        return sum(self._alarm(one) for one in self.pressing())
+        rows, periods = self._ledger.read(self._undelivered())
+        periods |= self._learn(rows, periods, now)
+        return sum(self._alarm(one) for one in self._sorted(rows, periods, now))
 
     def pressing(self) -> list[Pressing]:
         """All undelivered usage with its deadline, the most pressing first; from what is known, without asking."""
-        now = self._ledger.clock.now()
         rows, periods = self._ledger.read(self._undelivered())
-        links = self._links.linked({row[1] for row in rows})
-        found = [self._pressing(row, links.get(row[1], ""), periods, now) for row in rows]
-        return sorted(found, key=lambda one: one.due_at)
+        return self._sorted(rows, periods, self._ledger.clock.now())
 
     def missed(self) -> list[Pressing]:
         """What can no longer be reported, and only that: to be billed as invoice items."""
         now = self._ledger.clock.now()
-        late = [one for one in self.pressing() if one.level is Level.MISSED]
-        periods = self._ledger.read(self._undelivered())[1]
-        return [self._ledger.read(self._late_part(one, periods, now)) for one in late]
+        rows, periods = self._ledger.read(self._undelivered())
+        late = [one for one in self._sorted(rows, periods, now) if one.level is Level.MISSED]
+        return [self._ledger.read(self._late_part(one, periods.get(self._place(one)), now)) for one in late]
 
-    def _late_part(
-        self, one: Pressing, periods: dict[tuple[str, str], tuple[int, int, int]], now: int
-    ) -> Flow[Pressing]:
-        known = one.meter in self._catalogue
-        name = self._catalogue[one.meter].provider_name if known else one.meter
-        period = periods.get((one.provider_customer, name))
+    def _late_part(self, one: Pressing, period: Period | None, now: int) -> Flow[Pressing]:
         late = cutoff(period[:2] if period else None, self._provider.profile, now)
         about = {**self._ledger.where.of(one.customer), "meter": one.meter, "cutoff": late}
         [(entries, high, low)] = yield Statement("undelivered_before", about)
-        decimals = self._catalogue[one.meter].decimals if known else 0
-        quantity = from_steps(int(high) * LIMB + int(low), decimals)
+        quantity = self._units(one.meter, high, low)
         return msgspec.structs.replace(one, entries=entries, quantity=quantity)
 
-    def _pressing(
-        self, row: Sequence[Any], link: str, periods: dict[tuple[str, str], tuple[int, int, int]], now: int
-    ) -> Pressing:
+    def _sorted(self, rows: Sequence[Row], periods: Mapping[Place, Period], now: int) -> list[Pressing]:
+        links = self._links.linked({row[1] for row in rows})
+        found = [self._pressing(row, links.get(row[1], ""), periods, now) for row in rows]
+        return sorted(found, key=lambda one: one.due_at)
+
+    def _pressing(self, row: Row, link: str, periods: Mapping[Place, Period], now: int) -> Pressing:
         _, customer, meter, oldest, entries, high, low = row
-        known = meter in self._catalogue
-        name = self._catalogue[meter].provider_name if known else meter
-        closes_at = _closing(periods.get((link, name)), oldest)
+        closes_at = _closing(periods.get((link, self._provider_name(meter))), oldest)
         due_at = deadline(oldest, closes_at, self._provider.profile)
-        steps = int(high) * LIMB + int(low)
-        quantity = from_steps(steps, self._catalogue[meter].decimals if known else 0)
+        quantity = self._units(meter, high, low)
         return Pressing(customer, meter, link, entries, quantity, oldest, due_at, level(oldest, due_at, now))
+
+    def _provider_name(self, meter: str) -> str:
+        """A meter's name at the provider; the ledger may hold meters that are not declared any more."""
+        return self._catalogue[meter].provider_name if meter in self._catalogue else meter
+
+    def _place(self, one: Pressing) -> Place:
+        return (one.provider_customer, self._provider_name(one.meter))
+
+    def _units(self, meter: str, high: Any, low: Any) -> Decimal:
+        decimals = self._catalogue[meter].decimals if meter in self._catalogue else 0
+        return from_steps(int(high) * LIMB + int(low), decimals)
 
     def _alarm(self, one: Pressing) -> int:
         place = (one.customer, one.meter)
@@ -126,34 +133,35 @@ class Deadlines:
             self._find("deadline_near", f"{one.customer} {one.meter}", told)
         return 1
 
-    def _refresh(self, now: int) -> None:
+    def _learn(self, rows: Sequence[Row], periods: Mapping[Place, Period], now: int) -> dict[Place, Period]:
         """Ask for the periods of those whose usage waits, and whose period is not known afresh."""
-        rows, periods = self._ledger.read(self._undelivered())
         links = self._links.linked({row[1] for row in rows})
-        learned: list[tuple[Any, ...]] = []
+        learned: dict[Place, Period] = {}
         for row in rows:
             link = links.get(row[1])
             if link is None or row[2] not in self._catalogue or now - row[3] < MINUTE:
                 continue
-            name = self._catalogue[row[2]].provider_name
-            if now - periods.get((link, name), (0, 0, 0))[2] < FRESH:
+            place = (link, self._provider_name(row[2]))
+            if place in learned or now - periods.get(place, (0, 0, 0))[2] < FRESH:
                 continue
             try:
-                period = self._provider.period(link, name)
+                period = self._provider.period(*place)
             except ProviderError:
                 break  # what is known stands; a provider that is away is told of elsewhere
             if period is not None:
-                learned.append((*self._where.values(), link, name, *period, now))
+                learned[place] = (*period, now)
         if learned:
-            self._ledger.commit.run(errand=lambda: _keeping(sorted(set(learned))))
+            kept: list[Row] = sorted((*self._where.values(), *place, *p) for place, p in learned.items())
+            self._ledger.commit.run(errand=lambda: _keeping(kept))
+        return learned
 
-    def _undelivered(self) -> Flow[tuple[list[Any], dict[tuple[str, str], tuple[int, int, int]]]]:
+    def _undelivered(self) -> Flow[tuple[list[Row], dict[Place, Period]]]:
         rows = yield Statement("oldest_undelivered", {**self._where, "limit": AT_ONCE})
         known = yield Statement("find_periods", self._where)
         return list(rows), {(row[0], row[1]): (row[2], row[3], row[4]) for row in known}
 
 
-def _closing(period: tuple[int, int, int] | None, recorded_at: int) -> int | None:
+def _closing(period: Period | None, recorded_at: int) -> int | None:
     """When the period that usage lies in closes, in seconds: this one, or the one before it."""
     if period is None:
         return None
@@ -164,5 +172,5 @@ def _closing(period: tuple[int, int, int] | None, recorded_at: int) -> int | Non
     return until if at < until else None
 
 
-def _keeping(rows: list[tuple[Any, ...]]) -> Flow[None]:
+def _keeping(rows: list[Row]) -> Flow[None]:
     yield Statement("keep_periods", rows=rows)
