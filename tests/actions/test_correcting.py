@@ -18,7 +18,7 @@ METERS = Catalogue(
     [
         Meter("tokens", attributes=("model",)),
         Meter("gb", decimals=3, hold=False),
-        Meter("seats", formula=Formula.LAST, hold=False),
+        Meter("seats", formula=Formula.LAST, carry=True, hold=False),
     ]
 )
 
@@ -79,10 +79,14 @@ def test_corrections_at_the_same_moment_end_at_one_of_the_values(tally: Tally, u
     assert tally.ledger.broken_links() == []
 
 
-def test_what_cannot_be_corrected_is_told(tally: Tally) -> None:
+def test_a_value_that_stands_is_corrected_too(tally: Tally, used: Any) -> None:
+    tally.record("seats", 3, customer="ada")
     seats = tally.record("seats", 5, customer="ada")
-    with pytest.raises(ActionError, match="is a last"):
-        tally.correct(seats.entries[0], quantity=4, reason="r", by="b")
+    tally.correct(seats.entries[0], quantity=4, reason="r", by="b")
+    assert used("seats") == "4"
+
+
+def test_what_cannot_be_corrected_is_told(tally: Tally) -> None:
     action = tally.action("tokens", customer="ada").__enter__()
     assert action._hold is not None
     with pytest.raises(ActionError, match="is a hold"):

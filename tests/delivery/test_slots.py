@@ -9,9 +9,8 @@ import msgspec
 import pytest
 
 from tallystick import Catalogue, Meter, Tally
-from tallystick.delivery import flows
-from tallystick.delivery.flows import Attempt, Terms
-from tallystick.delivery.model import Dispatch
+from tallystick.delivery import due, flows
+from tallystick.delivery.model import Attempt, Dispatch, Terms
 from tallystick.providers import Answer, Outcome
 from tallystick.providers.stripe.provider import PROFILE
 from tallystick.storage import open_store
@@ -72,9 +71,7 @@ class Rivals:
         """The one dispatch, which is on its way."""
         every = self.clock._now + 10**15
         with self.store.read() as transaction:
-            found: list[Dispatch] = drive(
-                transaction, flows.due_dispatches(self.tally.ledger.where, every, 10)
-            )
+            found: list[Dispatch] = drive(transaction, due.due_dispatches(self.tally.ledger.where, every, 10))
         assert len(found) == 1, "the dispatch is no longer on its way"
         return found[0]
 

@@ -35,7 +35,10 @@ def used(tally: Tally) -> int:
     ("meter", "said"),
     [
         (Meter("tokens", decimals=3), "decimals = 3 here, but .* recorded with 0"),
-        (Meter("tokens", formula=Formula.LAST), "formula = 'last' here, but .* recorded with 'sum'"),
+        (
+            Meter("tokens", formula=Formula.LAST, carry=False),
+            "formula = 'last' here, but .* recorded with 'sum'",
+        ),
     ],
 )
 def test_another_declaration_of_a_meter_is_refused(

@@ -115,10 +115,10 @@ def test_partly_counted(
 
 def _only(tally: Tally) -> Any:
     """Attempts for what no dispatch carries yet, leaving alone what is in doubt already."""
-    from tallystick.delivery import flows
+    from tallystick.delivery import due
 
     ledger = tally.ledger
-    owed = ledger.read(flows.due_obligations(ledger.where, ledger.clock.now(), 10))
+    owed = ledger.read(due.due_obligations(ledger.where, ledger.clock.now(), 10))
     _, by_slot = tally.relay._by_slot(owed)
     assert tally.sender is not None
     return tally.sender.claim(by_slot)

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from tallystick import Catalogue, Formula, Meter, Tally
-from tallystick.delivery import flows
+from tallystick.delivery import due
 from tallystick.errors import LedgerError
 from tallystick.ledger.model import Entry, Kind, Posting
 from tallystick.values.identifiers import lane_of
@@ -132,11 +132,11 @@ class Application:
         while True:
             try:
                 idle = not relay._hold_lease() or relay.step().idle
-                due = tally.ledger.read(flows.next_due(tally.ledger.where))
+                soonest = tally.ledger.read(due.next_due(tally.ledger.where))
             except LedgerError:
-                idle, due = True, world.now
+                idle, soonest = True, world.now
             if idle:
-                rest = NEVER // 4 if due is None else max(due - world.now, 0)
+                rest = NEVER // 4 if soonest is None else max(soonest - world.now, 0)
                 rest = max(rest, int(tally.sender.breaker.closes_in_seconds * SECOND), SECOND)
                 world.sleep(rest + int(self._random.expovariate(1 / self.plan.laziness)))
 
@@ -333,8 +333,8 @@ class Application:
                 continue
             status = tally.status()
             quiet = 0 if status.in_delivery else quiet + 1
-            due = tally.ledger.read(flows.next_due(tally.ledger.where))
-            wait = SECOND if due is None else max(due - self.world.now, SECOND)
+            soonest = tally.ledger.read(due.next_due(tally.ledger.where))
+            wait = SECOND if soonest is None else max(soonest - self.world.now, SECOND)
             self.world.now += min(wait, HOUR)
         relay._let_go()
 

@@ -14,8 +14,7 @@ import msgspec
 import pytest
 
 from tallystick.delivery import flows, rules, sender
-from tallystick.delivery.flows import Attempt
-from tallystick.delivery.model import Dispatch, Owed, Slot
+from tallystick.delivery.model import Attempt, Dispatch, Owed, Slot
 from tallystick.ledger import posting
 from tallystick.providers import Answer, Outcome
 from tallystick.providers.stripe import provider as stripe_provider

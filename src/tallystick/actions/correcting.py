@@ -9,7 +9,6 @@ from tallystick.actions.recorder import Recorder, canonical
 from tallystick.errors import ActionError, LedgerBusyError
 from tallystick.ledger import reading
 from tallystick.ledger.model import Entry, Kind, Posted, Posting
-from tallystick.meters import Formula
 from tallystick.values.identifiers import from_public
 
 ATTEMPTS = 8
@@ -46,11 +45,6 @@ def _original(recorder: Recorder, entry: Entry | str) -> Entry:
         raise ActionError(f"{name} is a hold; settle or void it (tallystick holds)")
     if found.kind is Kind.CORRECTION:
         raise ActionError(f"{name} is a correction itself; give the id of the entry it corrects")
-    if recorder.catalogue[found.meter].formula not in (Formula.SUM, Formula.COUNT):
-        formula = recorder.catalogue[found.meter].formula
-        raise ActionError(
-            f"{name}: meter {found.meter!r} is a {formula}, where a difference means nothing; record the right value"
-        )
     return found
 
 

@@ -86,7 +86,15 @@ class Recorder:
         attributes: str = "",
         occurred_at: int | None = None,
     ) -> Entry:
-        """A new entry with an id of its own; texts have passed `name_of` and `canonical`."""
+        """A new entry with an id of its own; texts have passed `name_of` and `canonical`.
+
+        ActionError when a unique meter is not told what is unique.
+        """
+        if meter.unique_of and f'"{meter.unique_of}":' not in attributes:
+            raise ActionError(
+                f"meter {meter.name!r} counts different values of {meter.unique_of!r}; "
+                f"give attributes={{{meter.unique_of!r}: …}}"
+            )
         return Entry(
             lane_of(self._tenant, self._mode, customer),
             self.ledger.ids.next(),

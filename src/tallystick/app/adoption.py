@@ -6,16 +6,17 @@ from collections.abc import Callable
 
 from tallystick.ledger.model import Entry, Kind
 from tallystick.ledger.posting import is_delivered
-from tallystick.meters import Catalogue
+from tallystick.meters import Catalogue, Formula
 from tallystick.values.instant import Clock, from_datetime
 
 
 def owed_by(meters: Catalogue, clock: Clock, *, shadow: bool) -> Callable[[Entry], bool]:
     """The rule by which a posting makes an entry owed; a correction follows the entry it corrects."""
+    lasting = {m.name for m in meters if m.formula is Formula.LAST}  # of these, nothing is a value too
     starts = {m.name: from_datetime(m.report_from) for m in meters if m.report_from is not None}
 
     def owes(entry: Entry) -> bool:
-        if shadow or not is_delivered(entry):
+        if shadow or not (is_delivered(entry) or (entry.kind is Kind.USAGE and entry.meter in lasting)):
             return False
         start = starts.get(entry.meter)
         if start is None:

@@ -28,6 +28,7 @@ from tallystick.app.environment import (
     webhook_secrets,
 )
 from tallystick.app.upkeep import chores
+from tallystick.delivery.carrying import Carrying
 from tallystick.delivery.courier import Courier
 from tallystick.delivery.links import Links, Resolver
 from tallystick.delivery.relay import Relay
@@ -93,6 +94,7 @@ class Tally:
         self.expirer = Expirer(self.ledger, meters, self.find)
         self.ledger.commit.owes = owed_by(meters, self.ledger.clock, shadow=self.settings.shadow)
         self.confirmer: Confirmer | None = None
+        self.carrying: Carrying | None = None
         if provider is not None and not self.settings.shadow:
             self._assemble_delivery(provider)
         self.spool = placed_spool(store, meters, spool, self.find)
@@ -120,6 +122,7 @@ class Tally:
     def _assemble_delivery(self, provider: Provider) -> None:
         self.sender = Sender(self.ledger, self.meters, provider, self.links, self.find)
         self.confirmer = Confirmer(self.sender, self.find)
+        self.carrying = Carrying(self.sender, self.find)
         if self.settings.inline:
             self.courier = Courier(self.sender)
             self.ledger.commit.grace = GRACE_SECONDS * 1_000_000

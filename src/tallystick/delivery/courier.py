@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from tallystick.delivery.flows import Attempt
+from tallystick.delivery.model import Attempt
 from tallystick.delivery.sender import Sender
 from tallystick.errors import TallystickError
 from tallystick.ledger.model import Entry

@@ -7,41 +7,18 @@ arrived, never one that looks untouched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from tallystick.delivery import rules
-from tallystick.delivery.model import Dispatch, Owed, Slot, SlotKey, to_dispatch
-from tallystick.ledger.reading import Partition
-from tallystick.meters import Meter
-from tallystick.providers import Answer, Profile
+from tallystick.delivery import absolutes, rules
+from tallystick.delivery.model import Attempt, Dispatch, Owed, Slot, SlotKey, Terms
+from tallystick.providers import Answer
 from tallystick.storage import Flow, Statement
 from tallystick.values.failpoint import failpoint
 
 Rows = list[tuple[Any, ...]]
-
-
-class Terms(msgspec.Struct, frozen=True):
-    """What claims of one sender have in common."""
-
-    owner: str
-    prefix: str
-    profile: Profile
-    meter: Callable[[str], Meter]
-    new_id: Callable[[], bytes]
-    now: Callable[[], int]
-    elapsed: Callable[[], int]
-    lease: int  # microseconds
-
-
-class Attempt(msgspec.Struct, frozen=True):
-    """A dispatch to send now: under which slot, and what was known of it before."""
-
-    dispatch: Dispatch
-    slot: Slot
-    sent_before: int | None
 
 
 def take_slots(keys: Sequence[SlotKey], terms: Terms) -> Flow[dict[SlotKey, Slot]]:
@@ -84,6 +61,21 @@ def claim(owed: Mapping[SlotKey, Sequence[tuple[int, bytes]]], terms: Terms) -> 
 def _freeze(
     mine: Mapping[SlotKey, Sequence[Owed]], slots: Mapping[SlotKey, Slot], terms: Terms
 ) -> Flow[list[Attempt]]:
+    added: dict[SlotKey, Sequence[Owed]] = {}
+    made: list[Attempt] = []
+    for key, entries in mine.items():
+        if terms.meter(entries[0].meter).formula.is_absolute:
+            made += yield from absolutes.freeze(entries, slots[key], terms)
+        else:
+            added[key] = entries
+    made += yield from _freeze_added(added, slots, terms)
+    failpoint("delivery.frozen")
+    return made
+
+
+def _freeze_added(
+    mine: Mapping[SlotKey, Sequence[Owed]], slots: Mapping[SlotKey, Slot], terms: Terms
+) -> Flow[list[Attempt]]:
     groups: list[tuple[Slot, bytes, list[Owed]]] = []
     for key, entries in mine.items():
         for group in rules.buckets(entries).values():
@@ -105,14 +97,17 @@ def _freeze(
                 made.append(Attempt(dispatch, slot, None))
     if made:
         yield Statement("insert_dispatches", rows=[attempt.dispatch.row() for attempt in made])
-    failpoint("delivery.frozen")
     return made
 
 
 def retake(due: Sequence[Dispatch], terms: Terms) -> Flow[list[Attempt]]:
     """Take up dispatches whose time has come again; those past their window are parked instead."""
     now = terms.now()
-    parked = [(d, why) for d in due if (why := rules.reason_to_park(d, terms.profile, now))]
+    parked = [
+        (d, why)
+        for d in due
+        if (why := rules.reason_to_park(d, terms.profile, now, repeatable=terms.is_absolute(d.meter)))
+    ]
     if parked:
         yield Statement("settle_dispatches", rows=[_parked_row(d, why, now) for d, why in parked])
     out = {(d.lane, d.dispatch, d.part) for d, _ in parked}
@@ -132,6 +127,10 @@ def retake(due: Sequence[Dispatch], terms: Terms) -> Flow[list[Attempt]]:
     failpoint("delivery.retaken")
     won = {(lane, bytes(dispatch), part) for lane, dispatch, part in taken}
     return [_again(d, slots[d.slot_key], now) for d in ours if (d.lane, d.dispatch, d.part) in won]
+
+
+def _reason_to_park(d: Dispatch, terms: Terms, now: int) -> str:
+    return rules.reason_to_park(d, terms.profile, now, repeatable=terms.is_absolute(d.meter))
 
 
 def _again(d: Dispatch, slot: Slot, now: int) -> Attempt:
@@ -198,24 +197,6 @@ def release(slots: Sequence[Slot], blocked: Mapping[SlotKey, int]) -> Flow[None]
         yield Statement("release_slots", rows=rows)
 
 
-def due_obligations(where: Partition, now: int, limit: int) -> Flow[list[Owed]]:
-    """Entries that no dispatch carries and whose time has come, longest due first."""
-    rows = yield Statement("due_obligations", {**_parameters(where), "now": now, "limit": limit})
-    return [Owed(row[0], bytes(row[1]), *row[2:]) for row in rows]
-
-
-def due_dispatches(where: Partition, now: int, limit: int) -> Flow[list[Dispatch]]:
-    """Dispatches to try again, and those whose sender vanished."""
-    rows = yield Statement("due_dispatches", {**_parameters(where), "now": now, "limit": limit})
-    return [to_dispatch(row) for row in rows]
-
-
-def postpone(owed: Sequence[Owed], until: int) -> Flow[None]:
-    """Look at these entries again later."""
-    if owed:
-        yield Statement("postpone_obligations", rows=sorted((e.lane, e.entry, until) for e in owed))
-
-
 def take_lease(name: str, owner: str, now: int, until: int) -> Flow[bool]:
     """Take or keep a lease; whether it is ours until then."""
     yield Statement("insert_lease", {"name": name})
@@ -226,14 +207,3 @@ def take_lease(name: str, owner: str, now: int, until: int) -> Flow[bool]:
 def release_lease(name: str, owner: str) -> Flow[None]:
     """Give a lease back before it runs out."""
     yield Statement("release_lease", {"name": name, "owner": owner})
-
-
-def next_due(where: Partition) -> Flow[int | None]:
-    """When something of this tenant and mode will be due next (None: nothing is owed)."""
-    rows = yield Statement("next_due", _parameters(where))
-    due: int | None = rows[0][0]
-    return due
-
-
-def _parameters(where: Partition) -> dict[str, str]:
-    return {"tenant": where.tenant, "mode": where.mode}

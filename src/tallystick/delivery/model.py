@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from tallystick.providers import Instruction
+from tallystick.meters import Meter
+from tallystick.providers import Instruction, Profile
 
 SlotKey = tuple[int, str, str, str, str]  # lane, tenant, mode, provider customer, provider meter
+PLACE = ("lane", "tenant", "mode", "provider_customer", "provider_meter")
 
 
 class Owed(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +38,11 @@ class Slot(msgspec.Struct, frozen=True, gc=False):
     fence: int
     expires_at: int
     lasts_until: int = 2**62
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The parameters that select its dispatches."""
+        return dict(zip(PLACE, self.key, strict=True))
 
 
 class Dispatch(msgspec.Struct, frozen=True, gc=False):
@@ -96,3 +104,28 @@ def to_dispatch(row: Any) -> Dispatch:
     values = list(row)
     values[1], values[14] = bytes(values[1]), bytes(values[14])
     return Dispatch(*values)
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What claims of one sender have in common."""
+
+    owner: str
+    prefix: str
+    profile: Profile
+    meter: Callable[[str], Meter]
+    new_id: Callable[[], bytes]
+    now: Callable[[], int]
+    elapsed: Callable[[], int]
+    lease: int  # microseconds
+
+    def is_absolute(self, meter: str) -> bool:
+        """Whether a dispatch of that meter may be repeated at any time without counting twice."""
+        return self.meter(meter).formula.is_absolute
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """A dispatch to send now: under which slot, and what was known of it before."""
+
+    dispatch: Dispatch
+    slot: Slot
+    sent_before: int | None

@@ -16,9 +16,8 @@ from operator import attrgetter
 
 import msgspec
 
-from tallystick.delivery import flows
-from tallystick.delivery.flows import Attempt
-from tallystick.delivery.model import Owed, SlotKey
+from tallystick.delivery import due, flows
+from tallystick.delivery.model import Attempt, Owed, SlotKey
 from tallystick.delivery.sender import Sender
 from tallystick.errors import LedgerError
 from tallystick.ledger.ledger import Ledger
@@ -128,12 +127,12 @@ class Relay:
     def _await_due(self, until: int) -> bool:
         """Wait for what is due next; False when nothing will be due until then."""
         sends = self._sending is not None
-        due = self._ledger.read(flows.next_due(self._ledger.where)) if sends else None
+        soonest = self._ledger.read(due.next_due(self._ledger.where)) if sends else None
         now = self._ledger.clock.now()
-        if due is None or due > until or now >= until:
+        if soonest is None or soonest > until or now >= until:
             return False
         closed = int(self._sender.breaker.closes_in_seconds * SECOND)
-        self._stop.wait(max(due - now, closed, SECOND // 50) / SECOND)
+        self._stop.wait(max(soonest - now, closed, SECOND // 50) / SECOND)
         return True
 
     def step(self) -> Progress:
@@ -145,10 +144,10 @@ class Relay:
             return Progress(sequenced, kept_up=kept_up)
         now = self._ledger.clock.now()
         retried = self._retry(now)
-        owed = self._ledger.read(flows.due_obligations(self._ledger.where, now, self._batch))
+        owed = self._ledger.read(due.due_obligations(self._ledger.where, now, self._batch))
         unlinked, by_slot = self._by_slot(owed)
         if unlinked:
-            self._ledger.commit.run(errand=lambda: flows.postpone(unlinked, now + MINUTE))
+            self._ledger.commit.run(errand=lambda: due.postpone(unlinked, now + MINUTE))
         failpoint("relay.owing")
         attempts = self._sender.claim(by_slot) if by_slot else []
         failpoint("relay.claimed")
@@ -162,11 +161,11 @@ class Relay:
         return self._sending
 
     def _retry(self, now: int) -> int:
-        due = self._ledger.read(flows.due_dispatches(self._ledger.where, now, 1000))
-        if not due:
+        again = self._ledger.read(due.due_dispatches(self._ledger.where, now, 1000))
+        if not again:
             return 0
         failpoint("relay.retrying")
-        attempts = self._ledger.commit.run(errand=lambda: flows.retake(due, self._sender.terms))
+        attempts = self._ledger.commit.run(errand=lambda: flows.retake(again, self._sender.terms))
         self._send(attempts)
         return len(attempts)
 

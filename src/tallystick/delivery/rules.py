@@ -63,41 +63,77 @@ def dispatches(
     now: int,
 ) -> list[Dispatch]:
     """The dispatch of entries that share one, in as many parts as their sum has digits for."""
-    first = entries[0]
-    lane, tenant, mode, provider_customer, provider_meter = slot.key
     parts = values(sum(e.quantity for e in entries), meter, profile)
-    made = []
-    for part, steps in enumerate(parts):
-        identifier = f"{prefix}-{lane:02x}{identity.hex()}" + (f"-{part}" if part else "")
-        value = to_text(steps, meter.decimals)
-        happened_at = first.recorded_at // SECOND
-        made.append(
-            Dispatch(
-                lane=lane,
-                dispatch=identity,
-                part=part,
-                tenant=tenant,
-                mode=mode,
-                customer=first.customer,
-                meter=first.meter,
-                provider_customer=provider_customer,
-                provider_meter=provider_meter,
-                identifier=identifier,
-                quantity=steps,
-                value=value,
-                happened_at=happened_at,
-                entries=len(entries),
-                payload_hash=payload_hash(identifier, provider_customer, provider_meter, value, happened_at),
-                created_at=now,
-                state="sending",
-                attempt=1,
-                idempotency_key=identifier,
-                fence=slot.fence,
-                first_sent_at=now,
-                due_at=slot.expires_at,
-            )
-        )
-    return made
+    happened_at = entries[0].recorded_at // SECOND
+    return [
+        dispatch(entries, identity, prefix, slot, meter, steps, happened_at, now, part=part)
+        for part, steps in enumerate(parts)
+    ]
+
+
+def dispatch(
+    entries: Sequence[Owed],
+    identity: bytes,
+    prefix: str,
+    slot: Slot,
+    meter: Meter,
+    steps: int,
+    happened_at: int,
+    now: int,
+    *,
+    part: int = 0,
+) -> Dispatch:
+    """One dispatch, to be sent at once; `happened_at` in seconds, `now` in microseconds since 1970 UTC."""
+    lane, tenant, mode, provider_customer, provider_meter = slot.key
+    identifier = f"{prefix}-{lane:02x}{identity.hex()}" + (f"-{part}" if part else "")
+    value = to_text(steps, meter.decimals)
+    return Dispatch(
+        lane=lane,
+        dispatch=identity,
+        part=part,
+        tenant=tenant,
+        mode=mode,
+        customer=entries[0].customer,
+        meter=entries[0].meter,
+        provider_customer=provider_customer,
+        provider_meter=provider_meter,
+        identifier=identifier,
+        quantity=steps,
+        value=value,
+        happened_at=happened_at,
+        entries=len(entries),
+        payload_hash=payload_hash(identifier, provider_customer, provider_meter, value, happened_at),
+        created_at=now,
+        state="sending",
+        attempt=1,
+        idempotency_key=identifier,
+        fence=slot.fence,
+        first_sent_at=now,
+        due_at=slot.expires_at,
+    )
+
+
+def carried(before: Dispatch, identity: bytes, prefix: str, happened_at: int, now: int) -> Dispatch:
+    """The same value told for a later second, by a dispatch without entries that is ready to be sent."""
+    identifier = f"{prefix}-{before.lane:02x}{identity.hex()}"
+    about = (identifier, before.provider_customer, before.provider_meter, before.value, happened_at)
+    return msgspec.structs.replace(
+        before,
+        dispatch=identity,
+        part=0,
+        identifier=identifier,
+        happened_at=happened_at,
+        entries=0,
+        payload_hash=payload_hash(*about),
+        created_at=now,
+        state="ready",
+        attempt=0,
+        idempotency_key=identifier,
+        fence=0,
+        first_sent_at=None,
+        due_at=now,
+        reason=f"carried over from {before.identifier}",
+    )
 
 
 def payload_hash(identifier: str, customer: str, meter: str, value: str, happened_at: int) -> bytes:
@@ -140,14 +176,15 @@ def settle(dispatch: Dispatch, answer: Answer, sent_before: int | None, now: int
     return Settled(state, answer.reason, sent_before, again, key, None, again)
 
 
-def reason_to_park(dispatch: Dispatch, profile: Profile, now: int) -> str:
+def reason_to_park(dispatch: Dispatch, profile: Profile, now: int, *, repeatable: bool = False) -> str:
     """Why a dispatch must not be sent again by itself ('' when it may be).
 
     Past the duplicate window a repeat could be counted twice (Stripe: identifiers are unique for at
     least 24 hours), so it is asked for instead where that is possible; past the provider's greatest age it
-    would be refused.
+    would be refused. What is `repeatable` (an absolute) counts once however often it arrives.
     """
-    if is_past_window(dispatch.first_sent_at, profile, now) and not profile.finds_identifiers:
+    doubtful = not (repeatable or profile.finds_identifiers)
+    if doubtful and is_past_window(dispatch.first_sent_at, profile, now):
         return PAST_WINDOW
     if now // SECOND - dispatch.happened_at > profile.max_age_seconds:
         days = profile.max_age_seconds // 86400

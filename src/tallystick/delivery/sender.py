@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 from tallystick.delivery import flows, rules
 from tallystick.delivery.breaker import Breaker
-from tallystick.delivery.flows import Attempt, Terms
 from tallystick.delivery.links import Links
-from tallystick.delivery.model import SlotKey
+from tallystick.delivery.model import Attempt, SlotKey, Terms
 from tallystick.errors import TallystickError
 from tallystick.ledger.ledger import Ledger
 from tallystick.meters import Catalogue
@@ -120,7 +119,8 @@ class Sender:
         profile = self.provider.profile
         calls: list[tuple[list[Attempt], int | None]] = []
         for attempt in attempts:
-            if rules.is_past_window(attempt.sent_before, profile, now):
+            repeatable = self.terms.is_absolute(attempt.dispatch.meter)
+            if not repeatable and rules.is_past_window(attempt.sent_before, profile, now):
                 calls.append(([attempt], attempt.sent_before))
             elif calls and calls[-1][1] is None and len(calls[-1][0]) < profile.batch_size:
                 calls[-1][0].append(attempt)

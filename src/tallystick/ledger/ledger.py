@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tallystick.errors import ConfigError, EntryRefusedError, LedgerError, TransactionError
-from tallystick.ledger import reading
+from tallystick.ledger import absolutes, reading
 from tallystick.ledger.commit import GroupCommit
 from tallystick.ledger.model import Entry, Kind, Piece, Posted, Posting
 from tallystick.ledger.posting import post
@@ -178,7 +178,8 @@ class Ledger:
         group_by: str | None = None,
     ) -> list[Usage]:
         """Exact usage of [since, until), microseconds since 1970 UTC; see `reading.usage`."""
-        return self.read(reading.usage(self.where, customer, meter, since, until, by=by, group_by=group_by))
+        read = absolutes.usage if meter.formula.is_absolute else reading.usage
+        return self.read(read(self.where, customer, meter, since, until, by=by, group_by=group_by))
 
     def entries(
         self,

@@ -18,7 +18,7 @@ from tallystick.values.identifiers import lane_of
 from tallystick.values.instant import DAY, HOUR
 from tallystick.values.quantity import from_steps
 
-_BUCKETS = {"hour": HOUR, "day": DAY}
+BUCKETS = {"hour": HOUR, "day": DAY}
 FOREVER = 2**62
 
 
@@ -62,12 +62,7 @@ def usage(
     Whole hours come from totals and the unsequenced tail, the broken hours at both ends from entries:
     the cost depends on the length of the window, never on the history.
     """
-    if by is not None and by not in _BUCKETS:
-        raise ValueError(f"by={by!r} is not known; use 'hour' or 'day'")
-    if group_by is not None and group_by not in meter.attributes:
-        raise ValueError(
-            f"group_by={group_by!r}: meter {meter.name!r} declares attributes {list(meter.attributes)}; add it there"
-        )
+    refuse_unknown(meter, by, group_by)
     first, end = -(-since // HOUR), until // HOUR
     if first >= end:  # within two neighbouring hours: all of it is read from entries
         first = end = 0
@@ -76,7 +71,17 @@ def usage(
         edges = {"since_end": first * HOUR, "until_start": end * HOUR}
     bounds = {"since": since, "until": until, "first_hour": first, "end_hour": end, **edges}
     rows = yield Statement("usage", {**where.of(customer), "meter": meter.name, **bounds})
-    return _buckets(rows, meter, since, until, _BUCKETS[by] if by else None, group_by)
+    return _buckets(rows, meter, since, until, BUCKETS[by] if by else None, group_by)
+
+
+def refuse_unknown(meter: Meter, by: str | None, group_by: str | None) -> None:
+    """ValueError for a bucket that does not exist, or an attribute that the meter does not declare."""
+    if by is not None and by not in BUCKETS:
+        raise ValueError(f"by={by!r} is not known; use 'hour' or 'day'")
+    if group_by is not None and group_by not in meter.attributes:
+        raise ValueError(
+            f"group_by={group_by!r}: meter {meter.name!r} declares attributes {list(meter.attributes)}; add it there"
+        )
 
 
 def _buckets(

@@ -22,6 +22,11 @@ class Formula(StrEnum):
     MAX = "max"
     UNIQUE = "unique"
 
+    @property
+    def is_absolute(self) -> bool:
+        """Whether the provider is told where a period stands, instead of what was added to it."""
+        return self in (Formula.LAST, Formula.MAX, Formula.UNIQUE)
+
 
 class Expiry(StrEnum):
     """What becomes of a hold whose action never ended: a person decides, nothing is billed, an estimate is."""
@@ -52,6 +57,8 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: str = "unit"
     decimals: int = 0
     formula: Formula = Formula.SUM
+    carry: bool | None = None  # of a last meter: whether its value stands in the next period until a new one
+    unique_of: str = ""  # of a unique meter: the attribute whose different values are counted
     hold: bool = True
     event_name: str = ""
     limit: int | None = None  # the largest single quantity, in units
@@ -136,8 +143,25 @@ def _validate(meter: Meter) -> None:
             f"meter {name!r}: report_from = {start.isoformat()}; it must have a time zone and be a whole minute, "
             "because providers add up whole minutes"
         )
-    if meter.formula is Formula.COUNT and meter.decimals:
-        raise ConfigError(f"meter {name!r}: a count has no decimals; set decimals = 0")
+    _validate_formula(meter)
+
+
+def _validate_formula(meter: Meter) -> None:
+    name, formula = meter.name, meter.formula
+    if formula in (Formula.COUNT, Formula.UNIQUE) and meter.decimals:
+        raise ConfigError(f"meter {name!r}: a {formula} has no decimals; set decimals = 0")
+    if formula is Formula.LAST and meter.carry is None:
+        raise ConfigError(
+            f'meter {name!r}: formula = "last" needs carry = true (the value stands until a new one, as for seats) '
+            "or carry = false (each period starts at nothing)"
+        )
+    if formula is not Formula.LAST and meter.carry is not None:
+        raise ConfigError(f"meter {name!r}: carry is for last meters; this one is a {formula}, remove it")
+    if (formula is Formula.UNIQUE) != bool(meter.unique_of):
+        raise ConfigError(
+            f"meter {name!r}: formula = {formula.value!r} with unique_of = {meter.unique_of!r}; a unique meter, and "
+            'only that, names the attribute it counts, for instance unique_of = "user"'
+        )
 
 
 def _validate_expiry(meter: Meter) -> None:

@@ -16,8 +16,7 @@ from tallystick.delivery.model import Dispatch, to_dispatch
 from tallystick.delivery.rejections import successor
 from tallystick.delivery.sender import Sender
 from tallystick.errors import ProviderError
-from tallystick.meters import Formula
-from tallystick.reconciliation.rules import Reading, Sums, Verdict, is_ambiguous, judge
+from tallystick.reconciliation.rules import Reading, Sums, Verdict, is_ambiguous, judge, standing
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import HOUR, MINUTE, SECOND
 from tallystick.values.quantity import from_steps
@@ -116,13 +115,13 @@ class Confirmer:
         catalogue = self._sender.catalogue
         if meter not in catalogue:
             return False
-        about = catalogue[meter]
-        return about.formula in (Formula.SUM, Formula.COUNT) and not about.foreign_writers
+        return not catalogue[meter].foreign_writers
 
     def _judge(self, window: Window) -> int:
         place = window.place(**self._where)
         dispatches, owed = self._ledger.read(_inside(window, {**place, "until": window.until}))
-        sums = Sums.of(dispatches)
+        absolute = self._sender.catalogue[window.meter].formula.is_absolute
+        sums = Sums.of(standing(dispatches) if absolute else dispatches)
         if sums.under_way or (sums.ambiguous and not window.is_minute):
             return 0  # of an hour, the minutes in doubt come first
         reading = self._reading(window, sums)

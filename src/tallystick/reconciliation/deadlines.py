@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
-from tallystick.cycles import Level, cutoff, deadline, level
+from tallystick.cycles import NOTHING_KNOWN, Level, Periods, Place, ask, cutoff, deadline, level, periods_of
 from tallystick.delivery.links import Links
 from tallystick.errors import ProviderError
+from tallystick.ledger.absolutes import standing
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.sequencer import LIMB
 from tallystick.meters import Catalogue
@@ -27,8 +28,7 @@ FRESH = HOUR  # how long what the provider said about a period is believed
 AT_ONCE = 1000
 
 Row = tuple[Any, ...]
-Place = tuple[str, str]  # provider customer, provider meter
-Period = tuple[int, int, int]  # [start, end) in seconds since 1970 UTC, and the microsecond it was asked for
+Known = Mapping[Place, Periods]
 
 
 class Pressing(msgspec.Struct, frozen=True):
@@ -70,47 +70,61 @@ class Deadlines:
         if now < self._next <= now + MINUTE:
             return 0
         self._next = now + MINUTE
-        rows, periods = self._ledger.read(self._undelivered())
-        periods |= self._learn(rows, periods, now)
-        return sum(self._alarm(one) for one in self._sorted(rows, periods, now))
+        rows, known = self._ledger.read(self._undelivered())
+        known = {**known, **self._learn(rows, known, now)}
+        return sum(self._alarm(one) for one in self._sorted(rows, known, now))
 
     def pressing(self) -> list[Pressing]:
         """All undelivered usage with its deadline, the most pressing first; from what is known, without asking."""
-        rows, periods = self._ledger.read(self._undelivered())
-        return self._sorted(rows, periods, self._ledger.clock.now())
+        rows, known = self._ledger.read(self._undelivered())
+        return self._sorted(rows, known, self._ledger.clock.now())
 
     def missed(self) -> list[Pressing]:
         """What can no longer be reported, and only that: to be billed as invoice items."""
         now = self._ledger.clock.now()
-        rows, periods = self._ledger.read(self._undelivered())
-        late = [one for one in self._sorted(rows, periods, now) if one.level is Level.MISSED]
-        return [self._ledger.read(self._late_part(one, periods.get(self._place(one)), now)) for one in late]
+        rows, known = self._ledger.read(self._undelivered())
+        late = [one for one in self._sorted(rows, known, now) if one.level is Level.MISSED]
+        return [self._ledger.read(self._late_part(one, self._periods(one, known), now)) for one in late]
 
-    def _late_part(self, one: Pressing, period: Period | None, now: int) -> Flow[Pressing]:
-        late = cutoff(period[:2] if period else None, self._provider.profile, now)
+    def _late_part(self, one: Pressing, periods: Periods, now: int) -> Flow[Pressing]:
+        newest = periods.newest
+        late = cutoff((newest.since, newest.until) if newest else None, self._provider.profile, now)
         about = {**self._ledger.where.of(one.customer), "meter": one.meter, "cutoff": late}
         [(entries, high, low)] = yield Statement("undelivered_before", about)
-        quantity = self._units(one.meter, high, low)
+        if self._is_absolute(one.meter):
+            quantity = yield from self._standing(one, late)
+        else:
+            quantity = self._units(one.meter, high, low)
         return msgspec.structs.replace(one, entries=entries, quantity=quantity)
 
-    def _sorted(self, rows: Sequence[Row], periods: Mapping[Place, Period], now: int) -> list[Pressing]:
+    def _is_absolute(self, meter: str) -> bool:
+        return meter in self._catalogue and self._catalogue[meter].formula.is_absolute
+
+    def _standing(self, one: Pressing, until: int) -> Flow[Decimal]:
+        """What an absolute meter stood at by what is late: what that adds up to means nothing."""
+        meter = self._catalogue[one.meter]
+        steps = yield from standing(self._ledger.where, one.customer, meter, one.oldest, until)
+        return from_steps(steps, meter.decimals)
+
+    def _sorted(self, rows: Sequence[Row], known: Known, now: int) -> list[Pressing]:
         links = self._links.linked({row[1] for row in rows})
-        found = [self._pressing(row, links.get(row[1], ""), periods, now) for row in rows]
+        found = [self._pressing(row, links.get(row[1], ""), known, now) for row in rows]
         return sorted(found, key=lambda one: one.due_at)
 
-    def _pressing(self, row: Row, link: str, periods: Mapping[Place, Period], now: int) -> Pressing:
-        _, customer, meter, oldest, entries, high, low = row
-        closes_at = _closing(periods.get((link, self._provider_name(meter))), oldest)
-        due_at = deadline(oldest, closes_at, self._provider.profile)
+    def _pressing(self, row: Row, link: str, known: Known, now: int) -> Pressing:
+        lane, customer, meter, oldest, entries, high, low = row
+        periods = known.get(self._place(lane, link, meter), NOTHING_KNOWN)
+        due_at = deadline(oldest, _closing(periods, oldest), self._provider.profile)
         quantity = self._units(meter, high, low)
         return Pressing(customer, meter, link, entries, quantity, oldest, due_at, level(oldest, due_at, now))
 
-    def _provider_name(self, meter: str) -> str:
-        """A meter's name at the provider; the ledger may hold meters that are not declared any more."""
-        return self._catalogue[meter].provider_name if meter in self._catalogue else meter
+    def _place(self, lane: int, link: str, meter: str) -> Place:
+        name = self._catalogue[meter].provider_name if meter in self._catalogue else meter
+        return (lane, self._where["tenant"], self._where["mode"], link, name)
 
-    def _place(self, one: Pressing) -> Place:
-        return (one.provider_customer, self._provider_name(one.meter))
+    def _periods(self, one: Pressing, known: Known) -> Periods:
+        lane = self._ledger.where.of(one.customer)["lane"]
+        return known.get(self._place(lane, one.provider_customer, one.meter), NOTHING_KNOWN)
 
     def _units(self, meter: str, high: Any, low: Any) -> Decimal:
         decimals = self._catalogue[meter].decimals if meter in self._catalogue else 0
@@ -124,7 +138,8 @@ class Deadlines:
             return 0
         self._told[place] = one.level
         when = f"{to_datetime(one.due_at):%Y-%m-%d %H:%M} UTC"
-        what = f"{one.quantity} of {one.meter} of customer {one.customer!r} ({one.entries} entries)"
+        amount = "usage" if self._is_absolute(one.meter) else one.quantity  # absolutes do not add up
+        what = f"{amount} of {one.meter} of customer {one.customer!r} ({one.entries} entries)"
         if one.level is Level.MISSED:
             told = f"of {what} undelivered, some can no longer be reported since {when}; see: tallystick proposals"
             self._find("deadline_missed", f"{one.customer} {one.meter}", told)
@@ -133,44 +148,34 @@ class Deadlines:
             self._find("deadline_near", f"{one.customer} {one.meter}", told)
         return 1
 
-    def _learn(self, rows: Sequence[Row], periods: Mapping[Place, Period], now: int) -> dict[Place, Period]:
-        """Ask for the periods of those whose usage waits, and whose period is not known afresh."""
+    def _learn(self, rows: Sequence[Row], known: Known, now: int) -> dict[Place, Periods]:
+        """Ask for the periods of those whose usage waits, and whose period was not asked for lately."""
         links = self._links.linked({row[1] for row in rows})
-        learned: dict[Place, Period] = {}
-        for row in rows:
-            link = links.get(row[1])
-            if link is None or row[2] not in self._catalogue or now - row[3] < MINUTE:
-                continue
-            place = (link, self._provider_name(row[2]))
-            if place in learned or now - periods.get(place, (0, 0, 0))[2] < FRESH:
-                continue
-            try:
-                period = self._provider.period(*place)
-            except ProviderError:
-                break  # what is known stands; a provider that is away is told of elsewhere
-            if period is not None:
-                learned[place] = (*period, now)
-        if learned:
-            kept: list[Row] = sorted((*self._where.values(), *place, *p) for place, p in learned.items())
-            self._ledger.commit.run(errand=lambda: _keeping(kept))
-        return learned
+        places = {
+            self._place(row[0], links[row[1]], row[2]): None
+            for row in rows
+            if row[1] in links and row[2] in self._catalogue and now - row[3] >= MINUTE
+        }
+        stale = [p for p in places if now - known.get(p, NOTHING_KNOWN).read_at >= FRESH]
+        try:
+            return ask(self._ledger, self._provider, stale)
+        except ProviderError:
+            return {}  # what is known stands; a provider that is away is told of elsewhere
 
-    def _undelivered(self) -> Flow[tuple[list[Row], dict[Place, Period]]]:
-        rows = yield Statement("oldest_undelivered", {**self._where, "limit": AT_ONCE})
-        known = yield Statement("find_periods", self._where)
-        return list(rows), {(row[0], row[1]): (row[2], row[3], row[4]) for row in known}
+    def _undelivered(self) -> Flow[tuple[list[Row], dict[Place, Periods]]]:
+        rows = list((yield Statement("oldest_undelivered", {**self._where, "limit": AT_ONCE})))
+        where = list(self._where.values())
+        customers = sorted({(row[0], *where, row[1], self._links.provider) for row in rows})
+        links = dict((yield Statement("find_links", rows=customers))) if customers else {}
+        places = [self._place(row[0], links[row[1]], row[2]) for row in rows if row[1] in links]
+        return rows, (yield from periods_of(places))
 
 
-def _closing(period: Period | None, recorded_at: int) -> int | None:
-    """When the period that usage lies in closes, in seconds: this one, or the one before it."""
-    if period is None:
-        return None
-    since, until, _ = period
-    at = recorded_at // SECOND
-    if at < since:
-        return since
-    return until if at < until else None
-
-
-def _keeping(rows: list[Row]) -> Flow[None]:
-    yield Statement("keep_periods", rows=rows)
+def _closing(periods: Periods, recorded_at: int) -> int | None:
+    """When the period that usage lies in closes, in seconds; None: not known."""
+    second = recorded_at // SECOND
+    period = periods.at(second)
+    if period is not None:
+        return period.until
+    first = periods.known[0] if periods.known else None
+    return first.since if first is not None and second < first.since else None

@@ -15,6 +15,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.sequencer import LIMB
 from tallystick.meters import Catalogue
 from tallystick.providers import Provider
+from tallystick.reconciliation import absolutes
 from tallystick.reconciliation.model import Balance
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import MINUTE, SECOND
@@ -69,9 +70,17 @@ def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None, lin
     recorded = ledger.recomputed_totals()
     delivered = ledger.read(_delivered(ledger))
     excluded = ledger.read(_excluded(ledger))
-    known = links.linked({customer for customer, _ in excluded}) if provider is not None else {}
+    known = links.linked({customer for customer, _ in recorded}) if provider is not None else {}
     found = []
     for (customer, meter), (entries, steps) in sorted(recorded.items()):
+        if meter in catalogue and catalogue[meter].formula.is_absolute:
+            link, left_out_here = known.get(customer, ""), (customer, meter) in excluded
+            found.append(
+                absolutes.balance(
+                    ledger, catalogue[meter], customer, entries, provider, link, excluded=left_out_here
+                )
+            )
+            continue
         decimals = catalogue[meter].decimals if meter in catalogue else 0
         sent = [row for row in delivered if row.customer == customer and row.meter == meter]
         left_out, since, until = excluded.get((customer, meter), (0, 0, 0))

@@ -30,6 +30,7 @@ from tallystick.errors import ActionError, NoSuchCustomerError, NoticeError, Pro
 from tallystick.ledger.ledger import Ledger
 from tallystick.meters import Catalogue
 from tallystick.providers import Notice, Provider, Report, Reports
+from tallystick.reconciliation.rules import standing
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import DAY, HOUR, MINUTE, SECOND
 from tallystick.values.quantity import from_steps
@@ -225,7 +226,12 @@ class Rejections:
             return
         decimals = max((self._catalogue[name].decimals for name in names), default=0)
         read = self._provider.profile.meant(total, decimals)
-        missing = sum(d.quantity for d in accepted) - int(read.scaleb(decimals))
+        counted = int(read.scaleb(decimals))
+        if any(self._catalogue[name].formula.is_absolute for name in names):
+            accepted = standing(accepted)
+            missing = sum(d.quantity for d in accepted if d.quantity != counted)  # all of it, or nothing
+        else:
+            missing = sum(d.quantity for d in accepted) - counted
         kept = doubt.read_at if doubt.reading == str(read) else now
         codes = self._ledger.read(self._named(doubt.report))
         named = {d.identifier for d in accepted if _is_named(d, codes)}

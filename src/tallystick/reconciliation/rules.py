@@ -69,6 +69,12 @@ class Verdict(StrEnum):
     FOREIGN = "foreign"  # the total cannot come from our dispatches: a person looks
 
 
+def standing(dispatches: Sequence[Dispatch]) -> list[Dispatch]:
+    """Of an absolute meter's dispatches in a window the one that its total is: the newest that was accepted."""
+    told = [d for d in dispatches if d.state in ("accepted", "confirmed")]
+    return sorted(told, key=lambda d: (d.happened_at, d.dispatch, d.part))[-1:]
+
+
 def is_ambiguous(dispatch: Dispatch) -> bool:
     """Whether a dispatch that nobody sends any more may have been counted."""
     return dispatch.state == "parked" and dispatch.first_sent_at is not None

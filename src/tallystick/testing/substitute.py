@@ -21,6 +21,7 @@ _PARTS = (
     "noted",
     "holds",
     "expirer",
+    "carrying",
     "confirmer",
     "deadlines",
     "rejections",

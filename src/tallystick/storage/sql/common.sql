@@ -180,6 +180,39 @@ where lane = :lane and tenant = :tenant and mode = :mode and customer = :custome
 order by recorded_at, entry
 limit :limit
 
+-- name: corrections_of_customer
+select refers, sum(quantity)
+from tallystick.entries
+where lane = :lane and tenant = :tenant and mode = :mode and customer = :customer and meter = :meter
+  and kind > 1 and kind = 3 and recorded_at >= :since
+group by refers
+
+-- name: usages_of_customer
+select entry, recorded_at, quantity, attributes
+from tallystick.entries
+where lane = :lane and tenant = :tenant and mode = :mode and customer = :customer and meter = :meter
+  and kind > 1 and kind = 2 and recorded_at < :until
+  and recorded_at >= :after and (recorded_at > :after or entry > :behind)
+order by recorded_at, entry
+limit :limit
+
+-- name: last_usage_of_customer
+select entry, recorded_at, quantity, attributes
+from tallystick.entries
+where lane = :lane and tenant = :tenant and mode = :mode and customer = :customer and meter = :meter
+  and kind > 1 and kind = 2 and recorded_at >= :since and recorded_at < :until
+order by recorded_at desc, entry desc
+limit 1
+
+-- name: homes
+-- (the instant a correction belongs to is that of what it corrects)
+-- rows: smallint, bytea
+with r (l, e) as (:rows)
+select x.entry, coalesce(o.recorded_at, x.recorded_at)
+from r
+join tallystick.entries x on x.lane = r.l and x.entry = r.e
+left join tallystick.entries o on o.lane = x.lane and o.entry = x.refers and x.kind = 3
+
 -- name: chain
 select p.position, p.hash, e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter,
        e.quantity, e.key, e.refers, e.attributes, e.occurred_at, e.recorded_at

@@ -311,15 +311,84 @@ from (
 ) as u
 
 -- name: find_periods
-select provider_customer, provider_meter, since, until, read_at from tallystick.periods
-where tenant = :tenant and mode = :mode
+-- rows: smallint, text, text, text, text
+with r (l, t, m, c, p) as (:rows)
+select x.lane, x.tenant, x.mode, x.provider_customer, x.provider_meter, x.since, x.until, x.read_at
+from r
+join tallystick.periods x
+  on x.lane = r.l and x.tenant = r.t and x.mode = r.m and x.provider_customer = r.c and x.provider_meter = r.p
+order by x.since
 
 -- name: keep_periods
--- rows: text, text, text, text, bigint, bigint, bigint
-insert into tallystick.periods (tenant, mode, provider_customer, provider_meter, since, until, read_at)
+-- rows: smallint, text, text, text, text, bigint, bigint, bigint
+insert into tallystick.periods (lane, tenant, mode, provider_customer, provider_meter, since, until, read_at)
 :rows
-on conflict (tenant, mode, provider_customer, provider_meter)
-do update set since = excluded.since, until = excluded.until, read_at = excluded.read_at
+on conflict (lane, tenant, mode, provider_customer, provider_meter, since)
+do update set until = excluded.until, read_at = excluded.read_at
+
+-- name: unknown_periods
+-- (of slots on one meter, those whose running period is not known; asked for again when `asked_before`)
+select s.lane, s.tenant, s.mode, s.provider_customer, s.provider_meter
+from tallystick.slots s
+where s.tenant = :tenant and s.mode = :mode and s.provider_meter = :provider_meter
+  and not exists (
+    select 1 from tallystick.periods x
+    where x.lane = s.lane and x.tenant = s.tenant and x.mode = s.mode
+      and x.provider_customer = s.provider_customer and x.provider_meter = s.provider_meter
+      and (x.until > :second or x.read_at > :asked_before))
+order by s.lane, s.provider_customer
+limit :limit
+
+-- name: silent_periods
+-- (slots of one meter that were told something before their running period, and nothing in it)
+select s.lane, s.tenant, s.mode, s.provider_customer, s.provider_meter, x.since, x.until
+from tallystick.slots s
+join tallystick.periods x
+  on x.lane = s.lane and x.tenant = s.tenant and x.mode = s.mode
+ and x.provider_customer = s.provider_customer and x.provider_meter = s.provider_meter
+where s.tenant = :tenant and s.mode = :mode and s.provider_meter = :provider_meter
+  and x.since <= :second and x.until > :second
+  and not exists (
+    select 1 from tallystick.dispatches d
+    where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
+      and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter
+      and d.happened_at >= x.since and d.happened_at < x.until and d.state <> 'refused')
+  and exists (
+    select 1 from tallystick.dispatches d
+    where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
+      and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter
+      and d.happened_at < x.since and d.state <> 'refused')
+order by s.lane, s.provider_customer
+limit :limit
+
+-- name: newest_dispatch
+-- (of one slot in [since, until): the one whose value stands at the provider when all that was sent has arrived)
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from tallystick.dispatches
+where lane = :lane and tenant = :tenant and mode = :mode
+  and provider_customer = :provider_customer and provider_meter = :provider_meter
+  and happened_at >= :since and happened_at < :until and state <> 'refused'
+order by happened_at desc, dispatch desc, part desc
+limit 1
+
+-- name: newest_taken_dispatch
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from tallystick.dispatches
+where lane = :lane and tenant = :tenant and mode = :mode
+  and provider_customer = :provider_customer and provider_meter = :provider_meter
+  and happened_at >= :since and happened_at < :until and state in ('accepted', 'confirmed')
+order by happened_at desc, dispatch desc, part desc
+limit 1
+
+-- name: overtake_dispatches
+update tallystick.dispatches set state = 'refused', reason = :reason, settled_at = :now
+where lane = :lane and tenant = :tenant and mode = :mode
+  and provider_customer = :provider_customer and provider_meter = :provider_meter
+  and happened_at >= :since and happened_at <= :until and state in ('ready', 'sending', 'unknown', 'parked')
 
 -- name: excluded_totals
 select customer, meter, sum(quantity / 1000000000), sum(quantity % 1000000000), min(recorded_at), max(recorded_at)
