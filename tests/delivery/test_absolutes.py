@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-import stripe
 
-from tallystick import Catalogue, Formula, Meter, Tally
+from tallystick import Catalogue, Formula, Meter
 from tallystick.errors import ActionError
-from tallystick.meters.config import DeliverySettings
-from tallystick.providers.stripe import StripeProvider
-from tallystick.sandbox import Sandbox
-from tallystick.sandbox.serving import Settings
-from tallystick.storage import open_store
-from tallystick.values.instant import SECOND, FrozenClock
+from tallystick.values.instant import SECOND
+from tests.delivery.world import World, billed
 
 START = 1_767_225_600 + 30 * 86_400 + 7  # the last of a month, at an odd second
 METERS = Catalogue(
@@ -30,63 +25,10 @@ METERS = Catalogue(
 )
 
 
-class World:
-    """One customer, the relay, and Stripe, on one clock."""
-
-    def __init__(self, sandbox: Sandbox, tally: Tally, clock: FrozenClock, customer: str) -> None:
-        self.sandbox, self.tally, self.clock, self.customer = sandbox, tally, clock, customer
-        addresses: Any = {"api": sandbox.url, "meter_events": sandbox.url}
-        self.client = stripe.StripeClient("sk_test_absolutes", base_addresses=addresses)
-
-    def record(self, meter: str, quantity: Any = 1, **attributes: Any) -> Any:
-        posted = self.tally.record(meter, quantity, customer="ada", attributes=attributes or None)
-        self.pass_time(seconds=2)
-        return posted.entries[0]
-
-    def pass_time(self, **passed: float) -> None:
-        """Both clocks; the relay gets a few turns, as it would."""
-        step = timedelta(**passed)
-        self.sandbox.advance(int(step.total_seconds()))
-        self.clock.advance(step)
-        for _ in range(3):
-            self.tally.relay.step()
-
-    def settle(self) -> None:
-        """Some minutes go by: periods are learned, totals are read."""
-        for _ in range(4):
-            self.pass_time(minutes=2)
-
-    def invoiced(self) -> list[dict[str, Decimal]]:
-        """Quantities by meter of each invoice, oldest first."""
-        names = {m.id: m.event_name for m in self.client.v1.billing.meters.list()}
-        prices = {p.id: names[p.recurring.meter] for p in self.client.v1.prices.list() if p.recurring}  # type: ignore[index]
-        found = []
-        for invoice in self.client.v1.invoices.list({"customer": self.customer}):
-            lines = {}
-            for line in invoice.lines:
-                price = line.pricing.price_details.price  # type: ignore[union-attr]
-                lines[prices[str(price)]] = Decimal(str(line["quantity_decimal"]))
-            found.append(lines)
-        return found[::-1]
-
-    def total(self, meter: str) -> Decimal:
-        """What Stripe says of the last minutes."""
-        [found] = [row for row in self.sandbox.totals() if row["meter"] == meter] or [{"total": "0"}]
-        return Decimal(found["total"])
-
-
 @pytest.fixture
 def world(store_url: str) -> Iterator[World]:
-    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
-        prices = {m.name: {"formula": "last", "unit_amount_decimal": "100"} for m in METERS}
-        customers = sandbox.provision(meters=prices, customers=["ada"])["customers"]
-        clock = FrozenClock(datetime.fromtimestamp(START, UTC))
-        provider = StripeProvider("sk_test_absolutes", base=sandbox.url, timeout_seconds=2)
-        settings = DeliverySettings(inline=False, relay="process")
-        store = open_store(store_url, auto_migrate=True)
-        with Tally(store, METERS, provider=provider, delivery=settings, clock=clock) as tally:
-            tally.links.link(customers)
-            yield World(sandbox, tally, clock, customers["ada"])
+    with billed(store_url, METERS, START, formula="last") as made:
+        yield made
 
 
 def use(world: World) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
+from itertools import pairwise
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tallystick.cycles import NOTHING_KNOWN, Period, Periods
 from tallystick.delivery import rules
 from tallystick.delivery.breaker import Breaker
 from tallystick.delivery.model import Owed, Slot
@@ -25,15 +28,53 @@ def owed(second: int, quantity: int, number: int = 0) -> Owed:
     return Owed(1, bytes([number]) * 16, "t", "test", "org", "tokens", quantity, second * SECOND + number)
 
 
+def _places(entries: Iterable[Owed]) -> list[tuple[int, bytes]]:
+    return [(e.recorded_at, e.entry) for e in entries]
+
+
 def dispatch(**changes: object):  # type: ignore[no-untyped-def]
     [made] = rules.dispatches([owed(1, 5)], b"\1" * 16, "ts", SLOT, METER, PROFILE, 0)
     return msgspec.structs.replace(made, **changes)
 
 
-def test_only_entries_of_one_second_share_a_dispatch() -> None:
+def test_where_the_period_is_not_known_only_entries_of_one_second_share_a_dispatch() -> None:
     """Their timestamp at the provider is that second."""
-    groups = rules.buckets([owed(2, 1), owed(1, 1, 1), owed(2, 1, 2), owed(1, 1)])
-    assert {second: len(group) for second, group in groups.items()} == {1: 2, 2: 2}
+    groups = rules.buckets([owed(2, 1), owed(1, 1, 1), owed(2, 1, 2), owed(1, 1)], NOTHING_KNOWN, 60)
+    assert [[e.recorded_at // SECOND for e in group] for group in groups] == [[1, 1], [2, 2]]
+
+
+@given(
+    st.lists(st.integers(0, 20_000), min_size=1, max_size=60),
+    st.lists(st.integers(0, 20_000), max_size=4, unique=True),
+    st.sampled_from([1, 60, 900, 3600]),
+    st.integers(0, 30_000),
+)
+def test_no_dispatch_crosses_a_boundary_that_the_provider_may_have_set(
+    seconds: list[int], edges: list[int], width: int, read_at: int
+) -> None:
+    """Every second of the billing calendar may be an edge: anchors, plan switches, daylight saving."""
+    edges.sort()
+    known = [Period(a, b, read_at * SECOND) for a, b in pairwise(edges)]
+    entries = [owed(second, 1, number % 256) for number, second in enumerate(seconds)]
+    groups = rules.buckets(entries, Periods.of(known), width)
+    assert sorted(_places(e for group in groups for e in group)) == sorted(_places(entries))
+    for group in groups:
+        first, last = group[0].recorded_at // SECOND, group[-1].recorded_at // SECOND
+        assert last // width == first // width
+        assert not [edge for edge in edges if first < edge <= last]
+        assert first == last or group[-1].recorded_at + 60 * SECOND <= read_at * SECOND
+
+
+def test_a_period_that_was_cut_short_ends_where_the_next_begins() -> None:
+    periods = Periods.of([Period(100, 300, 5), Period(0, 100, 1), Period(150, 450, 9), Period(0, 0, 2)])
+    assert [(p.since, p.until) for p in periods.known] == [(0, 100), (100, 150), (150, 450)]
+    assert periods.read_at == 9
+    assert [periods.at(second) and periods.at(second).since for second in (99, 149, 150, 450)] == [
+        0,
+        100,
+        150,
+        None,
+    ]  # type: ignore[union-attr]
 
 
 @given(st.integers(-(10**18), 10**18))

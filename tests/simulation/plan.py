@@ -138,6 +138,9 @@ def _bursts(random: Random, profile: str, start: int, length: int, anchor: datet
         found += [(start + at, random.randint(3, 7)) for at in days]
     boundary = int(anchor.timestamp()) * SECOND
     found += [(boundary - random.randrange(3 * SECOND), random.randint(2, 6)) for _ in range(2)]
+    if profile == "months":  # many at once, on both sides: they share dispatches
+        sides = [random.randrange(-50 * SECOND, 50 * SECOND) for _ in range(6)]
+        found += [(boundary + at, random.randint(4, 9)) for at in sides]
     return sorted(found)
 
 

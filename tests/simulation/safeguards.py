@@ -110,8 +110,8 @@ def _keep_stored_errors(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rules, "settle", same_key)
 
 
-def _one_bucket(owed: Any) -> dict[int, list[Owed]]:
-    return {0: sorted(owed, key=lambda e: (e.recorded_at, e.entry))}
+def _one_bucket(owed: Any, *_: Any) -> list[list[Owed]]:
+    return [sorted(owed, key=lambda e: (e.recorded_at, e.entry))]
 
 
 def _constant(target: Any, name: str, value: Any) -> Callable[[pytest.MonkeyPatch], None]:

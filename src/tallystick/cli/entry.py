@@ -25,6 +25,7 @@ COMMANDS = {
     "proposals": "tallystick.cli.delivery:proposals",
     "doubts": "tallystick.cli.doubts:doubts",
     "redrive": "tallystick.cli.delivery:redrive",
+    "explain": "tallystick.cli.explain:explain",
     "tieout": "tallystick.cli.delivery:tieout",
     "usage": "tallystick.cli.ledger:usage",
     "holds": "tallystick.cli.holds:holds",

@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 
+from tallystick.cycles import NOTHING_KNOWN, periods_of
 from tallystick.delivery import absolutes, rules
 from tallystick.delivery.model import Attempt, Dispatch, Owed, Slot, SlotKey, Terms
 from tallystick.providers import Answer
 from tallystick.storage import Flow, Statement
 from tallystick.values.failpoint import failpoint
+from tallystick.values.instant import SECOND
 
 Rows = list[tuple[Any, ...]]
 
@@ -76,9 +78,12 @@ def _freeze(
 def _freeze_added(
     mine: Mapping[SlotKey, Sequence[Owed]], slots: Mapping[SlotKey, Slot], terms: Terms
 ) -> Flow[list[Attempt]]:
+    several = [key for key, entries in mine.items() if len({e.recorded_at // SECOND for e in entries}) > 1]
+    known = yield from periods_of(several)
     groups: list[tuple[Slot, bytes, list[Owed]]] = []
     for key, entries in mine.items():
-        for group in rules.buckets(entries).values():
+        width = terms.meter(entries[0].meter).bucket_seconds
+        for group in rules.buckets(entries, known.get(key, NOTHING_KNOWN), width):
             groups.append((slots[key], terms.new_id(), group))
     rows: Rows = sorted((e.lane, e.entry, identity) for _, identity, group in groups for e in group)
     if not rows:

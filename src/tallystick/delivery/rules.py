@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from tallystick.cycles import Periods
 from tallystick.delivery.model import Dispatch, Owed, Slot
 from tallystick.meters import Meter
 from tallystick.providers import Answer, Outcome, Profile
-from tallystick.values.instant import DAY, HOUR, SECOND
+from tallystick.values.instant import DAY, HOUR, MINUTE, SECOND
 from tallystick.values.quantity import to_text
 
 FIRST_RETRY = SECOND // 2
@@ -19,6 +20,7 @@ PAUSE = 30 * SECOND
 PAST_WINDOW = (
     "the outcome is unknown and the provider's duplicate window is over; compare with its summaries first"
 )
+SURE_AFTER = MINUTE  # a period is sure for what was recorded so long before it was asked for
 MARGIN = 4 * HOUR  # distance kept from the end of the provider's duplicate window
 
 
@@ -34,12 +36,26 @@ class Settled(msgspec.Struct, frozen=True):
     blocked_until: int
 
 
-def buckets(owed: Iterable[Owed]) -> dict[int, list[Owed]]:
-    """Entries that may share a dispatch: those of the same second."""
-    found: dict[int, list[Owed]] = {}
+def buckets(owed: Iterable[Owed], periods: Periods, width: int) -> list[list[Owed]]:
+    """Entries that may share a dispatch, the oldest first: those of the same bucket.
+
+    A bucket is `width` aligned seconds of one period, so that the dispatch bills where each of its entries
+    does; where the period is not known, it is one second.
+    """
+    found: dict[tuple[int, int], list[Owed]] = {}
     for entry in sorted(owed, key=lambda e: (e.recorded_at, e.entry)):
-        found.setdefault(entry.recorded_at // SECOND, []).append(entry)
-    return found
+        found.setdefault(_bucket(entry.recorded_at, periods, width), []).append(entry)
+    return list(found.values())
+
+
+def _bucket(recorded_at: int, periods: Periods, width: int) -> tuple[int, int]:
+    """The start of the period, and which bucket in it; (-1, second) where the period is not known for sure.
+
+    What was said before an entry was recorded is not sure: a plan switch can have ended the period since.
+    """
+    second = recorded_at // SECOND
+    period = periods.at(second) if recorded_at + SURE_AFTER <= periods.read_at else None
+    return (-1, second) if period is None else (period.since, second // width)
 
 
 def values(steps: int, meter: Meter, profile: Profile) -> list[int]:

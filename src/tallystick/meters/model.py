@@ -64,6 +64,7 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: int | None = None  # the largest single quantity, in units
     report_from: datetime | None = None  # what is recorded before is shown and not delivered
     foreign_writers: bool = False  # whether others report to this meter too: then totals prove nothing
+    bucket_seconds: int = 60  # the longest time whose usage shares a call, where the period is known
     attributes: tuple[str, ...] = ()  # the attributes usage can be grouped by
     hold_seconds: int = 3600  # how long an action may take before its hold is overdue
     on_expiry: Expiry = Expiry.REVIEW
@@ -137,6 +138,10 @@ def _validate(meter: Meter) -> None:
     if meter.limit is not None and meter.limit <= 0:
         raise ConfigError(f"meter {name!r}: limit = {meter.limit}; it must be positive")
     _validate_expiry(meter)
+    if not 1 <= meter.bucket_seconds <= 3600 or 3600 % meter.bucket_seconds:
+        raise ConfigError(
+            f"meter {name!r}: bucket_seconds = {meter.bucket_seconds}; it must divide an hour, for instance 60"
+        )
     start = meter.report_from
     if start is not None and (start.tzinfo is None or start.second or start.microsecond):
         raise ConfigError(

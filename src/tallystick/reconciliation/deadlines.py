@@ -21,11 +21,12 @@ from tallystick.ledger.sequencer import LIMB
 from tallystick.meters import Catalogue
 from tallystick.providers import Provider
 from tallystick.storage import Flow, Statement
-from tallystick.values.instant import HOUR, MINUTE, SECOND, to_datetime
+from tallystick.values.instant import MINUTE, SECOND, to_datetime
 from tallystick.values.quantity import from_steps
 
-FRESH = HOUR  # how long what the provider said about a period is believed
+FRESH = 10 * MINUTE  # how long what the provider said about a period is not asked for again
 AT_ONCE = 1000
+ASKED_AT_ONCE = 50
 
 Row = tuple[Any, ...]
 Known = Mapping[Place, Periods]
@@ -158,7 +159,7 @@ class Deadlines:
         }
         stale = [p for p in places if now - known.get(p, NOTHING_KNOWN).read_at >= FRESH]
         try:
-            return ask(self._ledger, self._provider, stale)
+            return ask(self._ledger, self._provider, stale[:ASKED_AT_ONCE])
         except ProviderError:
             return {}  # what is known stands; a provider that is away is told of elsewhere
 

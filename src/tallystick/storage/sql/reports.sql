@@ -112,3 +112,22 @@ limit :limit
 -- name: write_alarm
 update tallystick.alarms set state = :state, attempt = :attempt, due_at = :due_at
 where tenant = :tenant and mode = :mode and alarm = :alarm
+
+-- name: parts_of_dispatch
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from tallystick.dispatches
+where lane = :lane and dispatch = :dispatch
+order by part
+
+-- name: entries_of_dispatch
+-- (by the customer's time index: an index of obligations by dispatch would cost every delivery)
+select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter, e.quantity, e.key, e.refers,
+       e.attributes, e.occurred_at, e.recorded_at
+from tallystick.entries e
+join tallystick.obligations o on o.lane = e.lane and o.entry = e.entry
+where e.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = :customer and e.meter = :meter
+  and e.kind > 1 and e.recorded_at >= :since and o.dispatch = :dispatch
+order by e.recorded_at, e.entry
+limit :limit

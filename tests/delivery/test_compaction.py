@@ -1,0 +1,79 @@
+"""Many entries become few calls, and none of them crosses the boundary of a period."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tallystick import Catalogue, Meter
+from tallystick.reconciliation.explanation import explain
+from tests.delivery.world import World, billed
+
+START = 1_767_225_600 + 27  # the renewal is in the middle of a minute
+METERS = Catalogue([Meter("tokens", hold=False), Meter("calls", hold=False, bucket_seconds=1)])
+
+
+@pytest.fixture
+def world(store_url: str) -> Iterator[World]:
+    with billed(store_url, METERS, START, formula="sum") as made:
+        yield made
+
+
+def test_a_backlog_over_a_renewal(world: World) -> None:
+    """Ten entries a minute while Stripe is away; afterwards one call a minute, two for that of the renewal."""
+    learn(world)
+    world.sandbox.outage()
+    world.pass_time(days=31, minutes=-7, seconds=-40)  # five minutes before it
+    for _ in range(100):
+        world.tally.record("tokens", 3, customer="ada")
+        world.tally.record("calls", 1, customer="ada")
+        world.sandbox.advance(6)
+        world.clock.advance(timedelta(seconds=6))
+    world.sandbox.recover()
+    world.settle()
+    sent = [r for r in world.sandbox.requests() if _is_usage(r)]
+    dispatches = world.dispatches("tokens")
+    assert 10 <= len(dispatches) <= 14
+    assert len(world.dispatches("calls")) == 101
+    assert len(sent) >= 110
+    assert {b.meter: b.difference for b in world.tally.tie_out()} == {"tokens": 0, "calls": 0}
+    world.pass_time(days=31)
+    world.settle()
+    first, second = world.invoiced()
+    assert (first["tokens"], second["tokens"]) == (151, 150)
+    assert (first["calls"], second["calls"]) == (51, 50)
+
+
+def test_every_call_explains_to_its_entries(world: World) -> None:
+    world.sandbox.outage()
+    posted = []
+    for number in range(20):
+        posted.append(world.tally.record("tokens", number, customer="ada").entries[0].id)
+        world.clock.advance(timedelta(seconds=6))
+    world.sandbox.recover()
+    world.settle()
+    behind = []
+    for identifier, value in world.dispatches("tokens"):
+        found = explain(world.tally.ledger, identifier)
+        assert sum(e.quantity for e in found.entries) == Decimal(value)
+        behind += [e.id for e in found.entries]
+    assert behind == posted[1:], "nothing is nothing to tell"
+
+
+def learn(world: World) -> None:
+    """Let usage wait for two minutes, so that the running period is asked for."""
+    world.sandbox.outage()
+    for meter in METERS:
+        world.tally.record(meter.name, 0, customer="ada")
+        world.tally.record(meter.name, 1, customer="ada")
+    world.clock.advance(timedelta(minutes=2))
+    world.sandbox.advance(120)
+    world.sandbox.recover()
+    world.pass_time(seconds=40)
+
+
+def _is_usage(request: dict[str, object]) -> bool:
+    return str(request["path"]).endswith("/billing/meter_events")
