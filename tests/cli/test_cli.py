@@ -92,7 +92,7 @@ def test_from_nothing_to_a_tie_out(run: Run, sandbox: Sandbox, tmp_path: Path) -
     assert json.loads(run("relay", "--once").stdout)["dispatches"] == 1
     assert json.loads(run("tieout", "--json").stdout)[0]["difference"] == "0"
     assert run("tieout").returncode == 0
-    [told] = [r["idempotency_key"] for r in sandbox.requests() if r["path"].endswith("/meter_events")]
+    [told] = [r["key"] for r in sandbox.requests() if r["path"].endswith("/meter_events")]
     found = json.loads(run("explain", told, "--json").stdout)
     assert [d["state"] for d in found["dispatches"]] == ["accepted"]
     assert [e["quantity"] for e in found["entries"]] == ["42"]
@@ -135,7 +135,7 @@ def test_open_holds_are_decided_by_name(run: Run, tmp_path: Path) -> None:
     entry = settled.stdout.split("(")[1].rstrip(")\n")
     assert "-2 of ai_tokens" in run("correct", entry, "--quantity", "10", *by).stdout
     assert "it says that already" in run("correct", entry, "--quantity", "10", *by).stdout
-    [told] = [r["idempotency_key"] for r in sandbox.requests() if r["path"].endswith("/meter_events")]
+    [told] = [r["key"] for r in sandbox.requests() if r["path"].endswith("/meter_events")]
     found = json.loads(run("explain", told, "--json").stdout)
     assert [d["state"] for d in found["dispatches"]] == ["accepted"]
     assert [e["quantity"] for e in found["entries"]] == ["42"]
