@@ -33,12 +33,14 @@ def make(sandbox: Sandbox, store_url: str) -> Iterator[Callable[..., Tally]]:
     """Make a Tally on the shared store; `inline=True` delivers within the request."""
     made: list[Tally] = []
 
-    def build(*, inline: bool = False, linked: bool = True) -> Tally:
+    def build(*, inline: bool = False, linked: bool = True, requests_per_second: int = 0) -> Tally:
         tally = Tally(
             open_store(store_url, auto_migrate=True),
             METERS,
             provider=StripeProvider(KEY, base=sandbox.url, timeout_seconds=2),
-            delivery=DeliverySettings(inline=inline, budget_ms=5000, relay="process"),
+            delivery=DeliverySettings(
+                inline=inline, budget_ms=5000, relay="process", requests_per_second=requests_per_second
+            ),
         )
         if linked:
             tally.links.link(sandbox.links)  # type: ignore[attr-defined]

@@ -120,7 +120,14 @@ class Tally:
         self.aio = Awaitable(self)
 
     def _assemble_delivery(self, provider: Provider) -> None:
-        self.sender = Sender(self.ledger, self.meters, provider, self.links, self.find)
+        self.sender = Sender(
+            self.ledger,
+            self.meters,
+            provider,
+            self.links,
+            self.find,
+            requests_per_second=self.settings.requests_per_second,
+        )
         self.confirmer = Confirmer(self.sender, self.find)
         self.carrying = Carrying(self.sender, self.find)
         if self.settings.inline:

@@ -8,6 +8,7 @@ from tallystick.delivery import flows, rules
 from tallystick.delivery.breaker import Breaker
 from tallystick.delivery.links import Links
 from tallystick.delivery.model import Attempt, SlotKey, Terms
+from tallystick.delivery.pace import Pace
 from tallystick.errors import TallystickError
 from tallystick.ledger.ledger import Ledger
 from tallystick.meters import Catalogue
@@ -19,7 +20,10 @@ LEASE_SECONDS = 30
 
 
 class Sender:
-    """Claims, sends and writes down, for one process; `owner` names it in slots and leases."""
+    """Claims, sends and writes down, for one process; `owner` names it in slots and leases.
+
+    `requests_per_second` bounds the calls of this process (0: what the provider publishes).
+    """
 
     def __init__(
         self,
@@ -28,12 +32,15 @@ class Sender:
         provider: Provider,
         links: Links,
         find: Callable[[str, str, str], None],
+        *,
+        requests_per_second: int = 0,
     ) -> None:
         self.ledger = ledger
         self._find = find
         self.links = links
         self.provider = provider
         self.breaker = Breaker(ledger.clock)
+        self._pace = Pace(ledger.clock, requests_per_second or provider.profile.requests_per_second)
         self.owner = ledger.ids.next().hex()
         self.catalogue = catalogue
         self.terms = Terms(
@@ -62,6 +69,9 @@ class Sender:
             wait = self.breaker.closes_in_seconds
             waits = Answer(Outcome.NOT_SENT, "our key is refused", answered=False, retry_after_seconds=wait)
             return [waits for _ in attempts]
+        if not self._pace.wait():
+            busy = Answer(Outcome.NOT_SENT, "waits for its turn: the provider's rate limit", answered=False)
+            return [busy for _ in attempts]
         instructions = [attempt.dispatch.instruction for attempt in attempts]
         failpoint("sender.attempting")
         answers = self.provider.send_many(instructions, still_ours=self._still_ours(attempts[0]))

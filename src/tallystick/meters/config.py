@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -19,13 +19,15 @@ class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How entries reach the provider.
 
     `shadow` sends nothing and compares only; `inline` sends within the request, waiting at most `budget_ms`;
-    `relay` says where the relay runs.
+    `relay` says where the relay runs; `requests_per_second` bounds the calls of one process (0: the provider's
+    published limit).
     """
 
     shadow: bool = False
     inline: bool = True
     budget_ms: int = 300
     relay: Literal["in-process", "process"] = "in-process"
+    requests_per_second: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -30,6 +30,10 @@ class Clock(Protocol):
         """Microseconds on a clock that never steps; only differences mean something."""
         ...
 
+    def pause(self, seconds: float) -> None:
+        """Stand still for a moment; a frozen clock waits for nothing."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -43,6 +47,10 @@ class SystemClock:
     def elapsed(self) -> int:
         """Microseconds on the monotonic clock."""
         return time.monotonic_ns() // 1000
+
+    def pause(self, seconds: float) -> None:
+        """Stand still for so long."""
+        time.sleep(seconds)
 
 
 class FrozenClock:
@@ -60,6 +68,9 @@ class FrozenClock:
     def elapsed(self) -> int:
         """The same instant: a frozen clock never steps by itself."""
         return self._now
+
+    def pause(self, seconds: float) -> None:
+        """Return at once: nobody waits for a clock that stands still."""
 
     def advance(self, by: timedelta) -> None:
         """Move the clock by a timedelta (backwards too: clocks do)."""
