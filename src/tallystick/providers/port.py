@@ -62,7 +62,8 @@ class Profile(msgspec.Struct, frozen=True):
     instructions in one call. `requests_per_second`: 0 where no limit is published.
     `finds_identifiers`: whether `has` can tell that an instruction arrived; one that did may be missing
     from the answer for `settling_seconds`. `totals_are_doubles`: totals are read back as binary
-    floating point and mean the nearest step of the meter.
+    floating point and mean the nearest step of the meter. `totals_are_whole_periods`: no smaller window than a
+    billing period can be read, so that totals confirm nothing.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Profile(msgspec.Struct, frozen=True):
     finds_identifiers: bool = False
     settling_seconds: int = 0
     totals_are_doubles: bool = False
+    totals_are_whole_periods: bool = False
 
     def meant(self, total: Decimal, decimals: int) -> Decimal:
         """What a total read back means for a meter of so many decimals.
