@@ -141,6 +141,29 @@ def test_usage_records_are_protected_by_their_key_alone(
     assert provider.period(legacy, "tokens") == (START, START + 31 * 86_400)
 
 
+@pytest.mark.parametrize("fault", ["rate_limit", "unauthorized", "key_in_use"])
+def test_the_key_of_a_usage_record_outlives_every_answer(
+    sandbox: Sandbox, legacy: str, counted: Counted, store_url: str, fault: str
+) -> None:
+    """A lost reply may have been counted; whatever Stripe says to the repeat, a new key would count again."""
+    clock = FrozenClock(datetime.fromtimestamp(START, UTC))
+    provider = StripeProvider(KEY, base=sandbox.url, via="usage_records", timeout_seconds=2)
+    with _tally(store_url, provider, clock) as tally:
+        tally.link_customer("ada", legacy)
+        tally.record("tokens", 5, customer="ada")
+        for fate in ("lose_reply", fault):
+            sandbox.fault(f"{fate} route=/v1/subscription_items/* times=1")
+            clock.advance(timedelta(minutes=6))
+            sandbox.advance(360)
+            tally.relay.step()
+        for _ in range(4):
+            clock.advance(timedelta(minutes=6))
+            sandbox.advance(360)
+            tally.relay.step()
+        assert tally.status().settled
+        assert counted() == 5
+
+
 @pytest.mark.parametrize(("value", "words"), [("0.5", "whole numbers"), ("-3", "whole numbers")])
 def test_what_usage_records_cannot_say_is_refused(
     sandbox: Sandbox, legacy: str, counted: Counted, value: str, words: str

@@ -17,11 +17,13 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `duplicate_window_hours` is how long this OpenMeter recognises a repeated id (0: not at all), as its
     operator configured it; `check_customers` whether its subjects must belong to customers. `via` is the
-    interface of Stripe's that usage goes through (docs/providers.md).
+    interface of Stripe's that usage goes through (docs/providers.md), `anchor` whether Stripe remembers how far
+    the ledger has come (docs/restore.md).
     """
 
     kind: Literal["stripe", "openmeter", "lago"] = "stripe"
     via: Literal["meter_events", "meter_events_v2", "meter_event_stream", "usage_records"] = "meter_events"
+    anchor: bool = False
     duplicate_window_hours: int = 0
     check_customers: bool = True
 
@@ -36,7 +38,10 @@ def choose(settings: ProviderSettings, mode: str, environ: Mapping[str, str]) ->
         raise ConfigError(
             f"[provider] via = {settings.via!r} is Stripe's; {settings.kind} has one way: remove it"
         )
-    if settings.kind != "openmeter" and settings != ProviderSettings(kind=settings.kind, via=settings.via):
+    if settings.kind != "stripe" and settings.anchor:
+        raise ConfigError(f"[provider] anchor: {settings.kind} keeps none; use [store] anchor, a file")
+    stripes = ProviderSettings(kind=settings.kind, via=settings.via, anchor=settings.anchor)
+    if settings.kind != "openmeter" and settings != stripes:
         raise ConfigError(
             f"[provider] duplicate_window_hours and check_customers are OpenMeter's; {settings.kind} has none"
         )

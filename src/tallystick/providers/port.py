@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from tallystick.providers.anchors import Anchors
 from tallystick.providers.reports import Reports
 
 
@@ -118,12 +119,13 @@ class Check(msgspec.Struct, frozen=True):
 class Provider(Protocol):
     """Somebody who turns usage into invoices; `mode` is "live", "test", or "" where keys do not tell.
 
-    `reports` is None where everything is refused at once, nothing later.
+    `reports` is None where everything is refused at once, nothing later; `anchors` where it keeps none.
     """
 
     profile: Profile
     mode: str
     reports: Reports | None
+    anchors: Anchors | None
 
     def send(self, instruction: Instruction, *, still_ours: Callable[[], bool]) -> Answer:
         """Make one attempt; never raises.

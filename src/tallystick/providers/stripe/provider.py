@@ -13,9 +13,11 @@ import msgspec
 import stripe
 
 from tallystick.errors import ConfigError, NoSuchCustomerError, ProviderError
+from tallystick.providers.anchors import Anchors
 from tallystick.providers.port import Answer, Change, Check, Instruction, Outcome, Wanted
 from tallystick.providers.reports import Reports
 from tallystick.providers.stripe import setup
+from tallystick.providers.stripe.anchors import StripeAnchors
 from tallystick.providers.stripe.reports import StripeReports
 from tallystick.providers.stripe.transport import KeptAliveClient
 from tallystick.providers.stripe.ways import (
@@ -72,6 +74,7 @@ class StripeProvider:
         self._transport = KeptAliveClient(timeout_seconds)
         self.client = self._connect(self._key)
         self._meter_ids: dict[str, str] = {}
+        self.anchors: Anchors | None = StripeAnchors(lambda: self.client)
         told_later = via != "usage_records"
         self.reports: Reports | None = (
             StripeReports(lambda: self.client, self._list_meters) if told_later else None
@@ -139,9 +142,9 @@ class StripeProvider:
             return Answer(Outcome.REFUSED, str(error), answered=False)
         except stripe.StripeError as error:
             answer = classify(error)
-            if answer.outcome is Outcome.UNKNOWN and self._way.keeps_key:
-                return msgspec.structs.replace(answer, answered=False)
-            return self._take_up_new_key(answer) if answer.outcome is Outcome.PAUSED else answer
+            if answer.outcome is Outcome.PAUSED:
+                answer = self._take_up_new_key(answer)
+            return msgspec.structs.replace(answer, answered=answer.answered and not self._way.keeps_key)
         except (OSError, ValueError, EOFError) as error:
             return Answer(Outcome.UNKNOWN, f"no answer: {error or type(error).__name__}", answered=False)
         except Exception as error:
