@@ -26,6 +26,7 @@ WHO = re.compile(
     rb"(?i)auth|session|current_?user|api_?key|token\b|jwt|verif|permission|guard|depends\(|login|member|owner|secret"
     rb"|(?:req|request|ctx|c|locals|context|self)\.user|protect|signature"
 )
+FROM_REQUEST = rb"@(?:Body|Query|Param|Headers|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?\s*(?:[A-Z\w<>]+\s+)?"
 OPEN_KINDS = frozenset(["http", "action"])
 
 
@@ -127,7 +128,7 @@ class Case:
             return path.startswith("input")
         if entry.framework == "lambda":
             return int(index) == 0 and path.startswith(("body", "arguments"))
-        if entry.framework == "nest":
+        if entry.framework in ("nest", "spring"):
             return self._from_request(entry, int(index))
         if entry.framework == "fastapi":
             names = [one.name for one in self.program.function(entry.key).bindings if one.index == int(index)]
@@ -146,7 +147,7 @@ class Case:
         function = self.program.function(entry.key)
         name = next((one.name for one in function.bindings if one.index == index), "")
         lines = self.corpus.sources[entry.key[0]].split(b"\n")[function.line - 1 : function.line + 15]
-        asked = rb"@(?:Body|Query|Param|Headers)\([^)]*\)\s*" + re.escape(name).encode() + rb"\b"
+        asked = FROM_REQUEST + re.escape(name).encode() + rb"\b"
         return bool(name) and re.search(asked, b"\n".join(lines)) is not None
 
     def guarded(self, trail: Trail) -> bool:

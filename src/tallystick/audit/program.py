@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -91,6 +92,7 @@ COMMON = frozenset(
     ]
 )
 Key = tuple[str, int]
+NAMED = (".php", ".rb", ".go", ".java")
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,19 @@ class Program:
             for index in self.local[path].get(last, ())
             if self.modules[path].functions[index].owner == head
         ]
-        return owned or self._unique(last)
+        return owned or self._named(path, parts[-2], last) or self._unique(last)
+
+    def _named(self, path: str, owner: str, name: str) -> list[Key]:
+        """`Billing.bill` of another file, where the language finds classes and packages by their names alone."""
+        ending = path[path.rfind(".") :]
+        if ending not in NAMED:
+            return []
+        found = [key for key in self.by_name.get(name, ()) if key[0].endswith(ending)]
+        if ending == ".go":
+            found = [key for key in found if posixpath.basename(posixpath.dirname(key[0])) == owner]
+        else:
+            found = [key for key in found if self.function(key).owner == owner]
+        return found if len(found) == 1 else []
 
     def _bare(self, path: str, name: str) -> list[Key]:
         own = [one for one in self.local[path].get(name, ()) if not self.modules[path].functions[one].owner]
@@ -211,7 +225,12 @@ class Program:
         found = self.imports[path].get(name)
         if found is not None:
             return self._through(path, found, [])
-        if path.endswith((".php", ".rb", ".go", ".java")) or "server/" in path or "convex/" in path:
+        folder = posixpath.dirname(path)
+        same = [key for key in self.by_name.get(name, ()) if posixpath.dirname(key[0]) == folder]
+        same = [key for key in same if path.endswith(".go") and not self.function(key).owner]
+        if len(same) == 1:
+            return same  # a package is a folder
+        if path.endswith(NAMED) or "server/" in path or "convex/" in path:
             return self._unique(name, bare=True)
         return []
 

@@ -165,7 +165,12 @@ def _fits(name: str, step: str) -> bool:
         return not NO_QUANTITY.search(name)
     if "*" in step:
         return step.strip("*").lower() in name.lower()
-    return name == step
+    return _bare(name) == _bare(step)
+
+
+def _bare(name: str) -> str:
+    """A key without the spelling of its language: `StripeCustomerId`, `stripe_customer_id`."""
+    return name.replace("_", "").lower()
 
 
 def _anywhere(value: Expr, steps: list[str], depth: int = 0) -> list[Expr]:

@@ -12,6 +12,9 @@ from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.expressions import child_of, expression, plain, text_of
 from tallystick.audit.syntax.patterns import flags_of
 
+FILLING = re.compile(
+    r"(?:^|\.)(?:(?:Should|Must)?Bind(?:JSON|Query|Uri|Form|XML|With)?|BodyParser|QueryParser|Decode|Unmarshal)$"
+)
 KEPT_NAME = re.compile(r"^[\w$-]+$")
 
 
@@ -186,3 +189,17 @@ def assigned(left: Node, right: Node | None) -> list[tuple[str, Expr]]:
     if left.type in tables.MEMBERS:
         return [(text_of(left).lstrip("$"), value)]
     return [(name, Expr("member", path, (value,)) if path else value) for name, path in names_below(left, "")]
+
+
+def filled(node: Node, name: str, values: tuple[Expr, ...]) -> list[tuple[str, Expr]]:
+    """What a Go call writes through a pointer: `c.BindJSON(&body)`, `json.NewDecoder(r.Body).Decode(&body)`."""
+    inside = node.child_by_field_name("arguments")
+    last = inside.named_children[-1] if inside is not None and inside.named_children else None
+    if last is None or not FILLING.search(name) or not text_of(last).startswith("&"):
+        return []
+    if "Bind" in name or name.endswith("Parser"):
+        return [(text_of(last)[1:], Expr("call", name))]
+    made = node.child_by_field_name("function")
+    reader = made.child_by_field_name("operand") if made is not None else None
+    given = expression(reader).parts if reader is not None and name.endswith("Decode") else values[:-1]
+    return [(text_of(last)[1:], Expr("mix", "", given))]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from tree_sitter import Node
 
 from tallystick.audit.ir import NOTHING, Expr
 from tallystick.audit.syntax import tables
 
 DEEPEST = 40
+SETTER = re.compile(r"^(?:set|put|add)(?=[A-Z])")
 
 
 def text_of(node: Node | None) -> str:
@@ -117,7 +120,10 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
     if kind in tables.CONSTANTS:
         return Expr("const", text_of(node))
     if kind in tables.CALLS:
-        return Expr("call", callee(node), arguments_of(node, depth + 1))
+        name = callee(node)
+        return _built(node, depth) or Expr("call", name, arguments_of(node, depth + 1))
+    if kind == "unary_expression" and text_of(node).startswith("&"):
+        return expression(child_of(node, 0), depth + 1)
     if kind in tables.MEMBERS or kind in ("subscript_expression", "subscript", "element_reference"):
         return _member(node, depth)
     if kind in tables.OBJECTS:
@@ -130,6 +136,24 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
         text = text_of(node).strip("`")
         return Expr("mix", text[:200], tuple(expression(c, depth + 1) for c in node.named_children))
     return Expr("mix", "", tuple(expression(child, depth + 1) for child in node.named_children[:40]))
+
+
+def _built(node: Node, depth: int) -> Expr | None:
+    """What `X.builder().setA(v).putB("k", w).build()` makes: an object of what was set."""
+    keys: list[str] = []
+    values: list[Expr] = []
+    if node.type != "method_invocation" or text_of(node.child_by_field_name("name")) != "build":
+        return None
+    step = node.child_by_field_name("object")
+    while step is not None and step.type == "method_invocation":
+        given = arguments_of(step, depth + 1)
+        name = SETTER.sub("", text_of(step.child_by_field_name("name")))
+        if given:
+            keys.append(name)
+            pair = len(given) == 2 and given[0].kind == "const"
+            values.append(Expr("object", "", given[1:], (given[0].text,)) if pair else given[0])
+        step = step.child_by_field_name("object")
+    return Expr("object", "", tuple(values), tuple(keys)) if keys else None
 
 
 def _interpolated(node: Node) -> bool:

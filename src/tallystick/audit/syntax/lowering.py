@@ -9,7 +9,7 @@ from tree_sitter import Node
 
 from tallystick.audit.ir import NOTHING, Call, Expr, Handler, Module
 from tallystick.audit.syntax import tables
-from tallystick.audit.syntax.drafts import Context, Draft, assigned, started
+from tallystick.audit.syntax.drafts import Context, Draft, assigned, filled, started
 from tallystick.audit.syntax.expressions import arguments, arguments_of, callee, child_of, expression, text_of
 from tallystick.audit.syntax.grammars import grammar_of, parser
 from tallystick.audit.syntax.imports import Imports
@@ -118,7 +118,8 @@ class Lowering:
             self.pair(node, context)
         elif kind in ("go_statement", "unary_expression"):
             void = kind == "go_statement" or text_of(node).startswith("void ")
-            self.children_as(node, context, "void" if void else context.state)
+            spawned = replace(context, spawned=context.spawned or kind == "go_statement")
+            self.children_as(node, spawned, "void" if void else context.state)
         else:
             self.children(node, context)
 
@@ -193,7 +194,10 @@ class Lowering:
             self.walk(child, replace(context, handlers=inner, state="inner"))
 
     def _body(self, clause: Node) -> bytes:
-        return (clause.text or b"").partition(b"{" if b"{" in (clause.text or b"") else b":")[2]
+        said = clause.text or b""
+        if clause.type == "rescue":
+            return said.partition(b"\n")[2]
+        return said.partition(b"{" if b"{" in said else b":")[2]
 
     def call(self, node: Node, context: Context) -> None:
         """Record a call and walk what it is made of."""
@@ -207,6 +211,7 @@ class Lowering:
         )  # fmt: skip
         index = len(draft.calls)
         draft.calls.append(record)
+        draft.assigns += filled(node, name, values) if self.grammar == "go" else []
         self.imports.dynamic(name, values)
         self.receiver(node, name, context)
         gathering = GATHERING.match(name)
@@ -254,18 +259,14 @@ class Lowering:
         draft.exported = draft.exported or (not context.owner and self.grammar not in ("typescript", "tsx"))
         self.drafts.append(draft)
         index = len(self.drafts) - 1
-        inner = Context(function=index, owner=context.owner)
+        inner = Context(function=index, owner=context.owner, spawned=context.spawned and self.grammar == "go")
         body = node.child_by_field_name("body")
         if body is None:
             self.children(node, inner)
             return
-        if body.type not in (
-            "statement_block",
-            "block",
-            "compound_statement",
-            "body_statement",
-            "constructor_body",
-        ):
+        if body.type == "body_statement":
+            self.attempt(body, inner)  # Ruby: a method rescues without a begin
+        elif body.type not in ("statement_block", "block", "compound_statement", "constructor_body"):
             draft.returns.append(expression(body))
             self.walk(body, replace(inner, state="returned"))
         else:
