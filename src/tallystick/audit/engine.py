@@ -214,7 +214,7 @@ class Run:
         kinds = {one.entry.kind for one in case.trails if one.entry is not None}
         if kinds & {"http", "action", "worker"}:
             sold = {path for path in case.program.modules if COSTLY.search(self.corpus.sources[path])}
-            found |= self.graph.importers(sold, 400)
+            found |= self.graph.importers(sold, 400) | self._unimported(sold)
             if sold & {one.entry.path for one in case.trails if one.entry is not None}:
                 found |= set(self.corpus.grep(COSTLY)[:300])
         words = joins.words(case, tables)

@@ -25,6 +25,28 @@ NATURAL = re.compile(
     r"(?:rate\(|every\s+|^(?=\d))(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr)s?", re.IGNORECASE
 )
 SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
+NUMBERS = (
+    "",
+    "Two",
+    "Three",
+    "Four",
+    "Five",
+    "Six",
+    "",
+    "",
+    "",
+    "Ten",
+    "",
+    "",
+    "",
+    "",
+    "Fifteen",
+    *[""] * 4,
+    "Twenty",
+    *[""] * 9,
+    "Thirty",
+)
+SPOKEN = re.compile(rf"^every({'|'.join(filter(None, NUMBERS))})?(Second|Minute|Hour)s?(?:At)?$")
 URL = re.compile(r"https?://[^\s\"'`]*?(/[\w\-/\[\]]+)|/functions/v1/([\w-]+)|(/api/[\w\-/]+)")
 
 
@@ -109,6 +131,9 @@ def gap(callee: str, values: tuple[Expr, ...]) -> int | None:
     method = callee.rpartition(".")[2]
     if method in WORDS and method != "midnight":
         return WORDS[method]
+    spoken = SPOKEN.match(method)
+    if spoken:
+        return (NUMBERS.index(spoken[1]) + 1 if spoken[1] else 1) * UNITS[spoken[2].lower()]
     if callee.endswith("add_periodic_task") and values and number_of(values[0]):
         return number_of(values[0])
     fields = _cron_fields(callee, values)
@@ -119,7 +144,7 @@ def gap(callee: str, values: tuple[Expr, ...]) -> int | None:
         unit = key.rstrip("s")
         if unit in UNITS and text.isdigit() and text != "0":
             return int(text) * UNITS[unit]
-        if key in ("every", "interval", "schedule", "limit"):
+        if key in ("every", "interval", "schedule", "limit", "fixedRate", "fixedDelay"):
             number = number_of(value)
             if number:
                 return number if callee.endswith("beat") else max(1, number // 1000)
@@ -173,6 +198,12 @@ def _constants(value: Expr, key: str = "") -> list[tuple[str, str, Expr]]:
         if value.kind == "name"
         else None
     )
+    counted = (
+        re.match(r"^(\d+)\.(second|minute|hour|day|week)s?$", value.text) if value.kind == "call" else None
+    )
+    if counted:
+        text = f"every {counted[1]} {counted[2]}"
+        return [(key, text, Expr("const", text))]
     if named:
         text = f"every {named[1] or 1} {named[2].lower()}"
         return [(key, text, Expr("const", text))]

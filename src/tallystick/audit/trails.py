@@ -196,7 +196,8 @@ class Climb:
     def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
         """A function given to a call: by the clock, put off, or run in place."""
         if SCHEDULER.search(call.callee) and not WRAPPER.search(call.callee):
-            entry = Entry(outer, "schedule", "script", call.callee, call.line, schedules.of_call(call))
+            seconds = schedules.of_call(call) or self._chained(outer, call)
+            entry = Entry(outer, "schedule", "script", call.callee, call.line, seconds)
             entry.where = (outer[0], call.line)
             done.append(self._ended(trail, entry))
             return []
@@ -207,6 +208,14 @@ class Climb:
         if loop and not further.floating[1]:
             further = replace(further, floating=(outer[0], call.line))
         return [further]
+
+    def _chained(self, outer: Key, call: Call) -> int | None:
+        """`schedule.call(f).everyFiveMinutes()`: how often stands behind the call."""
+        calls = self.program.function(outer).calls
+        chained = [
+            one for one in calls if one.callee.startswith(f"{call.callee}().") and one.line == call.line
+        ]
+        return next((found for one in chained if (found := schedules.of_call(one))), None)
 
     def _called(self, trail: Trail, key: Key, done: list[Trail]) -> list[Trail]:
         found = []

@@ -44,6 +44,8 @@ def chain(node: Node | None, depth: int = 0) -> str:
         return callee(node, depth + 1) + "()"
     if kind in ("subscript_expression", "subscript", "element_reference"):
         return _subscript(node, depth)
+    if kind == "integer":
+        return text_of(node)  # Ruby: `5.minutes`
     if kind in tables.WRAPS or kind in tables.AWAITS:
         return chain(child_of(node, 0), depth + 1)
     return "?"
@@ -136,6 +138,19 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
         text = text_of(node).strip("`")
         return Expr("mix", text[:200], tuple(expression(c, depth + 1) for c in node.named_children))
     return Expr("mix", "", tuple(expression(child, depth + 1) for child in node.named_children[:40]))
+
+
+def annotated(node: Node) -> Expr:
+    """A decorator's value; a Java annotation is a call by its name: `@Scheduled(cron = "…")`."""
+    given = node.child_by_field_name("arguments")
+    if node.type != "annotation" or given is None:
+        return expression(child_of(node, 0))
+    plain_ones = [child for child in given.named_children if child.type != "element_value_pair"]
+    pairs = [child for child in given.named_children if child.type == "element_value_pair"]
+    keys = tuple(text_of(one.child_by_field_name("key")) for one in pairs)
+    values = tuple(expression(one.child_by_field_name("value")) for one in pairs)
+    named = (Expr("object", "", values, keys),) if pairs else ()
+    return Expr("call", text_of(node.child_by_field_name("name")), (*map(expression, plain_ones), *named))
 
 
 def _built(node: Node, depth: int) -> Expr | None:

@@ -10,7 +10,15 @@ from tree_sitter import Node
 from tallystick.audit.ir import NOTHING, Call, Expr, Handler, Module
 from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.drafts import Context, Draft, assigned, filled, started
-from tallystick.audit.syntax.expressions import arguments, arguments_of, callee, child_of, expression, text_of
+from tallystick.audit.syntax.expressions import (
+    annotated,
+    arguments,
+    arguments_of,
+    callee,
+    child_of,
+    expression,
+    text_of,
+)
 from tallystick.audit.syntax.grammars import grammar_of, parser
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
@@ -144,7 +152,7 @@ class Lowering:
         own = [*node.named_children]
         own += [one for child in own if child.type == "modifiers" for one in child.named_children]
         found = [child for child in own if child.type in ("decorator", "annotation", "marker_annotation")]
-        return tuple(expression(child_of(one, 0)) for one in found)
+        return tuple(annotated(one) for one in found)
 
     def decorated(self, node: Node, context: Context) -> None:
         """A Python definition with its decorators."""
