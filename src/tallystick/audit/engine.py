@@ -17,7 +17,7 @@ from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.labels import Labelling
 from tallystick.audit.lexical import Corpus
 from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
-from tallystick.audit.program import Program
+from tallystick.audit.program import NAMED, Program
 from tallystick.audit.remedies import fitting
 from tallystick.audit.resolve import Graph, Resolver
 from tallystick.audit.rules import RULES
@@ -27,7 +27,7 @@ from tallystick.audit.versions import pinned
 
 Progress = Callable[[str, int, int], None]
 COSTLY = re.compile(
-    rb"(?i)completions\.|responses\.|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
+    rb"(?i)completions\.|responses(?:\(\))?(?:\.|->)|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
     rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate"
 )
 
@@ -124,7 +124,7 @@ class Run:
         self.graph = graph = Graph(self.corpus, self.resolver)
         closure = graph.importers(holders) | self._unimported(holders)
         near = graph.imported(holders, 2, 200) | graph.imported(closure, 1, 400)
-        return self.loaded(closure | near)
+        return self.loaded(closure | near | self._mentioned(closure))
 
     def loaded(self, chosen: set[str]) -> Program:
         """The program of these files."""
@@ -151,9 +151,24 @@ class Run:
                 break
         return found
 
+    def _mentioned(self, seeds: set[str], limit: int = 200) -> set[str]:
+        """Files of the classes these call by name alone: `Model.generate` where nothing is imported."""
+        self.lower({path for path in seeds if path.endswith(NAMED)})
+        known = [
+            self.modules[path] for path in sorted(seeds) if path.endswith(NAMED) and path in self.modules
+        ]
+        calls = [(one.path, call) for one in known for function in one.functions for call in function.calls]
+        asked = {
+            (path.rpartition(".")[2], head) for path, call in calls for head in call.callee.split(".")[:-1]
+        }
+        found = [
+            one for one in sorted(self.corpus.sources) if one.endswith(NAMED) and _class_of(one) in asked
+        ]
+        return set(found[:limit])
+
     def _neighbours(self, seeds: set[str]) -> set[str]:
         found: set[str] = set()
-        named = {path for path in seeds if path.endswith((".php", ".rb", ".go", ".java"))}
+        named = {path for path in seeds if path.endswith(NAMED)}
         stems = {path.rpartition("/")[2].rpartition(".")[0] for path in named}
         if stems:
             words = re.compile("|".join(rf"\b{re.escape(_camel(one))}\b" for one in sorted(stems)).encode())
@@ -261,6 +276,12 @@ class Run:
             with_errors=broken,
             unresolved_imports=self.resolver.unresolved if self.resolver else 0,
         )
+
+
+def _class_of(path: str) -> tuple[str, str]:
+    """The language and the class that a file is named after."""
+    stem, _, ending = path.rpartition("/")[2].rpartition(".")
+    return ending, _camel(stem)
 
 
 def _camel(stem: str) -> str:
