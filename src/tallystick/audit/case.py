@@ -26,7 +26,10 @@ WHO = re.compile(
     rb"(?i)auth|session|current_?user|api_?key|token\b|jwt|verif|permission|guard|depends\(|login|member|owner|secret"
     rb"|(?:req|request|ctx|c|locals|context|self)\.user|protect|signature"
 )
-FROM_REQUEST = rb"@(?:Body|Query|Param|Headers|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?\s*(?:[A-Z\w<>]+\s+)?"
+FROM_REQUEST = (
+    rb"@(?:Body|Query|Param|Headers|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?"
+    rb"\s*(?:[A-Z\w<>]+\s+)?"
+)
 OPEN_KINDS = frozenset(["http", "action"])
 
 

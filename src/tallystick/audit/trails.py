@@ -85,6 +85,7 @@ class Climb:
         )
         trail = self._settled(trail, key, call)
         script = self.program.modules[key[0]].language in ("typescript", "tsx", "go")
+        script = script or call.callee.endswith("_async")  # a coroutine by its name
         if key[1] == 0:
             is_async = False  # a program's last line: the process lives until it is done
         if (call.state == "void" or (call.state == "floating" and (script or not is_sink))) and is_async:
