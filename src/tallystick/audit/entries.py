@@ -54,6 +54,7 @@ class Entries:
                 if entry is not None:
                     self.found[entry.key] = entry
             self._handed(module)
+            self._aliased(module)
         self._urls()
         self._wrapped()
 
@@ -79,9 +80,8 @@ class Entries:
                 continue
             if file is not None and not file.search(module.path):
                 continue
-            name = next(
-                (one for one in _exported_as(module, function) if names is None or names.search(one)), None
-            )
+            said = ["default"] if _in_default(row, function) else _exported_as(module, function)
+            name = next((one for one in said if names is None or names.search(one)), None)
             if name is None:
                 continue
             if owner is not None and not owner.search(function.owner):
@@ -96,6 +96,27 @@ class Entries:
                 continue
             return Entry(key, row.kind, row.framework, _path_route(row, module.path, name), function.line)
         return None
+
+    def _aliased(self, module: Module) -> None:
+        """`export const POST = handler`, `export default withAuth(handler)`: the handler stands elsewhere."""
+        rows = [row for row in self.by_file if row[1] and row[2] and row[1].search(module.path)]
+        if not rows or module.directive == "client":
+            return
+        given = [(name, value) for name, value in module.functions[0].assigns]
+        given += [(one.local, Expr("name", one.name)) for one in module.reexports if not one.source]
+        for row, _, names, *_ in rows:
+            for name, value in given:
+                if names is None or not names.fullmatch(name):
+                    continue
+                for said in (value, *value.parts) if value.kind == "call" else (value,):
+                    for key in (
+                        self.program.targets((module.path, 0), said.text) if said.kind == "name" else ()
+                    ):
+                        line = self.program.function(key).line
+                        self.found.setdefault(
+                            key,
+                            Entry(key, row.kind, row.framework, _path_route(row, module.path, name), line),
+                        )
 
     def _by_via(self, module: Module, key: Key, function: Function) -> Entry | None:
         holder, inner = function, key[1]
@@ -301,6 +322,11 @@ def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:
     return (
         bool(args) and args[0].kind in ("const", "mix") and (first.startswith(("/", "*", ":")) or not first)
     )
+
+
+def _in_default(row: Route, function: Function) -> bool:
+    """`export default withMethods({ GET: route({ fn: async () => … }) })`: a literal within what a page exports."""
+    return row.framework == "next-pages" and function.via >= 0 and function.exported
 
 
 def _exported_as(module: Module, function: Function) -> list[str]:
