@@ -170,8 +170,21 @@ def spaced(app: App, tree: Tree) -> Tree:
     return found
 
 
-@pytest.mark.parametrize("change", [renamed, extracted, deeper, spaced])
-@pytest.mark.parametrize("name", FOLLOWED)
+def defaulted(app: App, tree: Tree) -> Tree:
+    """The helper as its module's default export, one by declaration and one by name."""
+    billing = (
+        tree["lib/billing.ts"].replace("export async", "export default async").replace("{ report }", "report")
+    )
+    meter = tree["lib/meter.ts"].replace("export async", "async") + "export default report;\n"
+    said = tree[app.path].replace("{ bill }", "bill")
+    return tree | {"lib/billing.ts": billing, "lib/meter.ts": meter, app.path: said}
+
+
+CHANGES = [(name, change) for name in FOLLOWED for change in (renamed, extracted, deeper, spaced)]
+CHANGES += [(name, defaulted) for name in FOLLOWED if APPS[name].kit == SCRIPT]
+
+
+@pytest.mark.parametrize(("name", "change"), CHANGES)
 def test_what_means_the_same_is_judged_the_same(tmp_path: Path, name: str, change: Change) -> None:
     """The correct application stays correct, and the flaw stays the flaw."""
     app = APPS[name]

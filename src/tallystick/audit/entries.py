@@ -108,7 +108,7 @@ class Entries:
             for name, value in given:
                 if names is None or not names.fullmatch(name):
                     continue
-                for said in (value, *value.parts) if value.kind == "call" else (value,):
+                for said in _within(value):
                     for key in (
                         self.program.targets((module.path, 0), said.text) if said.kind == "name" else ()
                     ):
@@ -321,6 +321,17 @@ def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:
         return True
     return (
         bool(args) and args[0].kind in ("const", "mix") and (first.startswith(("/", "*", ":")) or not first)
+    )
+
+
+def _within(value: Expr) -> tuple[Expr, ...]:
+    """A value, what it is made from, and what an object among that holds: `withMethods({ GET: list })`."""
+    if value.kind != "call":
+        return (value,)
+    return (
+        value,
+        *value.parts,
+        *(one for part in value.parts if part.kind == "object" for one in part.parts),
     )
 
 

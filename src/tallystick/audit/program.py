@@ -269,7 +269,9 @@ class Program:
             alias = next(
                 (one.name for one in module.reexports if one.local == "default" and not one.source), ""
             )
-            return [(path, names[alias][0])] if alias in names else []
+            if alias in names or not alias:
+                return [(path, names[alias][0])] if alias else []
+            name = alias
         for one in module.reexports:
             if one.local in (name, "*"):
                 target = self.resolver.resolve(path, one.source) if one.source else path

@@ -63,11 +63,22 @@ class Imports:
         if clause is None:
             if source is not None:
                 self.reexports.append(Import("*", where, "*"))
+            elif text_of(node).startswith("export default"):
+                self._default(node)
             return
         for one in clause.named_children:
             name = text_of(one.child_by_field_name("name"))
             alias = text_of(one.child_by_field_name("alias"))
             self.reexports.append(Import(alias or name, where, name))
+
+    def _default(self, node: Node) -> None:
+        """`export default handler` and `export default function handler() {}`: the name that stands for the module."""
+        value, declared = node.child_by_field_name("value"), node.child_by_field_name("declaration")
+        name = declared.child_by_field_name("name") if declared is not None else None
+        if value is not None and value.type == "identifier":
+            name = value
+        if name is not None:
+            self.reexports.append(Import("default", "", text_of(name)))
 
     def required(self, left: Node, right: Node) -> None:
         """`const x = require("…")` and `const { a, b: c } = await import("…")`."""

@@ -141,6 +141,9 @@ class Lowering:
         if node.type != "export_statement":
             return
         default = node.child_by_field_name("value") is not None or text_of(node).startswith("export default")
+        value = node.child_by_field_name("value")
+        if value is not None and value.type in tables.CALLS:
+            self.drafts[0].assigns.append(("default", expression(value)))
         inner = replace(context, exported=True, name="default" if default else "")
         for child in node.named_children:
             if child.type != "decorator":
