@@ -19,9 +19,9 @@ from tallystick import Catalogue, Meter, Tally
 from tallystick.meters.config import DeliverySettings
 from tallystick.providers.anchors import Anchor
 from tallystick.providers.stripe import StripeProvider
-from tallystick.reconciliation.anchor_file import AnchorFile
-from tallystick.reconciliation.anchors import Head, Own, Standing, compare
-from tallystick.reconciliation.recovery import Recovery
+from tallystick.restore.anchors import Head, Own, Standing, compare
+from tallystick.restore.file import AnchorFile
+from tallystick.restore.recovery import Recovery
 from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
 from tallystick.storage import open_store
