@@ -38,13 +38,14 @@ from tallystick.providers.anchors import Anchors
 from tallystick.providers.choice import refuse_other_mode
 from tallystick.reconciliation import operations
 from tallystick.reconciliation.alarms import Alarms, AlarmSettings
-from tallystick.reconciliation.anchoring import Anchoring
 from tallystick.reconciliation.confirmation import Confirmer
 from tallystick.reconciliation.deadlines import Deadlines
 from tallystick.reconciliation.findings import Findings
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
 from tallystick.reconciliation.rejections import Rejections
+from tallystick.reconciliation.tieout import tie_out
+from tallystick.restore.anchoring import Anchoring
 from tallystick.storage import Store, open_store
 from tallystick.storage.opening import check_throw_away
 from tallystick.values.identifiers import Ids
@@ -345,7 +346,7 @@ class Tally:
 
     def tie_out(self) -> list[Balance]:
         """Recorded, delivered and the provider's total of every customer and meter; ProviderError."""
-        return operations.tie_out(self.ledger, self.meters, self.provider, self.links)
+        return tie_out(self.ledger, self.meters, self.provider, self.links)
 
     def redrive(self, identifier: str = "") -> int:
         """Try a parked dispatch again, or all of them (''); how many."""
