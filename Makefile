@@ -4,7 +4,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean audit-docs audit-devset audit-size audit-fuzz audit-sarif audit-fresh bench-audit torture loss-table
+.PHONY: help demo test check bench format lock clean audit-docs audit-devset audit-routes audit-size audit-fuzz audit-sarif audit-fresh bench-audit torture loss-table
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -63,6 +63,9 @@ lock:  ## resolve the dependencies again (needs uv)
 
 audit-docs: .venv/.ready  ## write the page of finding codes from the rules
 	$(BIN)/python -m tallystick.audit.handbook > docs/audit/findings.md
+
+audit-routes: .venv/.ready  ## route recall on a folder of checkouts: CHECKOUTS=folder
+	$(BIN)/python benchmarks/audit/routes.py $(CHECKOUTS)
 
 audit-size: .venv/.ready  ## how big tallystick[audit] is, installed alone
 	$(BIN)/python benchmarks/audit/size.py

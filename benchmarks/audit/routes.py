@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Route recall: the routes that a plain search for declarations sees, against those the auditor finds.
 
 `python benchmarks/audit/routes.py folder-of-checkouts`. The search knows nothing of the engine: lines that declare a
@@ -46,7 +47,7 @@ def main(checkouts: Path) -> int:
             following = every[number + 1] if number + 1 < len(every) else None
             end = following[2] if following is not None and following[1] == path else line + FAR
             if not any((path, at) in places for at in range(line, max(end, line + 1))) and not named(
-                text, routes
+                path, text, routes
             ):
                 missed.append((framework, f"{folder.name}/{path}:{line}: {text.strip()[:90]}"))
     lost = Counter(framework for framework, _ in missed)
@@ -90,10 +91,16 @@ def declared(folder: Path) -> list[tuple[str, str, int, str]]:
     return result
 
 
-def named(text: str, routes: set[str]) -> bool:
+def named(path: str, text: str, routes: set[str]) -> bool:
     """Whether a route of this verb and path is known, its handler standing elsewhere."""
     hit = re.search(r"\.(get|post|put|patch|delete)\(\s*['\"`]([^'\"`]+)", text)
-    return hit is not None and any(f"{hit[1].upper()} {hit[2]}" in one for one in routes)
+    if hit is not None:
+        return any(f"{hit[1].upper()} {hit[2]}" in one for one in routes)
+    folder = re.search(r"(?:^|/)(?:app|pages)/(.*?)(?:/route)?\.\w+$", path)
+    verb = re.search(r"const (GET|POST|PUT|PATCH|DELETE) = \w", text)
+    if folder is None or not (verb or text.startswith("export default")):
+        return False
+    return f"{verb[1] if verb else 'ANY'} /{folder[1]}" in {one.lstrip("-✓ ") for one in routes}
 
 
 if __name__ == "__main__":
