@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tallystick import Catalogue, Formula, Meter, Tally
 from tallystick.errors import ConfigError, ProviderError
-from tallystick.providers import Outcome, Wanted
+from tallystick.providers import Outcome, Provider, Wanted
+from tallystick.providers.lago import LagoProvider
+from tallystick.providers.openmeter import OpenMeterProvider
+from tallystick.providers.stripe import StripeProvider
 from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
+from tallystick.storage import open_store
 from tests.providers.conformance import rigs
 from tests.providers.conformance.conftest import START, to_send
 from tests.providers.conformance.rigs import KEYS, Rig
@@ -118,3 +124,32 @@ def test_somebody_elses_events_count_in_the_total(rig: Rig) -> None:
     event = {"transaction_id": "x", "external_subscription_id": rig.customer, "code": "tokens"}
     create(rig, "events", {"event": {**event, "timestamp": START - 5, "properties": {"value": 2.5}}})
     assert str(rig.provider().total(rig.customer, "tokens", START - 60, START)) == "2.5"
+
+
+@pytest.mark.parametrize(
+    ("provider", "meter", "words"),
+    [
+        (LagoProvider("k"), Meter("seats", formula=Formula.LAST, carry=False), "lago takes sum only"),
+        (OpenMeterProvider("k"), Meter("peak", formula=Formula.MAX), "openmeter is not asked for"),
+        (
+            OpenMeterProvider("k"),
+            Meter("seats", formula=Formula.LAST, carry=True),
+            "openmeter is not asked for",
+        ),
+        (
+            OpenMeterProvider("k"),
+            Meter("calls", formula=Formula.COUNT, counted_there=True),
+            "takes sum and last only",
+        ),
+        (
+            StripeProvider("sk_test_x", via="usage_records"),
+            Meter("peak", formula=Formula.MAX),
+            "takes sum only",
+        ),
+    ],
+)
+def test_a_meter_that_cannot_be_billed_as_declared_stops_the_start(
+    provider: Provider, meter: Meter, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Tally(open_store(f"sqlite:///{tmp_path / 'ledger.db'}"), Catalogue([meter]), provider=provider)

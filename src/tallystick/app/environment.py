@@ -9,7 +9,7 @@ from tallystick.errors import ConfigError
 from tallystick.ledger.spool import Spool
 from tallystick.meters import Catalogue, OnLedgerFailure
 from tallystick.meters.config import Settings
-from tallystick.providers import Provider
+from tallystick.providers import Profile, Provider
 from tallystick.providers.anchors import Anchors
 from tallystick.providers.choice import choose
 from tallystick.reconciliation.alarms import AlarmSettings
@@ -30,6 +30,21 @@ def store_url(settings: Settings, environ: Mapping[str, str]) -> str:
 def configured_provider(settings: Settings, environ: Mapping[str, str]) -> Provider | None:
     """The provider whose key the environment holds; its mode must be the configured one."""
     return choose(settings.provider, settings.mode, environ)
+
+
+def refuse_unbillable(meters: Catalogue, profile: Profile) -> None:
+    """ConfigError for a meter that the provider cannot bill as declared."""
+    for meter in meters:
+        if meter.provider_formula not in profile.formulas:
+            raise ConfigError(
+                f"meter {meter.name!r} is a {meter.formula}, told as {meter.provider_formula!r}; by this way "
+                f"{profile.name} takes {' and '.join(profile.formulas)} only: see docs/formulas.md"
+            )
+        if meter.needs_periods and not profile.names_periods:
+            raise ConfigError(
+                f"meter {meter.name!r} needs the customer's billing periods, which {profile.name} is not asked for; "
+                "use a sum, or a last with carry = false"
+            )
 
 
 def webhook_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -83,6 +83,7 @@ class Tally:
         self.ledger = Ledger(store, meters, tenant=tenant, mode=mode, clock=clock, ids=ids)
         if provider is not None:
             refuse_other_mode(provider.mode, mode)
+            environment.refuse_unbillable(meters, provider.profile)
         self.provider = provider
         self.noted = Findings(self.ledger)
         self.links = Links(self.ledger, provider.profile.name if provider else "none", resolver=resolver)

@@ -90,6 +90,11 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "last" if self.formula.is_absolute else "sum"
 
     @property
+    def needs_periods(self) -> bool:
+        """Whether it can only be told once the provider has said which period runs."""
+        return self.formula in (Formula.MAX, Formula.UNIQUE) or bool(self.carry)
+
+    @property
     def estimate(self) -> int:
         """What `settle_at` says, in steps; QuantityError when it is not exact."""
         wanted: Any = self.settle_at

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from tallystick.errors import ConfigError, ProviderError
-from tallystick.providers.port import Answer, Outcome
+from tallystick.providers.port import Answer, Instruction, Outcome
 from tallystick.providers.transport import Connections, NotSent, Reply
 
 T = TypeVar("T")
@@ -148,3 +148,15 @@ def segment(name: str) -> str:
 def _wish(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after") or headers.get("x-ratelimit-reset") or ""
     return min(int(text), LONGEST_WISH) if text.isascii() and text.isdigit() else None
+
+
+def sent_together(
+    instructions: Sequence[Instruction],
+    objection: Callable[[Instruction], Answer | None],
+    send: Callable[[Sequence[Instruction]], list[Answer]],
+) -> list[Answer]:
+    """One batch of the instructions that nothing is said against; an answer for each of all, in order."""
+    answers = [objection(instruction) for instruction in instructions]
+    good = [i for i, objected in zip(instructions, answers, strict=True) if objected is None]
+    sent = iter(send(good) if good else ())
+    return [next(sent) if answer is None else answer for answer in answers]

@@ -64,7 +64,8 @@ class Profile(msgspec.Struct, frozen=True):
     `finds_identifiers`: whether `has` can tell that an instruction arrived; one that did may be missing
     from the answer for `settling_seconds`. `totals_are_doubles`: totals are read back as binary
     floating point and mean the nearest step of the meter. `totals_are_whole_periods`: no smaller window than a
-    billing period can be read, so that totals confirm nothing.
+    billing period can be read, so that totals confirm nothing. `formulas`: how its meters can add up.
+    `names_periods`: whether `period` says which billing cycle runs.
     """
 
     name: str
@@ -79,6 +80,8 @@ class Profile(msgspec.Struct, frozen=True):
     settling_seconds: int = 0
     totals_are_doubles: bool = False
     totals_are_whole_periods: bool = False
+    formulas: tuple[str, ...] = ("sum",)
+    names_periods: bool = False
 
     def meant(self, total: Decimal, decimals: int) -> Decimal:
         """What a total read back means for a meter of so many decimals.

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from tallystick.errors import ProviderError
 from tallystick.providers.anchors import Anchors
-from tallystick.providers.api import Acquaintances, JsonApi, judged, segment
+from tallystick.providers.api import Acquaintances, JsonApi, judged, segment, sent_together
 from tallystick.providers.lago import setup
 from tallystick.providers.port import (
     FOR_EVER,
@@ -86,10 +87,7 @@ class LagoProvider:
         """One batch, which Lago takes as a whole or not at all; after a refusal one by one."""
         if len(instructions) == 1:
             return [self.send(instructions[0], still_ours=still_ours)]
-        answers = [self._objection(instruction) for instruction in instructions]
-        good = [i for i, objection in zip(instructions, answers, strict=True) if objection is None]
-        sent = iter(self._send_batch(good, still_ours) if good else ())
-        return [next(sent) if answer is None else answer for answer in answers]
+        return sent_together(instructions, self._objection, partial(self._send_batch, still_ours=still_ours))
 
     def _send_batch(self, batch: Sequence[Instruction], still_ours: Callable[[], bool]) -> list[Answer]:
         body = msgspec.json.encode({"events": [_event(instruction) for instruction in batch]})

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Context, Decimal
+from functools import partial
 
 import msgspec
 
 from tallystick.errors import ProviderError
 from tallystick.providers.anchors import Anchors
-from tallystick.providers.api import Acquaintances, JsonApi, judged, segment
+from tallystick.providers.api import Acquaintances, JsonApi, judged, segment, sent_together
 from tallystick.providers.openmeter import setup
 from tallystick.providers.port import (
     FOR_EVER,
@@ -44,6 +45,7 @@ PROFILE = Profile(
     closes_after_seconds=3600,  # the collection interval's default
     finds_identifiers=True,
     settling_seconds=600,
+    formulas=("sum", "last"),
     totals_are_doubles=True,
 )
 
@@ -100,10 +102,7 @@ class OpenMeterProvider:
         """One batch; after a refusal one by one, to single out what is refused."""
         if len(instructions) == 1:
             return [self.send(instructions[0], still_ours=still_ours)]
-        answers = [self._objection(instruction) for instruction in instructions]
-        good = [i for i, objection in zip(instructions, answers, strict=True) if objection is None]
-        sent = iter(self._send_batch(good, still_ours) if good else ())
-        return [next(sent) if answer is None else answer for answer in answers]
+        return sent_together(instructions, self._objection, partial(self._send_batch, still_ours=still_ours))
 
     def _send_batch(self, batch: Sequence[Instruction], still_ours: Callable[[], bool]) -> list[Answer]:
         body = msgspec.json.encode([self._event(instruction) for instruction in batch])

@@ -28,6 +28,8 @@ PROFILE = Profile(
     timeout_seconds=10.0,
     closes_after_seconds=3600,
     requests_per_second=1000,
+    formulas=("sum", "count", "last"),
+    names_periods=True,
 )
 BEFORE_METERS = "2025-02-24.acacia"  # the last API version with usage records
 MOST_PAGES = 20  # of a hundred rows: what one customer can have
@@ -134,7 +136,9 @@ class UsageRecords:
     There is no identifier. A price counts a meter when its `lookup_key` is the meter's event name.
     """
 
-    profile = msgspec.structs.replace(PROFILE, requests_per_second=25, totals_are_whole_periods=True)
+    profile = msgspec.structs.replace(
+        PROFILE, requests_per_second=25, totals_are_whole_periods=True, formulas=("sum",)
+    )
     keeps_key = True
 
     def __init__(self) -> None:
