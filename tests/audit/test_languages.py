@@ -90,6 +90,13 @@ def test_another_language(tmp_path: Path, name: str) -> None:
     assert len(report.endpoints) == 1
 
 
+def test_what_lies_too_deep_is_said(tmp_path: Path) -> None:
+    """A chain of calls deeper than the walk goes is lost coverage; it ends in bounded time."""
+    chained = "export const f = () => a()\n" + "  .b(1)\n" * 5000
+    report = audited(tmp_path, {**NEXT, "src/lib/meter.ts": NEXT["src/lib/meter.ts"] + chained})
+    assert report.coverage.with_errors == ("src/lib/meter.ts",)
+
+
 @pytest.mark.parametrize(
     ("schedule", "verdict"),
     [("0 2 * * *", Verdict.FAIL), ("0 */12 * * *", Verdict.FAIL), ("*/10 * * * *", Verdict.PASS)],

@@ -45,6 +45,7 @@ class Lowering:
         self.drafts = [Draft("", flags=flags_of(b""))]
         self.imports = Imports()
         self.depth = 0
+        self.cut = False  # something lies deeper than the walk goes
 
     def module(self) -> Module:
         """The lowered file."""
@@ -61,7 +62,7 @@ class Lowering:
             tuple(self.imports.names),
             tuple(self.imports.reexports),
             head if not self._inside_function(directive) else "",
-            tree.root_node.has_error,
+            tree.root_node.has_error or self.cut,
         )
 
     def _inside_function(self, directive: re.Match[bytes] | None) -> bool:
@@ -80,6 +81,7 @@ class Lowering:
         if node.named_child_count == 0 and node.type != "lambda":
             return
         if self.depth > DEEPEST:
+            self.cut = True
             return
         self.depth += 1
         self.visit(node, context)
