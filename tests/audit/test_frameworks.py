@@ -66,3 +66,23 @@ def test_a_framework(tmp_path: Path, name: str) -> None:
         assert report.verdict is verdict, (folder, report.findings, report.endpoints)
         assert codes(report) == ({"client_supplied_quantity"} if verdict is Verdict.FAIL else set())
         assert [one.reports for one in report.endpoints] == [True]
+
+
+ELSEWHERE = f"{HEAD}async function run(req, res) {{\n  {WORK}\n  res.json(done);\n}}\n".replace(
+    "QUANTITY", "1"
+)
+HELD = {
+    "named": ({"lib/run.ts": f"{ELSEWHERE}export {{ run }};\n", "app/api/run/route.ts": "import { run } from '../../../lib/run';\nexport const POST = run;\n"}, "POST /api/run"),
+    "default": ({"lib/run.ts": f"{ELSEWHERE}export default run;\n", "pages/api/run.ts": "import run from '../../lib/run';\nexport default run;\n"}, "ANY /api/run"),
+    "wrapped": ({"lib/run.ts": f"{ELSEWHERE}export {{ run }};\n", "pages/api/run.ts": "import { run } from '../../lib/run';\nexport default withMethods({ POST: run });\n"}, "ANY /api/run"),
+    "literal": ({"pages/api/run.ts": f"{HEAD}export default withMethods({{ POST: route({{ fn: async (req, res) => {{\n  {WORK}\n  res.json(done);\n}} }}) }});\n".replace("QUANTITY", "1")}, "ANY /api/run"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_handler_that_the_route_only_names(tmp_path: Path, name: str) -> None:
+    """The route's file exports what another file, or a literal within a wrapper, holds."""
+    tree, route = HELD[name]
+    report = audited(tmp_path, tree)
+    assert [(one.route, one.reports) for one in report.endpoints] == [(route, True)]
+    assert report.verdict is Verdict.PASS
