@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,45 @@ def test_from_nothing_to_a_tie_out(run: Run, sandbox: Sandbox, tmp_path: Path) -
     assert run("doubts").returncode == 0
     assert run("doubts", "decide", "evt_x", "--reason", "r", "--by", "me").returncode == 1
     assert run("redrive", "--all").returncode == 1
+
+
+def test_a_restored_ledger_is_recovered(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    """anchor, relay, a backup put back, status, recover: each with its exit code."""
+    config = tmp_path / "tallystick.toml"
+    config.write_text(config.read_text() + '\n[store]\nanchor = "outside/anchor.json"\n')
+    run("stripe", "apply", "--price", "ai_tokens=0.0015", "--price", "api_calls=1")
+    run("link", "org_1", sandbox.provision(customers=["Acme"])["customers"]["Acme"])
+    record = tmp_path / "record.py"
+    record.write_text(RECORD)
+    environ = {**os.environ, "TALLYSTICK_STORE": f"sqlite:///{tmp_path / 'usage.db'}"}
+
+    def use() -> None:
+        subprocess.run([sys.executable, str(record)], cwd=tmp_path, env=environ, check=True)
+        run("relay", "--once")
+
+    use()
+    assert run("anchor").returncode == 0
+    for name in ("usage.db", "usage.db-wal"):
+        if (tmp_path / name).exists():
+            shutil.copy(tmp_path / name, tmp_path / f"kept-{name}")
+    use()
+    for name in ("usage.db", "usage.db-wal"):
+        (tmp_path / name).unlink(missing_ok=True)
+        if (tmp_path / f"kept-{name}").exists():
+            shutil.copy(tmp_path / f"kept-{name}", tmp_path / name)
+    use()
+    assert [row["total"] for row in sandbox.totals()] == ["84"], "the third is recorded and not sent"
+    assert run("status").returncode == 1
+    assert "or this one was restored" in run("status", "--json").stdout
+    assert run("recover").returncode == 2, "the totals are given ten minutes"
+    shown = run("recover", "--settled", "--json")
+    assert shown.returncode == 1
+    assert [row["quantity"] for row in json.loads(shown.stdout)["found"]] == ["42"]
+    assert run("recover", "--settled", "--apply").returncode == 0
+    run("relay", "--once")
+    assert [row["total"] for row in sandbox.totals()] == ["126"]
+    assert run("anchor").returncode == run("status").returncode == run("tieout").returncode == 0
+    assert "nothing to recover" in run("recover").stderr
 
 
 HOLDS = """

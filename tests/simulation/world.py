@@ -44,6 +44,10 @@ class Process:
         """(clock port) The monotonic clock."""
         return self.world.now
 
+    def pause(self, seconds: float) -> None:
+        """(clock port) Stand still, while the others go on."""
+        self.world.sleep(int(seconds * SECOND))
+
 
 class Actor:
     """A thread of a process (or, without one, of fate)."""

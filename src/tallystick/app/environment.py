@@ -10,8 +10,10 @@ from tallystick.ledger.spool import Spool
 from tallystick.meters import Catalogue, OnLedgerFailure
 from tallystick.meters.config import Settings
 from tallystick.providers import Provider
+from tallystick.providers.anchors import Anchors
 from tallystick.providers.choice import choose
 from tallystick.reconciliation.alarms import AlarmSettings
+from tallystick.reconciliation.anchor_file import AnchorFile
 from tallystick.storage import Store
 
 
@@ -43,6 +45,14 @@ def alarm_settings(environ: Mapping[str, str]) -> AlarmSettings | None:
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def configured_anchors(settings: Settings, provider: Provider | None) -> list[Anchors]:
+    """The places outside the database that remember how far the ledger has come, as far as there are any."""
+    found: list[Anchors] = [AnchorFile(Path(settings.store.anchor))] if settings.store.anchor else []
+    if settings.provider.anchor and provider is not None and provider.anchors is not None:
+        found.append(provider.anchors)
+    return found
 
 
 def placed_spool(

@@ -17,16 +17,10 @@ from tallystick.actions.declaration import mark
 from tallystick.actions.metered import Handler, Metering, wrap
 from tallystick.actions.recorder import Recorder, canonical, name_of
 from tallystick.actions.recording import Recording
+from tallystick.app import environment
 from tallystick.app.adoption import owed_by
 from tallystick.app.after_commit import AfterCommit
 from tallystick.app.awaitable import Awaitable
-from tallystick.app.environment import (
-    alarm_settings,
-    configured_provider,
-    placed_spool,
-    store_url,
-    webhook_secrets,
-)
 from tallystick.app.upkeep import chores
 from tallystick.delivery.carrying import Carrying
 from tallystick.delivery.courier import Courier
@@ -40,9 +34,11 @@ from tallystick.ledger.reading import FOREVER, Usage
 from tallystick.meters import Catalogue
 from tallystick.meters.config import FILE, DeliverySettings, load
 from tallystick.providers import Provider
+from tallystick.providers.anchors import Anchors
 from tallystick.providers.choice import refuse_other_mode
 from tallystick.reconciliation import operations
 from tallystick.reconciliation.alarms import Alarms, AlarmSettings
+from tallystick.reconciliation.anchoring import Anchoring
 from tallystick.reconciliation.confirmation import Confirmer
 from tallystick.reconciliation.deadlines import Deadlines
 from tallystick.reconciliation.findings import Findings
@@ -77,6 +73,7 @@ class Tally:
         resolver: Resolver | None = None,
         spool: Path | None = None,
         alarms: AlarmSettings | None = None,
+        anchors: Sequence[Anchors] = (),
         clock: Clock | None = None,
         ids: Ids | None = None,
     ) -> None:
@@ -93,11 +90,12 @@ class Tally:
         self.holds = Holds(self.ledger, meters)
         self.expirer = Expirer(self.ledger, meters, self.find)
         self.ledger.commit.owes = owed_by(meters, self.ledger.clock, shadow=self.settings.shadow)
+        self.anchoring = Anchoring(self.ledger, anchors, self.find) if anchors else None
         self.confirmer: Confirmer | None = None
         self.carrying: Carrying | None = None
         if provider is not None and not self.settings.shadow:
             self._assemble_delivery(provider)
-        self.spool = placed_spool(store, meters, spool, self.find)
+        self.spool = environment.placed_spool(store, meters, spool, self.find)
         self.rejections: Rejections | None = None
         self.deadlines: Deadlines | None = None
         if provider is not None:
@@ -127,6 +125,7 @@ class Tally:
             self.links,
             self.find,
             requests_per_second=self.settings.requests_per_second,
+            may_send=self.anchoring.may_send if self.anchoring is not None else lambda: True,
         )
         self.confirmer = Confirmer(self.sender, self.find)
         self.carrying = Carrying(self.sender, self.find)
@@ -155,21 +154,23 @@ class Tally:
         """
         environ = os.environ if environ is None else environ
         settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))
-        url = store_url(settings, environ)
+        provider = environment.configured_provider(settings, environ)
+        url = environment.store_url(settings, environ)
         check_throw_away(url, mode=settings.mode, accepted=settings.store.accept_throw_away_disk)
         tally = cls(
             open_store(url),
             settings.meters,
-            provider=configured_provider(settings, environ),
+            provider=provider,
             tenant=settings.tenant,
             mode=settings.mode,
             account=settings.account,
             delivery=settings.delivery,
             resolver=resolver,
             spool=Path(settings.store.spool) if settings.store.spool else None,
-            alarms=alarm_settings(environ),
+            alarms=environment.alarm_settings(environ),
+            anchors=environment.configured_anchors(settings, provider),
         )
-        tally.webhook_secrets = webhook_secrets(environ)
+        tally.webhook_secrets = environment.webhook_secrets(environ)
         return tally
 
     # Declaring

@@ -20,6 +20,8 @@ def chores(tally: Tally) -> tuple[Chore, ...]:
         found.append(tally.alarms.step)
     if (rejections := tally.rejections) is not None:
         found.append(lambda: 0 if _is_away(tally) else rejections.step())
+    if tally.anchoring is not None:
+        found.append(tally.anchoring.chore)
     if tally.carrying is not None:
         found.append(tally.carrying.chore)
     if tally.confirmer is not None:

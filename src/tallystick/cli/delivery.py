@@ -56,11 +56,13 @@ def status(
             typer.echo(prometheus(found, doubts, tally.finding_counts, tally.ledger.where), nl=False)
             return
         settings = _settings(tally)
+        halted = _halted(tally)
     if app:
         settings["trusted to the client"] = "; ".join(installed(app)[0].untrusted()) or "nothing"
     if json:
         shown = {**msgspec.to_builtins(found, builtin_types=(bytes,)), "settings": settings}
         shown["doubts"] = doubts
+        shown["halted"] = halted
         shown["parked"] = [{"identifier": d.identifier, "reason": d.reason} for d in found.parked]
         as_json(shown)
     else:
@@ -74,6 +76,7 @@ def status(
             ("parked dispatches", len(found.parked)),
             ("doubts being looked into", doubts.get("open", 0)),
             ("doubts for you (tallystick doubts)", doubts.get("unclear", 0)),
+            *(("sends nothing (tallystick recover)", why) for why in halted),
             *settings.items(),
         ]
         table("status", ("what", "value"), rows)
@@ -82,7 +85,13 @@ def status(
             table(
                 "parked (tallystick redrive)", ("identifier", "customer", "meter", "value", "reason"), parked
             )
-    raise typer.Exit(1 if found.parked or doubts.get("unclear") else 0)
+    raise typer.Exit(1 if found.parked or doubts.get("unclear") or halted else 0)
+
+
+def _halted(tally: Tally) -> list[str]:
+    """Why this copy of the ledger sends nothing, if it does not."""
+    standing = tally.anchoring.standing().values() if tally.anchoring is not None else ()
+    return [own.reason for own in standing if own.state != "in_force"]
 
 
 def _settings(tally: Tally) -> dict[str, str]:

@@ -24,6 +24,8 @@ COMMANDS = {
     "findings": "tallystick.cli.findings:findings",
     "proposals": "tallystick.cli.delivery:proposals",
     "doubts": "tallystick.cli.doubts:doubts",
+    "anchor": "tallystick.cli.recovery:anchor",
+    "recover": "tallystick.cli.recovery:recover",
     "redrive": "tallystick.cli.delivery:redrive",
     "explain": "tallystick.cli.explain:explain",
     "tieout": "tallystick.cli.delivery:tieout",

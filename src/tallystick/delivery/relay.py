@@ -140,7 +140,7 @@ class Relay:
         sequenced = self._ledger.sequencer.step()
         failpoint("relay.sequenced")
         kept_up = sum(chore() for chore in self._chores)
-        if self._sending is None or self._sending.breaker.is_open:
+        if self._sending is None or self._sending.breaker.is_open or not self._sending.may_send():
             return Progress(sequenced, kept_up=kept_up)
         now = self._ledger.clock.now()
         retried = self._retry(now)

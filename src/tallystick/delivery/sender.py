@@ -22,7 +22,8 @@ LEASE_SECONDS = 30
 class Sender:
     """Claims, sends and writes down, for one process; `owner` names it in slots and leases.
 
-    `requests_per_second` bounds the calls of this process (0: what the provider publishes).
+    `requests_per_second` bounds the calls of this process (0: what the provider publishes); `may_send` says
+    whether this database is the one that sends.
     """
 
     def __init__(
@@ -34,8 +35,10 @@ class Sender:
         find: Callable[[str, str, str], None],
         *,
         requests_per_second: int = 0,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
         self.ledger = ledger
+        self.may_send = may_send
         self._find = find
         self.links = links
         self.provider = provider
@@ -60,6 +63,8 @@ class Sender:
 
     def claim(self, owed: dict[SlotKey, list[tuple[int, bytes]]]) -> list[Attempt]:
         """Freeze what these slots owe into dispatches; those whose slot is taken are left alone."""
+        if not self.may_send():
+            return []
         attempts: list[Attempt] = self.ledger.commit.run(errand=lambda: flows.claim(owed, self.terms))
         return attempts
 

@@ -31,11 +31,15 @@ class DeliverySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the ledger lives, what is accepted of its disk, and the folder that keeps usage while it is away."""
+    """Where the ledger lives, what is accepted of its disk, and the folder that keeps usage while it is away.
+
+    `anchor` is a file outside of it that remembers how far it has come (docs/restore.md).
+    """
 
     url: str = ""
     accept_throw_away_disk: bool = False
     spool: str = ""
+    anchor: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True):

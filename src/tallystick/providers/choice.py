@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,10 +16,14 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[provider]` of the configuration; keys and addresses come from the environment.
 
     `duplicate_window_hours` is how long this OpenMeter recognises a repeated id (0: not at all), as its
-    operator configured it; `check_customers` whether its subjects must belong to customers.
+    operator configured it; `check_customers` whether its subjects must belong to customers. `via` is the
+    interface of Stripe's that usage goes through (docs/providers.md), `anchor` whether Stripe remembers how far
+    the ledger has come (docs/restore.md).
     """
 
     kind: Literal["stripe", "openmeter", "lago"] = "stripe"
+    via: Literal["meter_events", "meter_events_v2", "meter_event_stream", "usage_records"] = "meter_events"
+    anchor: bool = False
     duplicate_window_hours: int = 0
     check_customers: bool = True
 
@@ -30,7 +34,14 @@ def choose(settings: ProviderSettings, mode: str, environ: Mapping[str, str]) ->
     The variables are STRIPE_, OPENMETER_ or LAGO_ with API_KEY (or API_KEY_FILE) and API_BASE. An OpenMeter of
     one's own needs no key, only the address.
     """
-    if settings.kind != "openmeter" and settings != ProviderSettings(kind=settings.kind):
+    if settings.kind != "stripe" and settings.via != "meter_events":
+        raise ConfigError(
+            f"[provider] via = {settings.via!r} is Stripe's; {settings.kind} has one way: remove it"
+        )
+    if settings.kind != "stripe" and settings.anchor:
+        raise ConfigError(f"[provider] anchor: {settings.kind} keeps none; use [store] anchor, a file")
+    stripes = ProviderSettings(kind=settings.kind, via=settings.via, anchor=settings.anchor)
+    if settings.kind != "openmeter" and settings != stripes:
         raise ConfigError(
             f"[provider] duplicate_window_hours and check_customers are OpenMeter's; {settings.kind} has none"
         )
@@ -43,18 +54,18 @@ def choose(settings: ProviderSettings, mode: str, environ: Mapping[str, str]) ->
     if base and not base.startswith(("http://", "https://")):
         raise ConfigError(f"{prefix}_API_BASE = {base!r}; it must begin with https:// (or http://)")
     if settings.kind == "stripe":
-        return _stripe(key, base, mode) if key else None
+        return _stripe(key, base, mode, settings.via) if key else None
     assert isinstance(key, str)
     if settings.kind == "lago":
         return _lago(key, base) if key else None
     return _openmeter(key, base, settings) if key or base else None
 
 
-def _stripe(key: str | Callable[[], str], base: str, mode: str) -> Provider:
+def _stripe(key: str | Callable[[], str], base: str, mode: str, via: Any) -> Provider:
     from tallystick.providers.stripe import StripeProvider
     from tallystick.providers.stripe.provider import API
 
-    provider = StripeProvider(key, base=base or API)
+    provider = StripeProvider(key, base=base or API, via=via)
     refuse_other_mode(provider.mode, mode)
     return provider
 

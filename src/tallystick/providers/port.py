@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from tallystick.providers.anchors import Anchors
 from tallystick.providers.reports import Reports
 
 
@@ -62,7 +63,8 @@ class Profile(msgspec.Struct, frozen=True):
     instructions in one call. `requests_per_second`: 0 where no limit is published.
     `finds_identifiers`: whether `has` can tell that an instruction arrived; one that did may be missing
     from the answer for `settling_seconds`. `totals_are_doubles`: totals are read back as binary
-    floating point and mean the nearest step of the meter.
+    floating point and mean the nearest step of the meter. `totals_are_whole_periods`: no smaller window than a
+    billing period can be read, so that totals confirm nothing.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Profile(msgspec.Struct, frozen=True):
     finds_identifiers: bool = False
     settling_seconds: int = 0
     totals_are_doubles: bool = False
+    totals_are_whole_periods: bool = False
 
     def meant(self, total: Decimal, decimals: int) -> Decimal:
         """What a total read back means for a meter of so many decimals.
@@ -116,12 +119,13 @@ class Check(msgspec.Struct, frozen=True):
 class Provider(Protocol):
     """Somebody who turns usage into invoices; `mode` is "live", "test", or "" where keys do not tell.
 
-    `reports` is None where everything is refused at once, nothing later.
+    `reports` is None where everything is refused at once, nothing later; `anchors` where it keeps none.
     """
 
     profile: Profile
     mode: str
     reports: Reports | None
+    anchors: Anchors | None
 
     def send(self, instruction: Instruction, *, still_ours: Callable[[], bool]) -> Answer:
         """Make one attempt; never raises.

@@ -81,6 +81,8 @@ class Confirmer:
         now = self._ledger.clock.now()
         if now < self._next <= now + MINUTE or self._sender.breaker.is_open:
             return 0
+        if self._sender.provider.profile.totals_are_whole_periods or not self._sender.may_send():
+            return 0  # nothing so small can be read, or the totals hold what a restored ledger does not know
         cleared = self.step()
         self._next = now + (PAUSE if self._behind else MINUTE)
         return cleared

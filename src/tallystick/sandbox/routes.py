@@ -118,6 +118,7 @@ CATALOGUE = [
     _route("POST", "/v1/products", lambda w, p, i: catalogue.create_product(w, p)),
     _route("GET", "/v1/products", _listing("product", "/v1/products", "active")),
     _route("GET", "/v1/products/{id}", _reading("product")),
+    _route("POST", "/v1/products/{id}", lambda w, p, i: catalogue.update_product(w, i[0], p)),
     _route("POST", "/v1/prices", lambda w, p, i: catalogue.create_price(w, p)),
     _route("GET", "/v1/prices", _listing("price", "/v1/prices", "product", "lookup_key", "active")),
     _route("GET", "/v1/prices/{id}", _reading("price")),

@@ -21,6 +21,7 @@ _PARTS = (
     "noted",
     "holds",
     "expirer",
+    "anchoring",
     "carrying",
     "confirmer",
     "deadlines",

@@ -21,7 +21,7 @@ def test_plan_apply_plan(rig: Rig) -> None:
     assert {change.meter.name for change in changes} == {"images"}
     assert [check.ok for check in provider.doctor([NEW], {}) if check.subject.endswith("images")] == [False]
     refused = provider.send(to_send(rig, "ts-1", "5", meter="images"), still_ours=lambda: True)
-    assert refused.outcome is Outcome.REFUSED
+    assert refused.outcome is rig.refused("meter")
     assert len(provider.apply(changes)) == len(changes)
     assert provider.plan([*OLD, NEW]) == []
     taken = provider.send(to_send(rig, "ts-1", "5", meter="images"), still_ours=lambda: True)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from tallystick.errors import ProviderError
+from tallystick.providers.anchors import Anchors
 from tallystick.providers.api import Acquaintances, JsonApi, judged, segment
 from tallystick.providers.lago import setup
 from tallystick.providers.port import (
@@ -58,6 +59,7 @@ class LagoProvider:
     ) -> None:
         self.mode = ""
         self.reports: Reports | None = None  # what is wrong is refused at once
+        self.anchors: Anchors | None = None  # nothing of theirs can be compared and set
         self.profile = msgspec.structs.replace(PROFILE, timeout_seconds=timeout_seconds)
         self._api = JsonApi("Lago", base, key, "LAGO_API_KEY", timeout_seconds)
         self._metrics = Acquaintances(lambda code: setup.why_not_metered(self._api, code))

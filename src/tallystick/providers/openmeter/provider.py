@@ -15,6 +15,7 @@ from decimal import Context, Decimal
 import msgspec
 
 from tallystick.errors import ProviderError
+from tallystick.providers.anchors import Anchors
 from tallystick.providers.api import Acquaintances, JsonApi, judged, segment
 from tallystick.providers.openmeter import setup
 from tallystick.providers.port import (
@@ -67,6 +68,7 @@ class OpenMeterProvider:
     ) -> None:
         self.mode = ""
         self.reports: Reports | None = None  # what is wrong is refused at once
+        self.anchors: Anchors | None = None  # nothing of theirs can be compared and set
         self.profile = msgspec.structs.replace(
             PROFILE,
             timeout_seconds=timeout_seconds,

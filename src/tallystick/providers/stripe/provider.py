@@ -1,6 +1,6 @@
-"""Billing meter events v1 through the official client.
+"""Stripe through the official client: attempts, totals and periods, by whichever interface usage goes.
 
-Sources: Stripe's API reference (Meter Event, Meter Event Summary, Errors, Idempotent requests).
+Sources: Stripe's API reference (Meter Event Summary, Subscription, Errors, Idempotent requests).
 """
 
 from __future__ import annotations
@@ -13,26 +13,30 @@ import msgspec
 import stripe
 
 from tallystick.errors import ConfigError, NoSuchCustomerError, ProviderError
-from tallystick.providers.port import Answer, Change, Check, Instruction, Outcome, Profile, Wanted
+from tallystick.providers.anchors import Anchors
+from tallystick.providers.port import Answer, Change, Check, Instruction, Outcome, Wanted
 from tallystick.providers.reports import Reports
 from tallystick.providers.stripe import setup
+from tallystick.providers.stripe.anchors import StripeAnchors
 from tallystick.providers.stripe.reports import StripeReports
 from tallystick.providers.stripe.transport import KeptAliveClient
+from tallystick.providers.stripe.ways import (
+    PROFILE,
+    MeterEvents,
+    MeterEventStream,
+    MeterEventsV2,
+    Untellable,
+    UsageRecords,
+    Via,
+    Way,
+    subscribed,
+)
 from tallystick.providers.transport import NotSent
 
 API = "https://api.stripe.com"
+EVENTS_API = "https://meter-events.stripe.com"  # where the stream is sent
 _ALREADY = "already exists with identifier"
 _TRANSIENT = frozenset({409, 429})
-
-PROFILE = Profile(
-    name="stripe",
-    duplicate_window_seconds=24 * 3600,
-    max_age_seconds=35 * 24 * 3600,
-    significant_digits=15,
-    timeout_seconds=10.0,
-    closes_after_seconds=3600,
-    requests_per_second=1000,
-)
 
 
 def mode_of(key: str) -> str:
@@ -49,7 +53,8 @@ class StripeProvider:
     """Sends meter events and reads their sums back; safe to use from several threads.
 
     `key` is the secret key, or what reads it: then it is read again whenever Stripe refuses it, so that a
-    rotated key is taken up without a restart. A key of the other mode is not taken up.
+    rotated key is taken up without a restart. A key of the other mode is not taken up. `via` is the interface
+    that usage goes through; see docs/providers.md.
     """
 
     def __init__(
@@ -57,23 +62,43 @@ class StripeProvider:
         key: str | Callable[[], str],
         *,
         base: str = API,
+        via: Via = "meter_events",
         timeout_seconds: float = PROFILE.timeout_seconds,
     ) -> None:
         self._read_key = key if callable(key) else None
         self._key = key() if callable(key) else key
         self.mode = mode_of(self._key)
         self.base = base
-        self.profile = msgspec.structs.replace(PROFILE, timeout_seconds=timeout_seconds)
+        self._via, self._way = via, self._way_of(via)
+        self.profile = msgspec.structs.replace(self._way.profile, timeout_seconds=timeout_seconds)
         self._transport = KeptAliveClient(timeout_seconds)
         self.client = self._connect(self._key)
         self._meter_ids: dict[str, str] = {}
-        self.reports: Reports | None = StripeReports(lambda: self.client, self._list_meters)
+        self.anchors: Anchors | None = StripeAnchors(lambda: self.client)
+        told_later = via != "usage_records"
+        self.reports: Reports | None = (
+            StripeReports(lambda: self.client, self._list_meters) if told_later else None
+        )
+
+    def _way_of(self, via: Via) -> Way:
+        match via:
+            case "meter_events":
+                return MeterEvents()
+            case "meter_events_v2":
+                return MeterEventsV2()
+            case "meter_event_stream":
+                return MeterEventStream(self._connect)
+            case "usage_records":
+                return UsageRecords()
 
     def _connect(self, key: str) -> stripe.StripeClient:
         # No retries of the client's own: delivery decides, with the outcome of each attempt on record.
         return stripe.StripeClient(
             key,
-            base_addresses={"api": self.base, "meter_events": self.base},
+            base_addresses={
+                "api": self.base,
+                "meter_events": EVENTS_API if self.base == API else self.base,
+            },
             http_client=self._transport,
             max_network_retries=0,
         )
@@ -97,22 +122,29 @@ class StripeProvider:
 
     def send(self, instruction: Instruction, *, still_ours: Callable[[], bool]) -> Answer:
         """Make one attempt; never raises."""
+        return self._attempt([instruction], still_ours)
+
+    def send_many(
+        self, instructions: Sequence[Instruction], *, still_ours: Callable[[], bool]
+    ) -> list[Answer]:
+        """One call for all where the interface takes batches, which stand or fall together; else one each."""
+        if self.profile.batch_size == 1:
+            return [self._attempt([instruction], still_ours) for instruction in instructions]
+        return [self._attempt(instructions, still_ours)] * len(instructions)
+
+    def _attempt(self, instructions: Sequence[Instruction], still_ours: Callable[[], bool]) -> Answer:
         self._transport.allow(still_ours)
         try:
-            self.client.v1.billing.meter_events.create(
-                {
-                    "event_name": instruction.meter,
-                    "identifier": instruction.identifier,
-                    "timestamp": instruction.happened_at,
-                    "payload": {"stripe_customer_id": instruction.customer, "value": instruction.value},
-                },
-                {"idempotency_key": instruction.idempotency_key},
-            )
+            self._way.tell(self.client, instructions)
         except NotSent as error:
             return Answer(Outcome.NOT_SENT, str(error), answered=False)
+        except Untellable as error:
+            return Answer(Outcome.REFUSED, str(error), answered=False)
         except stripe.StripeError as error:
             answer = classify(error)
-            return self._take_up_new_key(answer) if answer.outcome is Outcome.PAUSED else answer
+            if answer.outcome is Outcome.PAUSED:
+                answer = self._take_up_new_key(answer)
+            return msgspec.structs.replace(answer, answered=answer.answered and not self._way.keeps_key)
         except (OSError, ValueError, EOFError) as error:
             return Answer(Outcome.UNKNOWN, f"no answer: {error or type(error).__name__}", answered=False)
         except Exception as error:
@@ -123,22 +155,18 @@ class StripeProvider:
             self._transport.allow(None)
         return Answer(Outcome.ACCEPTED)
 
-    def send_many(
-        self, instructions: Sequence[Instruction], *, still_ours: Callable[[], bool]
-    ) -> list[Answer]:
-        """One call each: meter events v1 take one event a call."""
-        return [self.send(instruction, still_ours=still_ours) for instruction in instructions]
-
     def has(self, instruction: Instruction) -> bool:
         """Stripe does not list single meter events; ProviderError."""
         raise ProviderError("Stripe cannot be asked for one meter event; compare with its summaries")
 
     def total(self, customer: str, meter: str, since: int, until: int) -> Decimal:
         """The sum of the event summaries of whole minutes [since, until); ProviderError when unreadable."""
-        params: dict[str, Any] = {"customer": customer, "start_time": since, "end_time": until, "limit": 100}
         try:
+            if isinstance(self._way, UsageRecords):
+                return self._way.total(self.client, customer, meter, since, until)
             path = f"/v1/billing/meters/{self._meter_id(meter)}/event_summaries"
-            response = self.client.raw_request("get", path, **params)
+            params: dict[str, Any] = {"customer": customer, "start_time": since, "end_time": until}
+            response = self.client.raw_request("get", path, limit=100, **params)
             page = msgspec.json.decode(response.body, type=_Page)  # raw: the client makes floats of sums
         except NotSent as error:
             raise ProviderError(f"Stripe cannot be reached: {error}") from error
@@ -153,31 +181,36 @@ class StripeProvider:
 
     def period(self, customer: str, meter: str) -> tuple[int, int] | None:
         """The running period of the subscription item whose price counts the meter; ProviderError when unreadable."""
+        by_name = isinstance(self._way, UsageRecords)
         try:
-            wanted = self._meter_id(meter)
-            response = self.client.raw_request("get", "/v1/subscriptions", customer=customer, limit=100)
-            page = msgspec.json.decode(response.body, type=_Subscriptions)
+            wanted = meter if by_name else self._meter_id(meter)
+            items = subscribed(self.client, customer)
         except ProviderError:
             raise
         except Exception as error:  # no connection, a refusal, or an answer that is not Stripe's
             raise ProviderError(f"Stripe's subscriptions of {customer} cannot be read: {error}") from error
-        for subscription in page.data:
-            for item in subscription.items.data:
-                if item.price.recurring is not None and item.price.recurring.meter == wanted:
-                    return item.current_period_start, item.current_period_end
+        for item in items:
+            counts = item.price.lookup_key if by_name else item.price.counts
+            if counts == wanted:
+                return item.current_period_start, item.current_period_end
         return None
 
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
-        """The meters and prices that Stripe lacks."""
-        return setup.plan(self.client, wanted)
+        """The meters and prices that Stripe lacks; none for usage records, whose prices cannot be made any more."""
+        return [] if isinstance(self._way, UsageRecords) else setup.plan(self.client, wanted)
 
     def apply(self, changes: Iterable[Change]) -> list[str]:
         """Create what a plan lists."""
         return setup.apply(self.client, changes)
 
     def doctor(self, wanted: Iterable[Wanted], links: Mapping[str, str]) -> list[Check]:
-        """Check meters, prices and linked customers."""
-        return setup.doctor(self.client, wanted, links)
+        """Check the interface, meters, prices and linked customers."""
+        if isinstance(self._way, UsageRecords):
+            return [self._interface(), *setup.doctor_of_items(self.client, wanted, links)]
+        return [self._interface(), *setup.doctor(self.client, wanted, links)]
+
+    def _interface(self) -> Check:
+        return Check("interface", True, f"usage goes through {self._via}")
 
     def _list_meters(self) -> dict[str, str]:
         listed = self.client.v1.billing.meters.list({"limit": 100}).auto_paging_iter()
@@ -202,32 +235,6 @@ class _Page(msgspec.Struct):
     data: list[_Summary]
 
 
-class _Recurring(msgspec.Struct):
-    meter: str | None = None
-
-
-class _Price(msgspec.Struct):
-    recurring: _Recurring | None = None
-
-
-class _Item(msgspec.Struct):
-    price: _Price
-    current_period_start: int
-    current_period_end: int
-
-
-class _Items(msgspec.Struct):
-    data: list[_Item]
-
-
-class _Subscription(msgspec.Struct):
-    items: _Items
-
-
-class _Subscriptions(msgspec.Struct):
-    data: list[_Subscription]
-
-
 def classify(error: stripe.StripeError) -> Answer:
     """The outcome of an answered or failed call, by status and message.
 
@@ -236,7 +243,7 @@ def classify(error: stripe.StripeError) -> Answer:
     status, text = error.http_status, str(error.user_message or error)
     if status is None or status < 400:  # no answer, or one that is not Stripe's
         return Answer(Outcome.UNKNOWN, text, answered=False)
-    if status == 400 and _ALREADY in text:
+    if status == 400 and (error.code == "duplicate_meter_event" or _ALREADY in text):
         return Answer(Outcome.ACCEPTED, "the provider had it already")
     if status in (401, 403):
         return Answer(Outcome.PAUSED, text)

@@ -13,6 +13,7 @@ import stripe
 
 from tallystick.errors import ConfigError, ProviderError
 from tallystick.providers.port import Change, Check, Wanted
+from tallystick.providers.stripe.ways import subscribed
 from tallystick.providers.transport import NotSent
 
 
@@ -89,6 +90,25 @@ def doctor(client: stripe.StripeClient, wanted: Iterable[Wanted], links: Mapping
             checks.append(Check(f"price on {meter.event_name}", bool(prices), text, fix))
     for customer, provider_customer in sorted(links.items()):
         checks += _check_customer(client, customer, provider_customer, priced)
+    return checks
+
+
+def doctor_of_items(
+    client: stripe.StripeClient, wanted: Iterable[Wanted], links: Mapping[str, str]
+) -> list[Check]:
+    """Check that every linked customer has a subscription item for each meter, as usage records need."""
+    names = [meter.event_name for meter in wanted]
+    checks = []
+    for customer, provider_customer in sorted(links.items()):
+        items = _ask(lambda found=provider_customer: subscribed(client, found))
+        missing = sorted(set(names) - {item.price.lookup_key for item in items})
+        text = (
+            f"no price with lookup_key {', '.join(missing)}"
+            if missing
+            else f"{provider_customer} is subscribed"
+        )
+        fix = f"subscribe {provider_customer}, or give its price that lookup_key" if missing else ""
+        checks.append(Check(f"customer {customer}", not missing, text, fix))
     return checks
 
 

@@ -25,9 +25,26 @@ def create_customer(world: World, params: Object) -> Object:
 def create_product(world: World, params: Object) -> Object:
     """POST /v1/products."""
     required(params, "name")
-    fields = {"name": params["name"], "active": True, "images": [], "marketing_features": []}
+    fields: Object = {"name": params["name"], "active": True, "images": [], "marketing_features": []}
     given = {"id": params["id"]} if params.get("id") else {}
+    if given and given["id"] in world.objects.get("product", {}):
+        raise Refusal(f"Product already exists: {given['id']}", code="resource_already_exists", param="id")
+    if params.get("metadata"):
+        fields["metadata"] = dict(mapping(params, "metadata"))
+    if "active" in params:
+        fields["active"] = params["active"] in (True, "true")
     return world.add("product", "prod", {**fields, **given, "updated": world.clock.now()})
+
+
+def update_product(world: World, identity: str, params: Object) -> Object:
+    """POST /v1/products/{id}: keys of the metadata are merged, an empty value takes one away."""
+    product = world.get("product", identity)
+    if "name" in params:
+        product["name"] = params["name"]
+    merged = {**product["metadata"], **mapping(params, "metadata")}
+    product["metadata"] = {key: value for key, value in merged.items() if value != ""}
+    product["updated"] = world.clock.now()
+    return product
 
 
 def create_price(world: World, params: Object) -> Object:

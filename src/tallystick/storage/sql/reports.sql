@@ -131,3 +131,35 @@ where e.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = 
   and e.kind > 1 and e.recorded_at >= :since and o.dispatch = :dispatch
 order by e.recorded_at, e.entry
 limit :limit
+
+-- name: find_anchors
+select place, generation, token, next_token, state, reason, since from tallystick.anchors
+where tenant = :tenant and mode = :mode
+
+-- name: keep_anchor
+insert into tallystick.anchors (tenant, mode, place, generation, token, next_token, state, reason, since)
+values (:tenant, :mode, :place, :generation, :token, :next_token, :state, :reason, :since)
+on conflict (tenant, mode, place)
+do update set generation = excluded.generation, token = excluded.token, next_token = excluded.next_token,
+              state = excluded.state, reason = excluded.reason, since = excluded.since
+
+-- name: pending_entries
+select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
+from tallystick.obligations o
+join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
+where o.dispatch is null and e.tenant = :tenant and e.mode = :mode and e.recorded_at < :before
+order by e.customer, e.meter, e.recorded_at
+limit :limit
+
+-- name: pending_dispatches
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from tallystick.dispatches
+where state in ('ready', 'sending', 'unknown', 'parked') and tenant = :tenant and mode = :mode
+  and created_at < :before
+order by customer, meter, happened_at
+limit :limit
+
+-- name: newest_entry
+select max(recorded_at) from tallystick.entries where tenant = :tenant and mode = :mode and recorded_at < :before

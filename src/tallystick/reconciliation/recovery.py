@@ -1,0 +1,239 @@
+"""Recovery of a ledger that was restored: what the provider has of the lost time, and what of ours it has already.
+
+The provider's totals are compared with our accepted dispatches, first over the whole time, then in halves down to
+where they differ. Nothing is sent and nothing is guessed: what two explanations fit is left to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+
+from tallystick.cycles import Place
+from tallystick.delivery import rules as delivery
+from tallystick.delivery.model import Dispatch, Owed, Slot, to_dispatch
+from tallystick.errors import ActionError
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.model import Entry, Kind, Posting
+from tallystick.meters import Catalogue, Meter
+from tallystick.providers import Provider
+from tallystick.reconciliation.rules import counted_of
+from tallystick.storage import Flow, Statement
+from tallystick.values.instant import HOUR, MINUTE, SECOND
+
+LOOK_BACK = HOUR  # before the oldest that may be in doubt: what was being sent when the copy was made
+MOST = 100_000  # pending entries or dispatches looked at
+AN_HOUR, A_MINUTE = HOUR // SECOND, MINUTE // SECOND
+
+Verdict = Literal["sent", "recovered", "ambiguous"]
+Pending = Literal["", "sent", "unsent"]
+
+
+class Doubtful(msgspec.Struct, frozen=True):
+    """An undelivered entry or dispatch of before the restore: has the provider got it? `second` since 1970 UTC."""
+
+    second: int
+    quantity: int
+    entry: Owed | None = None
+    dispatch: Dispatch | None = None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What was found of one customer and meter in [since, until), seconds since 1970 UTC; `steps` concerned."""
+
+    customer: str
+    meter: str
+    place: Place
+    since: int
+    until: int
+    verdict: Verdict
+    steps: int
+    doubtful: tuple[Doubtful, ...] = ()
+
+
+class Recovery:
+    """The recovery of one tenant and mode from `began` on (microseconds since 1970 UTC)."""
+
+    def __init__(
+        self, ledger: Ledger, catalogue: Catalogue, provider: Provider, links: Mapping[str, str], began: int
+    ) -> None:
+        self._ledger = ledger
+        self._catalogue = catalogue
+        self._provider = provider
+        self._links = links
+        self._where = {"tenant": ledger.where.tenant, "mode": ledger.where.mode}
+        self._began = began
+
+    def plan(self, pending: Pending = "") -> list[Found]:
+        """What `apply` would write down; `pending` decides what is ambiguous. ProviderError."""
+        doubtful = self._ledger.read(self._doubtful())
+        start = self._start([one for some in doubtful.values() for one in some])
+        end = self._began // SECOND // A_MINUTE * A_MINUTE + A_MINUTE
+        found: list[Found] = []
+        for customer, link in sorted(self._links.items()):
+            for meter in self._catalogue:
+                if meter.formula.is_absolute or meter.foreign_writers:
+                    continue  # an absolute is told anew; where others write, totals prove nothing
+                search = _Search(self._provider, self._place(customer, link, meter), customer, meter, pending)
+                search.ours = self._ledger.read(_accepted(search.place, start, end))
+                search.look(start, end, doubtful.get((customer, meter.name), []))
+                found += search.found
+        return found
+
+    def apply(self, found: Sequence[Found]) -> None:
+        """Write it down: what was sent already is confirmed, what was lost is recorded again, and not sent."""
+        if any(one.verdict == "ambiguous" for one in found):
+            raise ActionError("something is ambiguous; say --pending sent or --pending unsent for it")
+        for one in found:
+            if one.verdict == "recovered":
+                self._recover(one)
+            else:
+                confirmed = [_row(d.dispatch) for d in one.doubtful if d.dispatch is not None]
+                owed = [d.entry for d in one.doubtful if d.entry is not None]
+                self._ledger.commit.run(errand=partial(self._confirm, one, confirmed, owed))
+
+    def _recover(self, one: Found) -> None:
+        lane, tenant, mode = one.place[:3]
+        entry = Entry(
+            lane,
+            self._ledger.ids.next(),
+            Kind.USAGE,
+            tenant,
+            mode,
+            "",
+            one.customer,
+            one.meter,
+            one.steps,
+            f"recovered {one.since}-{one.until}",
+            attributes='{"recovered":true}',
+            occurred_at=one.since * SECOND,
+        )
+        posted = self._ledger.post(Posting((entry,))).entries[0]
+        owed = Owed(lane, posted.entry, tenant, mode, one.customer, one.meter, one.steps, 0)
+        self._ledger.commit.run(errand=lambda: self._confirm(one, [], [owed]))
+
+    def _confirm(self, one: Found, confirmed: list[Any], owed: Sequence[Owed]) -> Flow[None]:
+        if confirmed:
+            yield Statement("confirm_dispatches", rows=sorted(confirmed))
+        if not owed:
+            return
+        identity, now = self._ledger.ids.next(), self._ledger.clock.now()
+        rows = sorted((e.lane, e.entry, identity) for e in owed)
+        won = {bytes(row[1]) for row in (yield Statement("claim_obligations", rows=rows))}
+        ours = [e for e in owed if e.entry in won]
+        if ours:
+            made = delivery.dispatch(
+                ours,
+                identity,
+                f"ts{self._ledger.identity[-8:]}",
+                Slot(one.place, 0, 0),
+                self._catalogue[one.meter],
+                sum(e.quantity for e in ours),
+                one.since,
+                now,
+            )
+            reason = "the provider had it when this ledger was restored"
+            row = msgspec.structs.replace(made, state="confirmed", reason=reason, due_at=now).row()
+            yield Statement("insert_dispatches", rows=[row])
+
+    def _place(self, customer: str, link: str, meter: Meter) -> Place:
+        where = self._ledger.where
+        return (where.of(customer)["lane"], where.tenant, where.mode, link, meter.provider_name)
+
+    def _doubtful(self) -> Flow[dict[tuple[str, str], list[Doubtful]]]:
+        params = {**self._where, "before": self._began, "limit": MOST}
+        entries = [
+            Owed(row[0], bytes(row[1]), *row[2:]) for row in (yield Statement("pending_entries", params))
+        ]
+        dispatches = [to_dispatch(row) for row in (yield Statement("pending_dispatches", params))]
+        found: dict[tuple[str, str], list[Doubtful]] = {}
+        for e in entries:
+            one = Doubtful(e.recorded_at // SECOND, e.quantity, entry=e)
+            found.setdefault((e.customer, e.meter), []).append(one)
+        for d in dispatches:
+            one = Doubtful(d.happened_at, d.quantity, dispatch=d)
+            found.setdefault((d.customer, d.meter), []).append(one)
+        return found
+
+    def _start(self, doubtful: Sequence[Doubtful]) -> int:
+        newest = self._ledger.read(self._newest())
+        oldest = min([newest, *(one.second for one in doubtful)])
+        return (oldest - LOOK_BACK // SECOND) // AN_HOUR * AN_HOUR
+
+    def _newest(self) -> Flow[int]:
+        [(newest,)] = yield Statement("newest_entry", {**self._where, "before": self._began})
+        return int(newest if newest is not None else self._began) // SECOND
+
+
+class _Search:
+    """The search for differences in one place."""
+
+    def __init__(
+        self, provider: Provider, place: Place, customer: str, meter: Meter, pending: Pending
+    ) -> None:
+        self._provider = provider
+        self.place = place
+        self._customer = customer
+        self._meter = meter
+        self._pending = pending
+        self._leaf = max(A_MINUTE, meter.bucket_seconds)  # what shares a call is stamped within it
+        self.ours: list[tuple[int, int]] = []  # second and steps of what is known to be accepted
+        self.found: list[Found] = []
+
+    def look(self, since: int, until: int, doubtful: Sequence[Doubtful]) -> None:
+        """Compare [since, until), and its halves where it differs."""
+        gap = self._gap(since, until)
+        inside = [one for one in doubtful if since <= one.second < until]
+        if gap == 0 and counted_of([one.quantity for one in inside], 0) == ():
+            return
+        if until - since <= self._leaf:
+            self._conclude(since, until, gap, inside)
+            return
+        middle = since + max((until - since) // 2 // self._leaf, 1) * self._leaf
+        self.look(since, middle, inside)
+        self.look(middle, until, inside)
+
+    def _gap(self, since: int, until: int) -> int:
+        """The provider's total minus ours, in steps."""
+        total = self._provider.total(self.place[3], self.place[4], since, until)
+        meant = self._provider.profile.meant(total, self._meter.decimals)
+        ours = sum(steps for second, steps in self.ours if since <= second < until)
+        return int(meant.scaleb(self._meter.decimals)) - ours
+
+    def _conclude(self, since: int, until: int, gap: int, inside: Sequence[Doubtful]) -> None:
+        quantities = [one.quantity for one in inside]
+        counted = counted_of(quantities, gap)
+        if counted is None and self._pending == "sent":
+            counted = tuple(range(len(inside)))
+        elif (counted is None and self._pending == "unsent") or not inside:
+            counted = ()
+        if counted is None:
+            self._add(since, until, "ambiguous", gap, inside)
+            return
+        sent = [inside[index] for index in counted]
+        if sent:
+            self._add(since, until, "sent", sum(one.quantity for one in sent), sent)
+        rest = gap - sum(one.quantity for one in sent)
+        if rest:
+            self._add(since, until, "recovered", rest, ())
+
+    def _add(
+        self, since: int, until: int, verdict: Verdict, steps: int, doubtful: Sequence[Doubtful]
+    ) -> None:
+        about = (self._customer, self._meter.name, self.place)
+        self.found.append(Found(*about, since, until, verdict, steps, tuple(doubtful)))
+
+
+def _accepted(place: Place, since: int, until: int) -> Flow[list[tuple[int, int]]]:
+    names = ("lane", "tenant", "mode", "provider_customer", "provider_meter")
+    params = {**dict(zip(names, place, strict=True)), "since": since, "until": until}
+    rows = [to_dispatch(row) for row in (yield Statement("window", params))]
+    return [(d.happened_at, d.quantity) for d in rows if d.state in ("accepted", "confirmed")]
+
+
+def _row(dispatch: Dispatch) -> tuple[Any, ...]:
+    why = "the provider had it when this ledger was restored"
+    return (dispatch.lane, dispatch.dispatch, dispatch.part, dispatch.state, why)
