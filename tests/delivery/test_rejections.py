@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from tallystick import Tally
 from tallystick.delivery.model import Dispatch, to_dispatch
-from tallystick.delivery.rejections import REMEDIES, Verdict, judge, place_of, remedy, stood_still
+from tallystick.delivery.rejections import REMEDIES, Verdict, conclude, judge, place_of, remedy, stood_still
 from tallystick.errors import ActionError, ConfigError, NoticeError, ProviderError
 from tallystick.integrations.fastapi import install
 from tallystick.integrations.webhooks import Webhooks
@@ -167,6 +167,12 @@ def test_whatever_a_sample_names(world: World, key: str, identifier: str) -> Non
     world.record(7)
     world.settle()
     assert world.total() == 7
+
+
+def test_nothing_is_concluded_while_something_is_under_way() -> None:
+    """A lost reply and a later rejection: the total lacks nothing that we know to be accepted, yet."""
+    assert conclude([], {"named"}, 0, None) is None
+    assert conclude([], {"named"}, 0, 0) == (Verdict.COUNTED, [])
 
 
 def test_more_errors_than_samples(world: World) -> None:

@@ -163,6 +163,25 @@ def test_windows_that_cannot_be_cleared_up_do_not_starve_the_others(
     assert len(states()) == 4
 
 
+def test_a_customer_that_is_gone_does_not_starve_the_others(
+    tally: Tally, sandbox: Sandbox, clock: FrozenClock, later: Later, states: Any
+) -> None:
+    """Its windows cannot be read any more, and they are the oldest; said once."""
+    tally.record("tokens", 1, customer="ada")
+    tally.relay.drain()
+    clock.advance(timedelta(seconds=5))
+    tally.record("tokens", 2, customer="bob")
+    tally.relay.drain()
+    bases: Any = {"api": sandbox.url, "meter_events": sandbox.url}
+    stripe.StripeClient("sk_test_confirmation", base_addresses=bases).v1.customers.delete(
+        sandbox.links["ada"]  # type: ignore[attr-defined]
+    )
+    later(minutes=3)
+    assert states() == [("accepted", 1), ("confirmed", 2)]
+    later(minutes=3)
+    assert tally.finding_counts["totals_unreadable"] == 1
+
+
 def test_the_summaries_cannot_be_read(tally: Tally, sandbox: Sandbox, later: Later, states: Any) -> None:
     tally.record("tokens", 40, customer="ada")
     tally.relay.drain()
