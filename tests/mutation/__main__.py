@@ -39,7 +39,9 @@ def is_missed(mutation: Mutation) -> bool:
         environ = {**os.environ, "PYTHONPATH": str(path), "PYTHONDONTWRITEBYTECODE": "1"}
         answer = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     if answer.returncode not in (0, 1):
-        raise RuntimeError(f"{mutation.test} could not be run:\n{answer.stdout[-2000:]}{answer.stderr[-500:]}")
+        raise RuntimeError(
+            f"{mutation.test} could not be run:\n{answer.stdout[-2000:]}{answer.stderr[-500:]}"
+        )
     return answer.returncode == 1
 
 
@@ -53,7 +55,9 @@ def main() -> int:
         missed = is_missed(mutation)
         survived += not missed
         took = f"{time.monotonic() - began:.0f} s"
-        print(f"{'missed' if missed else 'NOT MISSED'}: {mutation.name} ({mutation.test}, {took})", flush=True)
+        print(
+            f"{'missed' if missed else 'NOT MISSED'}: {mutation.name} ({mutation.test}, {took})", flush=True
+        )
     print(f"{len(chosen)} safeguards, {survived} not missed")
     return bool(survived) or not chosen
 

@@ -104,7 +104,7 @@ ALL = [
     Mutation(
         "'already exists' is a yes",
         STRIPE,
-        "if status == 400 and _ALREADY in text:",
+        'if status == 400 and (error.code == "duplicate_meter_event" or _ALREADY in text):',
         "if False:",
         "tests/delivery/test_delivery.py::test_every_kind_of_bad_answer",
     ),
@@ -224,6 +224,20 @@ ALL = [
         quick=True,
     ),
     Mutation(
+        "a late answer does not bring back what was superseded",
+        SQL,
+        "  and d.state not in ('accepted', 'confirmed', 'refused')\n",
+        "  and d.state not in ('accepted', 'confirmed')\n",
+        OF_LATER + "test_a_late_answer_does_not_bring_back_what_was_superseded",
+    ),
+    Mutation(
+        "doubts reach what was answered late",
+        "storage/sql/reports.sql",
+        "(settled_at is null or settled_at >= :since) and first_sent_at < :until",
+        "settled_at >= :since and settled_at < :until",
+        OF_LATER + "test_what_was_answered_late_is_doubted_too",
+    ),
+    Mutation(
         "a webhook of the other mode is refused",
         "reconciliation/rejections.py",
         "        if notice.mode != self._ledger.where.mode:\n",
@@ -247,8 +261,8 @@ ALL = [
     Mutation(
         "the deadline is the draft's end",
         "cycles/rules.py",
-        "DEADLINE",
-        "DEADLINE",
+        "return min(latest, (closes_at + profile.closes_after_seconds) * SECOND)",
+        "return latest",
         "tests/reconciliation/test_deadlines.py::test_the_deadline_is_the_periods_draft_or_the_greatest_age",
     ),
 ]

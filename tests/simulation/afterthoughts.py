@@ -79,7 +79,8 @@ class Afterthoughts:
             if lost.code != SILENT and start + WIDTH <= now // SECOND:
                 over.setdefault((start, lost.meter), []).append(lost)
         return [
-            self._event(start, meter, rejected) for (start, meter), rejected in sorted(over.items(), reverse=True)
+            self._event(start, meter, rejected)
+            for (start, meter), rejected in sorted(over.items(), reverse=True)
         ]
 
     def _event(self, start: int, meter: str, rejected: list[Lost]) -> dict[str, Any]:

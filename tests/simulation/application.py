@@ -343,7 +343,9 @@ class Application:
             if tally.rejections is not None:  # its doubts come later, and take up to a day
                 looked += 1
                 soonest = min(self.world.now + 20 * MINUTE, soonest or NEVER)
-            waits = status.in_delivery or (tally.rejections and (looked < 6 or tally.rejections.standing().get("open")))
+            waits = status.in_delivery or (
+                tally.rejections and (looked < 6 or tally.rejections.standing().get("open"))
+            )
             quiet = 0 if waits else quiet + 1
             wait = SECOND if soonest is None else max(soonest - self.world.now, SECOND)
             self.world.now += min(wait, HOUR)

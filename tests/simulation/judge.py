@@ -211,7 +211,9 @@ class Judge:
                 self.problems.append(f"{identifier} is listed as never sent, and the provider has it")
 
         for minute, complaints in said.items():
-            if net[minute] or self.plan.hell is None:  # equal quantities of one minute may stand for each other
+            if (
+                net[minute] or self.plan.hell is None
+            ):  # equal quantities of one minute may stand for each other
                 self.problems += complaints
 
     def _conservation(self) -> None:

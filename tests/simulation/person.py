@@ -7,6 +7,7 @@ dashboard would show.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from tallystick import Tally
 from tests.simulation.stripe_account import StripeAccount
 
 ACCEPTED = """
-select identifier, provider_customer, provider_meter, happened_at, customer from tallystick_dispatches
+select identifier, provider_customer, provider_meter, happened_at, customer, quantity from tallystick_dispatches
 where mode = ? and state in ('accepted', 'confirmed')
 """
 ALARMED = "select distinct subject from tallystick_findings where mode = ? and code = 'unconfirmed_window'"
@@ -54,7 +55,7 @@ class Person:
             minutes = {
                 (d.provider_customer, d.provider_meter, d.minute) for d in unclear if d.report == report
             }
-            lost = [i for i, *place, _ in self._uncounted() if _minute(*place) in minutes]
+            lost = [i for i, *place, _, _ in self._uncounted() if _minute(*place) in minutes]
             self._tally.rejections.decide(report, lost, reason="read at the provider", by="the person")
         return len(unclear)
 
@@ -64,7 +65,7 @@ class Person:
         known = [d for d in never_left if d.customer != "org_gone" and "older than" not in d.reason]
         return sum(self._tally.redrive(d.identifier) for d in known)
 
-    def _uncounted(self) -> list[tuple[str, str, str, int, str]]:
+    def _uncounted(self) -> list[tuple[str, str, str, int, str, int]]:
         counted = {event.identifier for event in self._account.events}
         with closing(sqlite3.connect(self._path)) as connection:
             rows = connection.execute(ACCEPTED, (self._mode,)).fetchall()
@@ -78,10 +79,13 @@ class Person:
         }
         with closing(sqlite3.connect(self._path)) as connection:
             alarmed = {row[0] for row in connection.execute(ALARMED, (self._mode,))}
+        uncounted, missing = self._uncounted(), Counter[tuple[str, str, int]]()
+        for _, *place, _, quantity in uncounted:
+            missing[_minute(*place)] += quantity
         return [
             f"{identifier} was lost after its 2xx, and neither a doubt nor a finding names it"
-            for identifier, *place, customer in self._uncounted()
-            if _minute(*place) not in doubted and customer not in alarmed
+            for identifier, *place, customer, _ in uncounted
+            if missing[_minute(*place)] and _minute(*place) not in doubted and customer not in alarmed
         ]
 
 

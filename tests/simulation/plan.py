@@ -118,7 +118,15 @@ def make_plan(seed: int) -> Plan:
     anchor = datetime(*random.choice(ANCHORS), tzinfo=zone) + timedelta(
         seconds=random.choice([0, 0, 5400, 86399])
     )
-    lengths = {"calm": 2, "rough": 2, "dark": 4, "months": random.randint(35, 100), "clocks": 2, "stale": 50, "hell": 3}
+    lengths = {
+        "calm": 2,
+        "rough": 2,
+        "dark": 4,
+        "months": random.randint(35, 100),
+        "clocks": 2,
+        "stale": 50,
+        "hell": 3,
+    }
     length = lengths[profile] * DAY
     # The anchor day, or the same day of the next month, lies inside the run.
     start = int(anchor.timestamp()) * SECOND - random.randrange(DAY // 2, DAY)
@@ -133,7 +141,9 @@ def make_plan(seed: int) -> Plan:
         pause=_pauses(random, profile),
         fault_rate=random.choice([0.0, 0.1, 0.3]) if profile != "calm" else random.choice([0.0, 0.1]),
         windows=_windows(random, profile, start, length, int(anchor.timestamp()) * SECOND),
-        laziness={"calm": 20 * SECOND, "rough": MINUTE, "clocks": MINUTE, "hell": 5 * MINUTE}.get(profile, 20 * MINUTE),
+        laziness={"calm": 20 * SECOND, "rough": MINUTE, "clocks": MINUTE, "hell": 5 * MINUTE}.get(
+            profile, 20 * MINUTE
+        ),
         skews=_skews(random, profile),
         busy_rate=random.choice([0, 0.01]),
         unreachable_rate=random.choice([0, 0.01]),

@@ -269,7 +269,9 @@ def start_tally(
     shared.grace = tally.ledger.commit.grace
     tally.ledger.commit = shared
     tally.courier = GreenCourier(world, process, tally)
-    tally.relay._chores = (Seldom(tally.relay._chores, process, 20 * MINUTE if account.has_reports else 240 * MINUTE),)
+    tally.relay._chores = (
+        Seldom(tally.relay._chores, process, 20 * MINUTE if account.has_reports else 240 * MINUTE),
+    )
     tally.relay._pool = Threads(world, process)  # type: ignore[assignment]
     return tally
 
