@@ -177,7 +177,7 @@ def test_nothing_is_concluded_while_something_is_under_way() -> None:
 
 
 def test_what_was_answered_late_is_doubted_too(world: World) -> None:
-    """Its reply was lost, its rejection names another one, and by the time it is answered the report's window is over."""
+    """Its reply was lost, the report names another one, and its window is over when the repeat is answered."""
     world.sandbox.switch(asynchronous=["archived_meter"], report_samples=1)
     [meter] = [m for m in world.client.v1.billing.meters.list().data if m.event_name == "tokens"]
     world.record(1)
