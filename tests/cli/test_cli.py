@@ -137,7 +137,7 @@ def test_a_restored_ledger_is_recovered(run: Run, sandbox: Sandbox, tmp_path: Pa
     assert [row["total"] for row in sandbox.totals()] == ["84"], "the third is recorded and not sent"
     assert run("status").returncode == 1
     assert "or this one was restored" in run("status", "--json").stdout
-    assert run("recover").returncode == 2, "the totals are given ten minutes"
+    assert run("recover").returncode == 2, "the totals are given time"
     shown = run("recover", "--settled", "--json")
     assert shown.returncode == 1
     assert [row["quantity"] for row in json.loads(shown.stdout)["found"]] == ["42"]

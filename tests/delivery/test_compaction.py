@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from tallystick import Catalogue, Meter
+from tallystick import Catalogue, Formula, Meter
+from tallystick.errors import ActionError, ConfigError, QuantityError
 from tallystick.reconciliation.explanation import explain
 from tests.delivery.world import World, billed
 
@@ -77,3 +79,39 @@ def learn(world: World) -> None:
 
 def _is_usage(request: dict[str, object]) -> bool:
     return str(request["path"]).endswith("/billing/meter_events")
+
+
+def test_where_stripe_counts_events_each_entry_is_one(store_url: str) -> None:
+    """A meter that somebody else made: nothing is added up on the way, and nothing can be taken back."""
+    meter = Meter("calls", formula=Formula.COUNT, hold=False, counted_there=True)
+    with billed(store_url, Catalogue([meter]), START, formula="count") as world:
+        for _ in range(3):
+            world.tally.record("calls", 1, customer="ada")
+        three = world.tally.record("calls", 3, customer="ada").entries[0]
+        world.settle()
+        assert [value for _, value in world.dispatches("calls")] == ["1"] * 6
+        assert [b.difference for b in world.tally.tie_out()] == [0]
+        with pytest.raises(ActionError, match="counts events and cannot take one back"):
+            world.tally.correct(three, quantity=2, reason="r", by="b")
+        with pytest.raises(QuantityError, match="at most 100 are sent for one action"):
+            world.tally.record("calls", 101, customer="ada")
+        world.pass_time(days=31)
+        assert world.invoiced()[0]["calls"] == 6
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"counted_there": True}, "counted_there is for count meters"),
+        ({"carry": True}, "carry is for last meters"),
+        ({"formula": Formula.LAST}, "needs carry = true"),
+        ({"formula": Formula.UNIQUE}, "names the attribute it counts"),
+        ({"unique_of": "user"}, "names the attribute it counts"),
+        ({"formula": Formula.UNIQUE, "unique_of": "user", "decimals": 2}, "has no decimals"),
+        ({"bucket_seconds": 7000}, "it must divide an hour"),
+        ({"bucket_seconds": 7}, "it must divide an hour"),
+    ],
+)
+def test_a_wrong_declaration_is_told(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Catalogue([Meter("m", **fields)])

@@ -39,7 +39,7 @@ def dispatch(**changes: object):  # type: ignore[no-untyped-def]
 
 def test_where_the_period_is_not_known_only_entries_of_one_second_share_a_dispatch() -> None:
     """Their timestamp at the provider is that second."""
-    groups = rules.buckets([owed(2, 1), owed(1, 1, 1), owed(2, 1, 2), owed(1, 1)], NOTHING_KNOWN, 60)
+    groups = rules.buckets([owed(2, 1), owed(1, 1, 1), owed(2, 1, 2), owed(1, 1)], NOTHING_KNOWN, METER)
     assert [[e.recorded_at // SECOND for e in group] for group in groups] == [[1, 1], [2, 2]]
 
 
@@ -56,7 +56,7 @@ def test_no_dispatch_crosses_a_boundary_that_the_provider_may_have_set(
     edges.sort()
     known = [Period(a, b, read_at * SECOND) for a, b in pairwise(edges)]
     entries = [owed(second, 1, number % 256) for number, second in enumerate(seconds)]
-    groups = rules.buckets(entries, Periods.of(known), width)
+    groups = rules.buckets(entries, Periods.of(known), Meter("tokens", bucket_seconds=width))
     assert sorted(_places(e for group in groups for e in group)) == sorted(_places(entries))
     for group in groups:
         first, last = group[0].recorded_at // SECOND, group[-1].recorded_at // SECOND

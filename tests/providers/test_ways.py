@@ -177,6 +177,24 @@ def test_what_usage_records_cannot_say_is_refused(
     assert counted() == 0
 
 
+def test_a_subscription_that_was_replaced(sandbox: Sandbox, legacy: str, counted: Counted) -> None:
+    """The item of before is refused; the attempt after that finds the new one."""
+    provider = StripeProvider(KEY, base=sandbox.url, via="usage_records")
+    assert send(provider, one(legacy)) == [Outcome.ACCEPTED]
+    client = stripe.StripeClient(KEY, base_addresses={"api": sandbox.url})
+    [old] = client.v1.subscriptions.list({"customer": legacy}).data
+    price = old["items"].data[0].price.id
+    client.v1.subscriptions.cancel(old.id)
+    client.v1.subscriptions.create({"customer": legacy, "items": [{"price": price}]})
+    sandbox.advance(60)
+    answers = [send(provider, one(legacy, "ts-2", happened_at=START + 30)) for _ in range(2)]
+    assert answers == [[Outcome.REFUSED], [Outcome.ACCEPTED]]
+    assert (
+        StripeProvider(KEY, base=sandbox.url, via="usage_records").total(legacy, "tokens", START, START + 60)
+        == 5
+    )
+
+
 def test_the_doctor_looks_for_items(sandbox: Sandbox, legacy: str) -> None:
     provider = StripeProvider(KEY, base=sandbox.url, via="usage_records")
     wanted = [Wanted("tokens", "tokens"), Wanted("images", "images")]

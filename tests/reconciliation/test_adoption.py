@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from tallystick.providers.stripe import StripeProvider
 from tallystick.sandbox import Sandbox
 from tallystick.storage import open_store
 from tallystick.values.instant import SECOND, FrozenClock, to_datetime
+from tests.delivery.world import billed
 
 
 class Application:
@@ -76,6 +77,29 @@ def test_shadow_then_cut_over(sandbox: Sandbox, store_url: str, clock: FrozenClo
         assert (balance.excluded, balance.delivered, balance.provider) == (67, 90, 90)
         assert balance.difference == 0
         assert balance.recorded == balance.excluded + balance.delivered
+
+
+def test_the_opening_balance_is_named_and_the_invoice_is_both(store_url: str) -> None:
+    """Within a period: what the application told Stripe before the cut, and what we told it since."""
+    start_of_period = 1_767_225_600
+    cut = datetime.fromtimestamp(start_of_period + 7200, UTC)
+    with billed(
+        store_url, Catalogue([Meter("tokens", hold=False, report_from=cut)]), start_of_period, formula="sum"
+    ) as world:
+        for quantity in ("40", "20"):
+            world.pass_time(minutes=30)
+            payload = {"stripe_customer_id": world.customer, "value": quantity}
+            world.client.v1.billing.meter_events.create({"event_name": "tokens", "payload": payload})
+            world.record("tokens", int(quantity))
+        [before] = world.tally.tie_out()
+        assert (before.excluded, before.opening) == (60, 0), "the cut is still ahead"
+        world.pass_time(hours=2)
+        world.record("tokens", 100)
+        [balance] = world.tally.tie_out()
+        assert (balance.opening, balance.delivered, balance.provider) == (60, 100, 100)
+        assert balance.difference == 0
+        world.pass_time(days=31)
+        assert world.invoiced()[0]["tokens"] == balance.opening + balance.delivered
 
 
 @pytest.mark.parametrize("text", ["2026-11-01T00:00:00", "2026-11-01T00:00:30Z"])

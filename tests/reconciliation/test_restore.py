@@ -87,8 +87,8 @@ def recover(tally: Tally, pending: Any = "") -> list[tuple[str, int]]:
     """What `tallystick recover --apply` does."""
     assert tally.anchoring is not None
     assert tally.provider is not None
-    began = min(own.since for own in tally.anchoring.standing().values() if own.state != "in_force")
-    recovery = Recovery(tally.ledger, tally.meters, tally.provider, tally.links.all(), began)
+    anchored = max(own.since for own in tally.anchoring.standing().values() if own.state != "in_force")
+    recovery = Recovery(tally.ledger, tally.meters, tally.provider, tally.links.all(), anchored)
     found = recovery.plan(pending)
     recovery.apply(found)
     tally.anchoring.take_over()
@@ -140,6 +140,27 @@ def test_what_was_waiting_in_the_backup_and_was_sent_since_is_not_sent_again(sce
         for _ in range(10):
             scene.go_on(tally, minutes=6)
         assert scene.counted() == 7
+        assert balanced(tally)
+
+
+def test_usage_of_after_the_restore_is_not_taken_for_what_was_lost(scene: Scene) -> None:
+    """The same quantity in the same minute, recorded before anything was compared."""
+    with scene.open() as tally:
+        scene.work(tally, 1)
+        scene.go_on(tally, minutes=10)
+        scene.back_up()
+        tally.record("tokens", 5, customer="ada")
+        scene.go_on(tally, seconds=2)
+        if "file" not in scene.places:
+            scene.go_on(tally, minutes=10)
+    with scene.open("backup.db") as tally:
+        scene.clock.advance(timedelta(seconds=1))
+        tally.record("tokens", 5, customer="ada")
+        scene.go_on(tally, minutes=30)
+        assert scene.counted() == 6
+        assert recover(tally) == [("recovered", 5)]
+        scene.go_on(tally, minutes=1)
+        assert scene.counted() == 11
         assert balanced(tally)
 
 

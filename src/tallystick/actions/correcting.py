@@ -50,6 +50,11 @@ def _original(recorder: Recorder, entry: Entry | str) -> Entry:
 
 def _difference(recorder: Recorder, original: Entry, quantity: Any, reason: str, by: str) -> Posting | None:
     meter = recorder.catalogue[original.meter]
+    if meter.counted_there:
+        raise ActionError(
+            f"{original.id}: the provider's meter {meter.provider_name!r} counts events and cannot take one back; "
+            "give a credit there instead"
+        )
     before = [e for e in recorder.ledger.read(reading.referring(original)) if e.kind is Kind.CORRECTION]
     steps = meter.steps(quantity) - original.quantity - sum(e.quantity for e in before)
     if steps == 0:

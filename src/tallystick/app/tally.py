@@ -45,6 +45,7 @@ from tallystick.reconciliation.findings import Findings
 from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
 from tallystick.reconciliation.rejections import Rejections
+from tallystick.reconciliation.tieout import tie_out
 from tallystick.storage import Store, open_store
 from tallystick.storage.opening import check_throw_away
 from tallystick.values.identifiers import Ids
@@ -345,7 +346,7 @@ class Tally:
 
     def tie_out(self) -> list[Balance]:
         """Recorded, delivered and the provider's total of every customer and meter; ProviderError."""
-        return operations.tie_out(self.ledger, self.meters, self.provider, self.links)
+        return tie_out(self.ledger, self.meters, self.provider, self.links)
 
     def redrive(self, identifier: str = "") -> int:
         """Try a parked dispatch again, or all of them (''); how many."""

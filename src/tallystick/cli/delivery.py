@@ -160,12 +160,32 @@ def tieout(json: Json = False, config: Config = None) -> None:
         as_json([{**msgspec.to_builtins(b, enc_hook=str), "difference": str(b.difference)} for b in found])
     else:
         rows = [
-            (b.customer, b.meter, b.entries, b.recorded, b.excluded, b.delivered, b.provider, b.difference)
+            (
+                b.customer,
+                b.meter,
+                b.entries,
+                b.recorded,
+                b.excluded,
+                b.delivered,
+                b.provider,
+                b.difference,
+                b.opening,
+            )
             for b in found
         ]
         table(
             "tie-out",
-            ("customer", "meter", "entries", "recorded", "excluded", "delivered", "provider", "difference"),
+            (
+                "customer",
+                "meter",
+                "entries",
+                "recorded",
+                "excluded",
+                "delivered",
+                "provider",
+                "difference",
+                "opening",
+            ),
             rows,
         )
     raise typer.Exit(1 if any(b.difference for b in found) else 0)

@@ -13,7 +13,7 @@ from tallystick.reconciliation.recovery import Found, Recovery
 from tallystick.values.instant import MINUTE, SECOND, to_datetime
 from tallystick.values.quantity import from_steps
 
-SETTLED = 10 * MINUTE  # how long the provider's totals are given to hold all that was sent
+SETTLED = 15 * MINUTE  # from the last anchor until the provider's totals hold all that was sent after it
 
 
 def anchor(json: Json = False, config: Config = None) -> None:
@@ -50,7 +50,7 @@ def recover(
         typer.Option(help="What is ambiguous: the provider has our pending usage (sent) or not (unsent)."),
     ] = "",
     settled: Annotated[
-        bool, typer.Option("--settled", help="Do not wait ten minutes for the provider's totals.")
+        bool, typer.Option("--settled", help="Do not wait fifteen minutes for the provider's totals.")
     ] = False,
     json: Json = False,
     config: Config = None,
@@ -88,14 +88,14 @@ def _plan(
         )
     if tally.provider is None:
         raise ConfigError("recovery compares with the provider, and no provider is configured")
-    began, now = min(own.since for own in halted), tally.ledger.clock.now()
-    if now - began < SETTLED and not settled:
+    anchored, now = max(own.since for own in halted), tally.ledger.clock.now()
+    if now - anchored < SETTLED and not settled:
         raise ConfigError(
-            f"the provider's totals may trail what was sent; wait until {to_datetime(began + SETTLED):%H:%M:%S} UTC, "
-            "or say --settled"
+            f"the provider's totals may trail what was sent; wait until "
+            f"{to_datetime(anchored + SETTLED):%H:%M:%S} UTC, or say --settled"
         )
     tally.ledger.sequencer.run()
-    recovery = Recovery(tally.ledger, tally.meters, tally.provider, tally.links.all(), began)
+    recovery = Recovery(tally.ledger, tally.meters, tally.provider, tally.links.all(), anchored)
     return recovery.plan(pending), recovery
 
 

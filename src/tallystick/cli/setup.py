@@ -10,7 +10,6 @@ import typer
 from tallystick.app import Tally
 from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured, table
 from tallystick.errors import ConfigError
-from tallystick.meters import Formula
 from tallystick.providers import Check, Provider, Wanted
 
 Prices = Annotated[
@@ -118,7 +117,7 @@ def _wanted(tally: Tally, prices: dict[str, str]) -> list[Wanted]:
         Wanted(
             meter.name,
             meter.provider_name,
-            "sum" if meter.formula in (Formula.SUM, Formula.COUNT) else "last",
+            meter.provider_formula,
             prices.get(meter.name, ""),
         )
         for meter in tally.meters

@@ -82,8 +82,8 @@ def _freeze_added(
     known = yield from periods_of(several)
     groups: list[tuple[Slot, bytes, list[Owed]]] = []
     for key, entries in mine.items():
-        width = terms.meter(entries[0].meter).bucket_seconds
-        for group in rules.buckets(entries, known.get(key, NOTHING_KNOWN), width):
+        meter = terms.meter(entries[0].meter)
+        for group in rules.buckets(entries, known.get(key, NOTHING_KNOWN), meter):
             groups.append((slots[key], terms.new_id(), group))
     rows: Rows = sorted((e.lane, e.entry, identity) for _, identity, group in groups for e in group)
     if not rows:

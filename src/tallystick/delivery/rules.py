@@ -36,15 +36,19 @@ class Settled(msgspec.Struct, frozen=True):
     blocked_until: int
 
 
-def buckets(owed: Iterable[Owed], periods: Periods, width: int) -> list[list[Owed]]:
+def buckets(owed: Iterable[Owed], periods: Periods, meter: Meter) -> list[list[Owed]]:
     """Entries that may share a dispatch, the oldest first: those of the same bucket.
 
-    A bucket is `width` aligned seconds of one period, so that the dispatch bills where each of its entries
-    does; where the period is not known, it is one second.
+    A bucket is `bucket_seconds` aligned seconds of one period, so that the dispatch bills where each of its
+    entries does; where the period is not known, it is one second. Where the provider counts events, each
+    entry stands alone.
     """
+    ordered = sorted(owed, key=lambda e: (e.recorded_at, e.entry))
+    if meter.counted_there:
+        return [[entry] for entry in ordered]
     found: dict[tuple[int, int], list[Owed]] = {}
-    for entry in sorted(owed, key=lambda e: (e.recorded_at, e.entry)):
-        found.setdefault(_bucket(entry.recorded_at, periods, width), []).append(entry)
+    for entry in ordered:
+        found.setdefault(_bucket(entry.recorded_at, periods, meter.bucket_seconds), []).append(entry)
     return list(found.values())
 
 
@@ -59,7 +63,9 @@ def _bucket(recorded_at: int, periods: Periods, width: int) -> tuple[int, int]:
 
 
 def values(steps: int, meter: Meter, profile: Profile) -> list[int]:
-    """The quantity in parts that each have no more digits than the provider takes."""
+    """The quantity in parts that each have no more digits than the provider takes, or of one event each."""
+    if meter.counted_there:
+        return [1] * steps
     most: int = 10**profile.significant_digits - 1
     sign, rest = (-1, -steps) if steps < 0 else (1, steps)
     parts = []

@@ -12,6 +12,8 @@ import msgspec
 from tallystick.errors import ConfigError, QuantityError, UnknownMeterError
 from tallystick.values.quantity import MAX_DECIMALS, from_text, to_steps
 
+MOST_EVENTS = 100  # of one entry, where the provider counts events
+
 
 class Formula(StrEnum):
     """How the entries of a meter add up over a period."""
@@ -57,6 +59,7 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: str = "unit"
     decimals: int = 0
     formula: Formula = Formula.SUM
+    counted_there: bool = False  # of a count meter: the provider's counts events, whatever their value
     carry: bool | None = None  # of a last meter: whether its value stands in the next period until a new one
     unique_of: str = ""  # of a unique meter: the attribute whose different values are counted
     hold: bool = True
@@ -80,6 +83,13 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.event_name or self.name
 
     @property
+    def provider_formula(self) -> str:
+        """How the provider's meter adds up; a count is a sum there, so that corrections can take one back."""
+        if self.counted_there:
+            return "count"
+        return "last" if self.formula.is_absolute else "sum"
+
+    @property
     def estimate(self) -> int:
         """What `settle_at` says, in steps; QuantityError when it is not exact."""
         wanted: Any = self.settle_at
@@ -92,6 +102,11 @@ class Meter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         steps = to_steps(value, self.decimals, meter=self.name)
         if self.limit is not None and steps > self.limit * 10**self.decimals:
             raise QuantityError(f"meter {self.name!r}: quantity {value} exceeds its limit {self.limit}")
+        if self.counted_there and steps > MOST_EVENTS:
+            raise QuantityError(
+                f"meter {self.name!r}: quantity {value}; the provider counts events, and at most {MOST_EVENTS} are "
+                "sent for one action"
+            )
         return steps
 
 
@@ -155,6 +170,10 @@ def _validate_formula(meter: Meter) -> None:
     name, formula = meter.name, meter.formula
     if formula in (Formula.COUNT, Formula.UNIQUE) and meter.decimals:
         raise ConfigError(f"meter {name!r}: a {formula} has no decimals; set decimals = 0")
+    if meter.counted_there and formula is not Formula.COUNT:
+        raise ConfigError(
+            f"meter {name!r}: counted_there is for count meters; this one is a {formula}, remove it"
+        )
     if formula is Formula.LAST and meter.carry is None:
         raise ConfigError(
             f'meter {name!r}: formula = "last" needs carry = true (the value stands until a new one, as for seats) '

@@ -12,7 +12,7 @@ class Anchor(msgspec.Struct, frozen=True):
 
     `positions` is how many entries were in its chains, `digest` the hash of all chain heads. Each anchor follows
     the one before it by `generation`; `token` is drawn anew for each, so that two copies of a ledger tell
-    their own from the other's. `at` in seconds since 1970 UTC.
+    their own from the other's. `at` in microseconds since 1970 UTC.
     """
 
     ledger: str

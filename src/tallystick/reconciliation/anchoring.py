@@ -138,14 +138,14 @@ class Anchoring:
         token = self._ledger.ids.next().hex()
         generation = max(own.generation, theirs.generation if theirs else 0) + 1
         self._keep(msgspec.structs.replace(own, next_token=token))
-        fresh = Anchor(self._ledger.identity, generation, token, head.positions, head.digest, now // SECOND)
+        fresh = Anchor(self._ledger.identity, generation, token, head.positions, head.digest, now)
         if not place.write(fresh, theirs):
             return False
         self._keep(Own(place.name, generation, token, token, since=own.since or now))
         return True
 
     def _halt(self, place: Anchors, own: Own | None, theirs: Anchor, head: Head, said: Standing) -> None:
-        at = f"{to_datetime(theirs.at * SECOND):%Y-%m-%d %H:%M:%S} UTC"
+        at = f"{to_datetime(theirs.at):%Y-%m-%d %H:%M:%S} UTC"
         self._may_send = False
         if said is Standing.BACKWARDS:
             state, reason = (
@@ -157,13 +157,13 @@ class Anchoring:
         else:
             state, reason = (
                 "lost",
-                f"another copy of this ledger wrote the anchor ({place.name}) at {at}, or this one was restored and has "
-                "recorded since; it sends nothing. Stop the other one; to go on with this one: tallystick recover",
+                f"another copy of this ledger wrote the anchor ({place.name}) at {at}, or this one was restored and "
+                "has recorded since; it sends nothing. Stop the other one; to go on with this one: tallystick recover",
             )
             self._find("another_copy_sends", place.name, reason)
         if own is None or own.state != state:
             halted = msgspec.structs.replace(own or Own(place.name), state=state, reason=reason)
-            self._keep(msgspec.structs.replace(halted, since=self._ledger.clock.now()))
+            self._keep(msgspec.structs.replace(halted, since=theirs.at))
 
     def _keep(self, own: Own) -> None:
         params = {**self._where, **msgspec.structs.asdict(own)}

@@ -12,7 +12,11 @@ from tallystick.providers.anchors import Anchor
 
 
 class Own(msgspec.Struct, frozen=True):
-    """What this database last said at a place, and what it is about to say (`since` in microseconds)."""
+    """What this database last said at a place, and what it is about to say.
+
+    `since` (microseconds) is when it began there; of a database that sends nothing it is the instant of the
+    anchor that it does not know: whatever it recorded later, it recorded after the restore.
+    """
 
     place: str
     generation: int = 0

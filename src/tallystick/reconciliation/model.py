@@ -20,7 +20,8 @@ class Balance(msgspec.Struct, frozen=True):
 
     recorded = excluded + delivered + undelivered, and delivered = the provider's total. Excluded is what was
     recorded in shadow or before the meter's `report_from`: in shadow it is compared with the provider's
-    total, which somebody else's reporting made.
+    total, which somebody else's reporting made. `opening` is what others had told the provider in the running
+    period before `report_from`: the period's invoice bills it beside what we delivered.
     """
 
     customer: str
@@ -32,6 +33,7 @@ class Balance(msgspec.Struct, frozen=True):
     provider: Decimal | None
     excluded: Decimal = Decimal(0)
     shadow: bool = False
+    opening: Decimal = Decimal(0)
 
     @property
     def difference(self) -> Decimal:

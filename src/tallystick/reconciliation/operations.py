@@ -1,9 +1,7 @@
-"""Status and tie-out: started, recorded, delivered and the provider's total, side by side."""
+"""Status: what waits, and what waits for a person; and trying parked dispatches again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -12,14 +10,8 @@ from tallystick.delivery import rejections
 from tallystick.delivery.links import Links
 from tallystick.delivery.model import Dispatch, to_dispatch
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.sequencer import LIMB
-from tallystick.meters import Catalogue
-from tallystick.providers import Provider
-from tallystick.reconciliation import absolutes
-from tallystick.reconciliation.model import Balance
 from tallystick.storage import Flow, Statement
-from tallystick.values.instant import MINUTE, SECOND
-from tallystick.values.quantity import from_steps
+from tallystick.values.instant import SECOND
 
 MOST_READDRESSED = 10_000  # parked dispatches looked at in one redrive
 
@@ -58,98 +50,6 @@ def _status(ledger: Ledger, limit: int) -> Flow[Status]:
     return Status(
         undelivered, max(age, 0), in_delivery, [to_dispatch(row) for row in parked], len(holds), unsequenced
     )
-
-
-def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None, links: Links) -> list[Balance]:
-    """Every customer and meter with usage: recorded, excluded, delivered, and the provider's own total.
-
-    Recorded quantities are added up from the raw entries; the provider is asked for whole minutes around
-    what was delivered, or, where nothing ever was (shadow), around what was recorded. ProviderError when it
-    cannot be read.
-    """
-    recorded = ledger.recomputed_totals()
-    delivered = ledger.read(_delivered(ledger))
-    excluded = ledger.read(_excluded(ledger))
-    known = links.linked({customer for customer, _ in recorded}) if provider is not None else {}
-    found = []
-    for (customer, meter), (entries, steps) in sorted(recorded.items()):
-        if meter in catalogue and catalogue[meter].formula.is_absolute:
-            link, left_out_here = known.get(customer, ""), (customer, meter) in excluded
-            found.append(
-                absolutes.balance(
-                    ledger, catalogue[meter], customer, entries, provider, link, excluded=left_out_here
-                )
-            )
-            continue
-        decimals = catalogue[meter].decimals if meter in catalogue else 0
-        sent = [row for row in delivered if row.customer == customer and row.meter == meter]
-        left_out, since, until = excluded.get((customer, meter), (0, 0, 0))
-        shadow = left_out == steps and not sent and customer in known
-        if shadow and meter in catalogue:
-            name = catalogue[meter].provider_name
-            asked = [_Delivered(customer, meter, known[customer], name, 0, since, until)]
-        else:
-            asked = sent
-        delivered_steps = sum(row.steps for row in sent)
-        found.append(
-            Balance(
-                customer,
-                meter,
-                entries,
-                from_steps(steps, decimals),
-                from_steps(delivered_steps, decimals),
-                from_steps(steps - delivered_steps - left_out, decimals),
-                None if provider is None else _provider_total(provider, asked, decimals),
-                from_steps(left_out, decimals),
-                shadow,
-            )
-        )
-    return found
-
-
-def _excluded(ledger: Ledger) -> Flow[dict[tuple[str, str], tuple[int, int, int]]]:
-    """Steps that the provider is not owed, and from when to when (seconds), by customer and meter."""
-    where = {"tenant": ledger.where.tenant, "mode": ledger.where.mode}
-    rows = yield Statement("excluded_totals", where)
-    return {
-        (row[0], row[1]): (int(row[2]) * LIMB + int(row[3]), row[4] // SECOND, row[5] // SECOND)
-        for row in rows
-    }
-
-
-class _Delivered(msgspec.Struct, frozen=True):
-    customer: str
-    meter: str
-    provider_customer: str
-    provider_meter: str
-    steps: int
-    since: int
-    until: int
-
-
-def _delivered(ledger: Ledger) -> Flow[list[_Delivered]]:
-    rows = yield Statement("delivered_totals", {"tenant": ledger.where.tenant, "mode": ledger.where.mode})
-    return [
-        _Delivered(row[0], row[1], row[2], row[3], int(row[5]) * LIMB + int(row[6]), row[7], row[8])
-        for row in rows
-    ]
-
-
-def _provider_total(provider: Provider, sent: Iterable[_Delivered], decimals: int) -> Decimal:
-    minute = MINUTE // SECOND
-    total = sum(
-        (
-            provider.total(
-                row.provider_customer,
-                row.provider_meter,
-                row.since // minute * minute,
-                (row.until // minute + 1) * minute,
-            )
-            for row in sent
-        ),
-        Decimal(0),
-    )
-    return provider.profile.meant(total, decimals)
 
 
 def redrive(ledger: Ledger, links: Links, identifier: str) -> int:

@@ -55,23 +55,32 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Recovery:
-    """The recovery of one tenant and mode from `began` on (microseconds since 1970 UTC)."""
+    """The recovery of one tenant and mode.
+
+    What was recorded up to `anchored` (microseconds since 1970 UTC) may have been sent by the ledger that was lost;
+    what was recorded later, by this one, cannot have been.
+    """
 
     def __init__(
-        self, ledger: Ledger, catalogue: Catalogue, provider: Provider, links: Mapping[str, str], began: int
+        self,
+        ledger: Ledger,
+        catalogue: Catalogue,
+        provider: Provider,
+        links: Mapping[str, str],
+        anchored: int,
     ) -> None:
         self._ledger = ledger
         self._catalogue = catalogue
         self._provider = provider
         self._links = links
         self._where = {"tenant": ledger.where.tenant, "mode": ledger.where.mode}
-        self._began = began
+        self._anchored = anchored
 
     def plan(self, pending: Pending = "") -> list[Found]:
         """What `apply` would write down; `pending` decides what is ambiguous. ProviderError."""
         doubtful = self._ledger.read(self._doubtful())
         start = self._start([one for some in doubtful.values() for one in some])
-        end = self._began // SECOND // A_MINUTE * A_MINUTE + A_MINUTE
+        end = self._ledger.clock.now() // SECOND // A_MINUTE * A_MINUTE + A_MINUTE
         found: list[Found] = []
         for customer, link in sorted(self._links.items()):
             for meter in self._catalogue:
@@ -144,7 +153,7 @@ class Recovery:
         return (where.of(customer)["lane"], where.tenant, where.mode, link, meter.provider_name)
 
     def _doubtful(self) -> Flow[dict[tuple[str, str], list[Doubtful]]]:
-        params = {**self._where, "before": self._began, "limit": MOST}
+        params = {**self._where, "before": self._anchored, "limit": MOST}
         entries = [
             Owed(row[0], bytes(row[1]), *row[2:]) for row in (yield Statement("pending_entries", params))
         ]
@@ -164,8 +173,8 @@ class Recovery:
         return (oldest - LOOK_BACK // SECOND) // AN_HOUR * AN_HOUR
 
     def _newest(self) -> Flow[int]:
-        [(newest,)] = yield Statement("newest_entry", {**self._where, "before": self._began})
-        return int(newest if newest is not None else self._began) // SECOND
+        [(newest,)] = yield Statement("newest_entry", {**self._where, "before": self._anchored})
+        return int(newest if newest is not None else self._anchored) // SECOND
 
 
 class _Search:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from tallystick.errors import ConfigError
 from tallystick.providers.api import JsonApi, segment
 from tallystick.providers.port import Change, Check, Wanted
 
@@ -56,10 +57,18 @@ class _OfSubscription(msgspec.Struct):
 def plan(api: JsonApi, wanted: Iterable[Wanted]) -> list[Change]:
     """The billable metrics that are missing."""
     return [
-        Change("metric", meter, f"billable metric {meter.event_name!r}, {_AGGREGATIONS[meter.formula]}")
+        Change("metric", meter, f"billable metric {meter.event_name!r}, {_aggregation(meter)}")
         for meter in wanted
         if _metric(api, meter.event_name) is None
     ]
+
+
+def _aggregation(meter: Wanted) -> str:
+    if meter.formula not in _AGGREGATIONS:
+        raise ConfigError(
+            f"meter {meter.name!r}: counted_there is for meters at Stripe; Lago needs none, remove it"
+        )
+    return _AGGREGATIONS[meter.formula]
 
 
 def apply(api: JsonApi, changes: Iterable[Change]) -> list[str]:
@@ -69,7 +78,7 @@ def apply(api: JsonApi, changes: Iterable[Change]) -> list[str]:
         metric = {
             "name": change.meter.name,
             "code": change.meter.event_name,
-            "aggregation_type": _AGGREGATIONS[change.meter.formula],
+            "aggregation_type": _aggregation(change.meter),
             "field_name": FIELD,
             "recurring": False,
         }
@@ -118,7 +127,7 @@ def _check_metric(api: JsonApi, meter: Wanted) -> list[Check]:
     about, found = f"metric {meter.event_name}", _metric(api, meter.event_name)
     if found is None:
         return [Check(about, False, "Lago has no billable metric of that code", "tallystick lago apply")]
-    wanted = _AGGREGATIONS[meter.formula]
+    wanted = _aggregation(meter)
     checks = [
         (
             found.aggregation_type == wanted,

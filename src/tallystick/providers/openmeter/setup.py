@@ -55,9 +55,17 @@ def plan(api: JsonApi, wanted: Iterable[Wanted]) -> list[Change]:
                 "set event_name to small letters, digits and single underscores"
             )
         if _meter(api, meter.event_name) is None:
-            about = f"meter {meter.event_name!r}, {_AGGREGATIONS[meter.formula]} of {VALUE}"
+            about = f"meter {meter.event_name!r}, {_aggregation(meter)} of {VALUE}"
             changes.append(Change("meter", meter, about))
     return changes
+
+
+def _aggregation(meter: Wanted) -> str:
+    if meter.formula not in _AGGREGATIONS:
+        raise ConfigError(
+            f"meter {meter.name!r}: counted_there is for meters at Stripe; OpenMeter needs none, remove it"
+        )
+    return _AGGREGATIONS[meter.formula]
 
 
 def apply(api: JsonApi, changes: Iterable[Change]) -> list[str]:
@@ -68,7 +76,7 @@ def apply(api: JsonApi, changes: Iterable[Change]) -> list[str]:
             "slug": change.meter.event_name,
             "name": change.meter.name,
             "eventType": change.meter.event_name,
-            "aggregation": _AGGREGATIONS[change.meter.formula],
+            "aggregation": _aggregation(change.meter),
             "valueProperty": VALUE,
         }
         made.append(api.create("/api/v1/meters", body, Meter).id)
@@ -120,7 +128,7 @@ def _check_meter(api: JsonApi, meter: Wanted) -> list[Check]:
     about, found = f"meter {meter.event_name}", _meter(api, meter.event_name)
     if found is None:
         return [Check(about, False, "OpenMeter has no meter of that slug", "tallystick openmeter apply")]
-    wanted = _AGGREGATIONS[meter.formula]
+    wanted = _aggregation(meter)
     checks = [
         (found.aggregation == wanted, f"aggregation {found.aggregation}", f"make a meter with {wanted}"),
         (

@@ -30,6 +30,7 @@ PROFILE = Profile(
     requests_per_second=1000,
 )
 BEFORE_METERS = "2025-02-24.acacia"  # the last API version with usage records
+MOST_PAGES = 20  # of a hundred rows: what one customer can have
 _SESSION_OVER = "billing_meter_event_session_expired"
 
 
@@ -133,7 +134,7 @@ class UsageRecords:
     There is no identifier. A price counts a meter when its `lookup_key` is the meter's event name.
     """
 
-    profile = msgspec.structs.replace(PROFILE, requests_per_second=100, totals_are_whole_periods=True)
+    profile = msgspec.structs.replace(PROFILE, requests_per_second=25, totals_are_whole_periods=True)
     keeps_key = True
 
     def __init__(self) -> None:
@@ -145,15 +146,20 @@ class UsageRecords:
         value = Decimal(one.value)
         if value < 0 or value != value.to_integral_value():
             raise Untellable(f"usage records take whole numbers from 0 on, not {one.value}")
-        client.raw_request(
-            "post",
-            f"/v1/subscription_items/{self.item(client, one.customer, one.meter)}/usage_records",
-            quantity=str(value.to_integral_value()),
-            timestamp=one.happened_at,
-            action="increment",
-            stripe_version=BEFORE_METERS,
-            idempotency_key=one.idempotency_key,
-        )
+        item = self.item(client, one.customer, one.meter)
+        try:
+            client.raw_request(
+                "post",
+                f"/v1/subscription_items/{item}/usage_records",
+                quantity=str(value.to_integral_value()),
+                timestamp=one.happened_at,
+                action="increment",
+                stripe_version=BEFORE_METERS,
+                idempotency_key=one.idempotency_key,
+            )
+        except stripe.InvalidRequestError:
+            self._items.pop((one.customer, one.meter), None)  # another subscription may have taken its place
+            raise
 
     def item(self, client: stripe.StripeClient, customer: str, meter: str) -> str:
         """The subscription item that a customer's usage of a meter goes to; Untellable without one."""
@@ -175,9 +181,8 @@ class UsageRecords:
             path = f"/v1/subscription_items/{self.item(client, customer, meter)}/usage_record_summaries"
         except Untellable as error:
             raise ProviderError(str(error)) from error
-        response = client.raw_request("get", path, limit=100, stripe_version=BEFORE_METERS)
-        page = msgspec.json.decode(response.body, type=_UsagePage)
-        touched = [row for row in page.data if row.period.start < until and since < row.period.end]
+        rows = _pages(client, path, _UsagePage, stripe_version=BEFORE_METERS)
+        touched = [row for row in rows if row.period.start < until and since < row.period.end]
         return Decimal(sum(row.total_usage for row in touched))
 
 
@@ -209,11 +214,13 @@ class _Items(msgspec.Struct):
 
 
 class _Subscription(msgspec.Struct):
+    id: str
     items: _Items
 
 
 class _Subscriptions(msgspec.Struct):
     data: list[_Subscription]
+    has_more: bool = False
 
 
 class _UsagePeriod(msgspec.Struct):
@@ -222,16 +229,30 @@ class _UsagePeriod(msgspec.Struct):
 
 
 class _UsageSummary(msgspec.Struct):
+    id: str
     total_usage: int
     period: _UsagePeriod
 
 
 class _UsagePage(msgspec.Struct):
     data: list[_UsageSummary]
+    has_more: bool = False
 
 
 def subscribed(client: stripe.StripeClient, customer: str) -> list[Item]:
     """The items of a customer's subscriptions; raises what the client raises."""
-    response = client.raw_request("get", "/v1/subscriptions", customer=customer, limit=100)
-    page = msgspec.json.decode(response.body, type=_Subscriptions)
-    return [item for subscription in page.data for item in subscription.items.data]
+    rows = _pages(client, "/v1/subscriptions", _Subscriptions, customer=customer)
+    return [item for subscription in rows for item in subscription.items.data]
+
+
+def _pages(client: stripe.StripeClient, path: str, kind: Any, **params: Any) -> list[Any]:
+    """All rows of a list, up to MOST_PAGES pages of a hundred."""
+    rows: list[Any] = []
+    for _ in range(MOST_PAGES):
+        response = client.raw_request("get", path, limit=100, **params)
+        page = msgspec.json.decode(response.body, type=kind)
+        rows += page.data
+        if not page.has_more or not page.data:
+            break
+        params["starting_after"] = page.data[-1].id
+    return rows

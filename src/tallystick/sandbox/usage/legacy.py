@@ -88,6 +88,8 @@ def _item(world: World, identity: str, verb: str, word: str) -> Object:
         path = f"/v1/subscription_items/{identity}/{word}"
         raise Refusal(f"Unrecognized request URL ({verb}: {path}).", status=404)
     item = world.get("subscription_item", identity)
+    if world.get("subscription", item["subscription"])["status"] == "canceled":
+        raise Refusal(f"No such subscription_item: '{identity}'", status=404, code="resource_missing")
     recurring = item["price"]["recurring"]
     if recurring["usage_type"] != "metered":
         raise Refusal("The subscription item's price is not metered.")
