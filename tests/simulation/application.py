@@ -14,7 +14,7 @@ from tallystick.errors import LedgerError
 from tallystick.ledger.model import Entry, Kind, Posting
 from tallystick.values.identifiers import lane_of
 from tests.simulation.person import Person
-from tests.simulation.plan import DAY, HOUR, MINUTE, SECOND, Plan
+from tests.simulation.plan import DAY, HOUR, SECOND, Plan
 from tests.simulation.seams import BrittleStore, application_connection, start_tally
 from tests.simulation.stripe_account import StripeAccount
 from tests.simulation.witness import Witness
@@ -342,7 +342,7 @@ class Application:
             soonest = tally.ledger.read(due.next_due(tally.ledger.where))
             if tally.rejections is not None:  # its doubts come later, and take up to a day
                 looked += 1
-                soonest = min(self.world.now + 20 * MINUTE, soonest or NEVER)
+                soonest = min(self.world.now + HOUR, soonest or NEVER)
             waits = status.in_delivery or (
                 tally.rejections and (looked < 6 or tally.rejections.standing().get("open"))
             )

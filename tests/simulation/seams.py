@@ -270,7 +270,7 @@ def start_tally(
     tally.ledger.commit = shared
     tally.courier = GreenCourier(world, process, tally)
     tally.relay._chores = (
-        Seldom(tally.relay._chores, process, 20 * MINUTE if account.has_reports else 240 * MINUTE),
+        Seldom(tally.relay._chores, process, 60 * MINUTE if account.has_reports else 240 * MINUTE),
     )
     tally.relay._pool = Threads(world, process)  # type: ignore[assignment]
     return tally
