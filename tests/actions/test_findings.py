@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_codes_and_their_page_agree() -> None:
     sources = [
         path.read_text()
-        for name in ("actions", "delivery", "holds", "integrations", "ledger", "reconciliation")
+        for name in ("actions", "delivery", "holds", "integrations", "ledger", "reconciliation", "restore")
         for path in (ROOT / "src/tallystick" / name).glob("*.py")
     ]
     raised = {code for text in sources for code in re.findall(r"find\(\s*\"(\w+)\"", text)}

@@ -13,7 +13,7 @@ from tallystick.providers import Provider
 from tallystick.providers.anchors import Anchors
 from tallystick.providers.choice import choose
 from tallystick.reconciliation.alarms import AlarmSettings
-from tallystick.reconciliation.anchor_file import AnchorFile
+from tallystick.restore.file import AnchorFile
 from tallystick.storage import Store
 
 

@@ -38,7 +38,6 @@ from tallystick.providers.anchors import Anchors
 from tallystick.providers.choice import refuse_other_mode
 from tallystick.reconciliation import operations
 from tallystick.reconciliation.alarms import Alarms, AlarmSettings
-from tallystick.reconciliation.anchoring import Anchoring
 from tallystick.reconciliation.confirmation import Confirmer
 from tallystick.reconciliation.deadlines import Deadlines
 from tallystick.reconciliation.findings import Findings
@@ -46,6 +45,7 @@ from tallystick.reconciliation.model import Balance, Finding
 from tallystick.reconciliation.operations import Status
 from tallystick.reconciliation.rejections import Rejections
 from tallystick.reconciliation.tieout import tie_out
+from tallystick.restore.anchoring import Anchoring
 from tallystick.storage import Store, open_store
 from tallystick.storage.opening import check_throw_away
 from tallystick.values.identifiers import Ids

@@ -9,7 +9,7 @@ import typer
 from tallystick.app import Tally
 from tallystick.cli.output import Config, Json, as_json, configured, table
 from tallystick.errors import ConfigError
-from tallystick.reconciliation.recovery import Found, Recovery
+from tallystick.restore.recovery import Found, Recovery
 from tallystick.values.instant import MINUTE, SECOND, to_datetime
 from tallystick.values.quantity import from_steps
 

@@ -14,7 +14,7 @@ import msgspec
 from tallystick.errors import ProviderError
 from tallystick.ledger.ledger import Ledger
 from tallystick.providers.anchors import Anchor, Anchors
-from tallystick.reconciliation.anchors import Head, Own, Standing, compare
+from tallystick.restore.anchors import Head, Own, Standing, compare
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import MINUTE, SECOND, to_datetime
 

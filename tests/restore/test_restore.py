@@ -12,16 +12,18 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from tallystick import Catalogue, Meter, Tally
 from tallystick.meters.config import DeliverySettings
 from tallystick.providers.anchors import Anchor
 from tallystick.providers.stripe import StripeProvider
-from tallystick.reconciliation.anchor_file import AnchorFile
-from tallystick.reconciliation.anchors import Head, Own, Standing, compare
-from tallystick.reconciliation.recovery import Recovery
+from tallystick.restore.anchors import Head, Own, Standing, compare
+from tallystick.restore.file import AnchorFile
+from tallystick.restore.recovery import Recovery
 from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
 from tallystick.storage import open_store
@@ -41,12 +43,16 @@ class Scene:
         self.links = sandbox.provision(meters=prices, customers=["ada", "bob"])["customers"]
 
     def open(self, name: str = "ledger.db") -> Tally:
+        return self.at(f"sqlite:///{self.folder / name}")
+
+    def at(self, url: str) -> Tally:
+        """The application on a ledger."""
         provider = StripeProvider("sk_test_restore", base=self.sandbox.url, timeout_seconds=2)
         places: list[Any] = [AnchorFile(self.folder / "anchor.json")] if "file" in self.places else []
         if "stripe" in self.places:
             places.append(provider.anchors)
         tally = Tally(
-            open_store(f"sqlite:///{self.folder / name}", auto_migrate=True),
+            open_store(url, auto_migrate=True),
             METERS,
             provider=provider,
             delivery=DeliverySettings(inline=False, relay="process"),
@@ -211,6 +217,39 @@ def test_a_process_that_is_killed_between_anchor_and_database_knows_its_own(scen
         scene.work(tally, 4)
         assert not tally.findings
         assert scene.counted() == 7
+
+
+def test_a_postgres_database_that_was_put_back(
+    tmp_path: Path, postgres_server: str, postgres_url: str
+) -> None:
+    name = urlsplit(postgres_url).path.removeprefix("/")
+    copy = f"{name}_copy"
+    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
+        scene = Scene(sandbox, tmp_path, ["file", "stripe"])
+        with scene.at(postgres_url) as tally:
+            scene.work(tally, 1)
+            scene.sandbox.outage()
+            scene.work(tally, 2)
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            connection.execute(f"create database {copy} template {name}")
+        try:
+            scene.sandbox.recover()
+            with scene.at(postgres_url) as tally:
+                scene.go_on(tally, minutes=6)
+                scene.work(tally, 4)
+                scene.go_on(tally, minutes=10)
+                assert scene.counted() == 7
+            with scene.at(postgres_url.replace(name, copy)) as tally:
+                scene.work(tally, 8)
+                scene.go_on(tally, minutes=30)
+                assert scene.counted() == 7
+                assert sorted(recover(tally)) == [("recovered", 4), ("sent", 2)]
+                scene.go_on(tally, minutes=1)
+                assert scene.counted() == 15
+                assert balanced(tally)
+        finally:
+            with psycopg.connect(postgres_server, autocommit=True) as connection:
+                connection.execute(f"drop database {copy} with (force)")
 
 
 @pytest.mark.parametrize("at", range(4))
