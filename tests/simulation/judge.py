@@ -201,7 +201,7 @@ class Judge:
         for (mode, identifier), frozen in known.items():
             if frozen[8] in DONE and not counted[mode, identifier] and not self._lost_silently(frozen):
                 said[minute_of(frozen)].append(f"{identifier} is {frozen[8]} and the provider has it not")
-                net[minute_of(frozen)] += frozen[4]
+                net[minute_of(frozen)] += 0 if self._comes_to_nothing(identifier) else frozen[4]
             if frozen[8] in ("ready", "sending", "unknown"):
                 self.problems.append(f"{identifier} is still {frozen[8]} when all is healed")
             if frozen[8] == "refused" and counted[mode, identifier] and not self._is_void(mode, identifier):
@@ -257,7 +257,16 @@ class Judge:
         """Whether an event was of a customer that is gone, and its usage goes to the customer's successor."""
         [state] = [d[8] for d in self.dispatches if (d[1], d[6]) == (mode, identifier)]
         customers = {e.customer for e in self.accounts[mode].events if e.identifier == identifier}
-        return state == "refused" and customers <= self.accounts[mode].deleted.keys()
+        gone = customers <= self.accounts[mode].deleted.keys()
+        return gone and (state == "refused" or self._comes_to_nothing(identifier))
+
+    def _comes_to_nothing(self, identifier: str) -> bool:
+        """Whether what was accepted in the dispatch's minute adds up to nothing, for a customer that is gone."""
+        [own] = [d for d in self.dispatches if d[6] == identifier]
+        gone = own[10] in self.accounts[own[1]].deleted
+        return gone and not sum(
+            d[4] for d in self.dispatches if minute_of(d) == minute_of(own) and d[8] in DONE
+        )
 
     def _cycles(self) -> list[Subscription]:
         return self.plan.subscriptions
