@@ -206,7 +206,7 @@ ALL = [
         LATER,
         "return now - max([read_at, *(d.due_at for d in accepted)])",
         "return now - read_at",
-        OF_LATER + "test_late_summaries_are_no_proof_of_loss",
+        OF_LATER + "test_judge_never_guesses",
     ),
     Mutation(
         "a total that shows nothing is for a person",
@@ -249,7 +249,7 @@ ALL = [
         "reconciliation/rejections.py",
         "if report.errors > len(suspects):",
         "if False:",
-        OF_LATER + "test_more_errors_than_samples",
+        OF_LATER + "test_what_was_answered_late_is_doubted_too",
     ),
     Mutation(
         "only what is past report_from is owed",

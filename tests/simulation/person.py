@@ -19,7 +19,10 @@ ACCEPTED = """
 select identifier, provider_customer, provider_meter, happened_at, customer, quantity from tallystick_dispatches
 where mode = ? and state in ('accepted', 'confirmed')
 """
-ALARMED = "select distinct subject from tallystick_findings where mode = ? and code in ('unconfirmed_window', 'totals_unreadable')"
+ALARMED = """
+select distinct subject from tallystick_findings
+where mode = ? and code in ('unconfirmed_window', 'totals_unreadable')
+"""
 ANEW = {"cus_b": "cus_b2"}  # the customer that takes the place of a deleted one
 
 
