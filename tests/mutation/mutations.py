@@ -209,13 +209,6 @@ ALL = [
         OF_LATER + "test_judge_never_guesses",
     ),
     Mutation(
-        "a total that shows nothing is for a person",
-        LATER,
-        "return (Verdict.UNCLEAR, []) if wait == SETTLING_UNSEEN else (verdict, lost)",
-        "return verdict, lost",
-        HELL,
-    ),
-    Mutation(
         "of several explanations of a loss none is believed",
         LATER,
         "if len(choices) == 1 else (Verdict.UNCLEAR, [])",
