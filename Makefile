@@ -4,7 +4,7 @@ BIN := .venv/bin
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean audit-docs audit-devset audit-routes audit-size audit-fuzz audit-sarif audit-fresh bench-audit torture loss-table
+.PHONY: help demo test check bench format lock clean audit-docs audit-devset audit-routes audit-size audit-fuzz audit-sarif audit-fresh bench-audit torture mutation loss-table
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -47,8 +47,13 @@ bench: .venv/.ready  ## ratios against the raw limits; BENCH_ENTRIES=5000000 for
 
 TORTURE_SECONDS ?= 600
 TORTURE_KILLS ?= 10000
-torture: .venv/.ready  ## kills and power cuts for TORTURE_SECONDS, at most TORTURE_KILLS; writes docs/proof
+TORTURE_SEEDS ?= 0..9999
+torture: .venv/.ready  ## kills and power cuts for TORTURE_SECONDS, at most TORTURE_KILLS, then the simulation's TORTURE_SEEDS; writes docs/proof
 	$(BIN)/python -m torture all --seconds $(TORTURE_SECONDS) --count $(TORTURE_KILLS)
+	$(BIN)/python -m tests.simulation --seeds $(TORTURE_SEEDS)
+
+mutation: .venv/.ready  ## take away each safeguard of delivery and reconciliation: its test must fail
+	$(BIN)/python -m tests.mutation
 
 loss-table: .venv/.ready  ## answered-but-lost usage, against two peers from the registry; writes docs/proof/loss.md
 	$(BIN)/python -m benchmarks.loss docs/proof/loss.md

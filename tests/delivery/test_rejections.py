@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stripe
@@ -16,7 +17,7 @@ from fastapi import FastAPI
 
 from tallystick import Tally
 from tallystick.delivery.model import Dispatch, to_dispatch
-from tallystick.delivery.rejections import REMEDIES, Verdict, judge, place_of, remedy, stood_still
+from tallystick.delivery.rejections import REMEDIES, Verdict, conclude, judge, place_of, remedy, stood_still
 from tallystick.errors import ActionError, ConfigError, NoticeError, ProviderError
 from tallystick.integrations.fastapi import install
 from tallystick.integrations.webhooks import Webhooks
@@ -167,6 +168,46 @@ def test_whatever_a_sample_names(world: World, key: str, identifier: str) -> Non
     world.record(7)
     world.settle()
     assert world.total() == 7
+
+
+def test_nothing_is_concluded_while_something_is_under_way() -> None:
+    """A lost reply and a later rejection: the total lacks nothing that we know to be accepted, yet."""
+    assert conclude([], {"named"}, 0, None) is None
+    assert conclude([], {"named"}, 0, 0) == (Verdict.COUNTED, [])
+
+
+def test_what_was_answered_late_is_doubted_too(world: World) -> None:
+    """Its reply was lost, the report names another one, and its window is over when the repeat is answered."""
+    world.sandbox.switch(asynchronous=["archived_meter"], report_samples=1)
+    [meter] = [m for m in world.client.v1.billing.meters.list().data if m.event_name == "tokens"]
+    world.record(1)
+    world.client.v1.billing.meters.deactivate(meter.id)
+    world.record(2)
+    world.sandbox.fault("lose_reply times=1 route=/v1/billing/meter_events")
+    world.record(4, "org_b")
+    world.client.v1.billing.meters.reactivate(meter.id)
+    world.advance(120)
+    assert not world.tally.status().parked
+    world.settle()
+    assert [d.quantity for d in world.tally.status().parked] == [2]
+    assert world.doubts() == {"open": 1}
+
+
+def test_a_late_answer_does_not_bring_back_what_was_superseded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender that stood still writes its yes when the successor has long been counted."""
+    written: list[Any] = []
+    sender = world.tally.sender
+    assert sender is not None
+    write = sender.write
+    monkeypatch.setattr(sender, "write", lambda answered: (written.append(answered), write(answered)))
+    world.sandbox.fault("reject_later code=timestamp_in_future times=1 route=/v1/billing/meter_events")
+    world.record(7)
+    world.settle()
+    assert world.total() == 7
+    write(written[0])
+    assert [(balance.delivered, balance.difference) for balance in world.tally.tie_out()] == [(7, 0)]
 
 
 def test_more_errors_than_samples(world: World) -> None:

@@ -179,7 +179,7 @@ SAFEGUARDS: list[tuple[Callable[[Rivals], None], list[tuple[str, str, str]]]] = 
     ),
     (
         what_is_accepted_stays_accepted,
-        [("settle_dispatches", "d.state not in ('accepted', 'confirmed')", "true")],
+        [("settle_dispatches", "d.state not in ('accepted', 'confirmed', 'refused')", "true")],
     ),
     (a_dispatch_is_taken_up_once, [("retake_dispatches", "d.attempt = r.was", "true")]),
     (

@@ -12,9 +12,10 @@ import stripe
 
 from tallystick import Tally
 from tallystick.reconciliation import confirmation
-from tallystick.reconciliation.rules import counted_of
+from tallystick.reconciliation.rules import Reading, counted_of, is_ambiguous
 from tallystick.sandbox import Sandbox
 from tallystick.values.instant import SECOND, FrozenClock
+from tests.delivery.test_rules import dispatch
 
 Later = Callable[..., int]
 
@@ -161,6 +162,38 @@ def test_windows_that_cannot_be_cleared_up_do_not_starve_the_others(
     assert [later(minutes=3), later(seconds=10), later(seconds=10)].count(1) == 1, "the second step goes on"
     assert ("confirmed", 4) in states()
     assert len(states()) == 4
+
+
+def test_two_readings_are_equal_and_ten_minutes_apart() -> None:
+    first = Reading(total=5, certain=3, ambiguous=2, read_at=0)
+    again = 600 * SECOND
+    assert Reading(5, 3, 2, again).repeats(first)
+    assert not Reading(5, 3, 2, again - 1).repeats(first)
+    assert not any(Reading(*other, again).repeats(first) for other in ((4, 3, 2), (5, 2, 2), (5, 3, 1)))
+
+
+def test_what_never_left_is_in_no_doubt() -> None:
+    assert is_ambiguous(dispatch(state="parked", first_sent_at=1))
+    assert not is_ambiguous(dispatch(state="parked", first_sent_at=None))
+
+
+def test_a_customer_that_is_gone_does_not_starve_the_others(
+    tally: Tally, sandbox: Sandbox, clock: FrozenClock, later: Later, states: Any
+) -> None:
+    """Its windows cannot be read any more, and they are the oldest; said once."""
+    tally.record("tokens", 1, customer="ada")
+    tally.relay.drain()
+    clock.advance(timedelta(seconds=5))
+    tally.record("tokens", 2, customer="bob")
+    tally.relay.drain()
+    bases: Any = {"api": sandbox.url, "meter_events": sandbox.url}
+    stripe.StripeClient("sk_test_confirmation", base_addresses=bases).v1.customers.delete(
+        sandbox.links["ada"]  # type: ignore[attr-defined]
+    )
+    later(minutes=3)
+    assert states() == [("accepted", 1), ("confirmed", 2)]
+    later(minutes=3)
+    assert tally.finding_counts["totals_unreadable"] == 1
 
 
 def test_the_summaries_cannot_be_read(tally: Tally, sandbox: Sandbox, later: Later, states: Any) -> None:

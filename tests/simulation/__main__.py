@@ -21,10 +21,18 @@ def run_chunk(seeds: Sequence[int]) -> list[Verdict]:
     logging.disable(logging.CRITICAL)  # findings about crashed requests are expected
     ground = Ground()
     try:
-        return [run_seed(seed, ground) for seed in seeds]
+        return [_run(seed, ground) for seed in seeds]
     finally:
         ground.close()
         logging.disable(before)
+
+
+def _run(seed: int, ground: Ground) -> Verdict:
+    """One seed; that it could not be run to its end is a problem of it, too."""
+    try:
+        return run_seed(seed, ground)
+    except Exception as error:
+        return Verdict.of_crash(seed, error)
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from tallystick.delivery import due
 from tallystick.errors import LedgerError
 from tallystick.ledger.model import Entry, Kind, Posting
 from tallystick.values.identifiers import lane_of
+from tests.simulation.person import Person
 from tests.simulation.plan import DAY, HOUR, SECOND, Plan
 from tests.simulation.seams import BrittleStore, application_connection, start_tally
 from tests.simulation.stripe_account import StripeAccount
@@ -315,25 +316,37 @@ class Application:
         self.world.run(self.world.now + SECOND)
         for account in self.accounts.values():
             account.faults.cured = True  # type: ignore[attr-defined]
+            account.later.share = account.later.silent_share = 0
         self._incarnations += 1
         process = Process(self.world, "judge")
         tallies = {mode: self._tally(process, mode) for mode in self.modes}
         for tally in tallies.values():
-            tally.relay._pool = InTurn()  # type: ignore[assignment]
             self._drain(tally)
+        if self.plan.hell is not None:
+            for mode, tally in tallies.items():
+                person = Person(self.path, mode, self.accounts[mode], tally)
+                person.mend()
+                person.decide(lambda t=tally: self._drain(t))  # type: ignore[misc]
         return tallies
 
     def _drain(self, tally: Tally) -> None:
         """Work until nothing moves any more; the clock goes from one due instant to the next."""
-        relay, deadline, quiet = tally.relay, self.world.now + 30 * DAY, 0
+        relay, deadline, quiet, looked = tally.relay, self.world.now + 30 * DAY, 0, 0
         assert relay is not None
+        relay._pool = InTurn()  # type: ignore[assignment]
         while quiet < 3 and self.world.now < deadline:
             relay._hold_lease()
             if not relay.step().idle:
                 continue
             status = tally.status()
-            quiet = 0 if status.in_delivery else quiet + 1
             soonest = tally.ledger.read(due.next_due(tally.ledger.where))
+            if tally.rejections is not None:  # its doubts come later, and take up to a day
+                looked += 1
+                soonest = min(self.world.now + HOUR, soonest or NEVER)
+            waits = status.in_delivery or (
+                tally.rejections and (looked < 6 or tally.rejections.standing().get("open"))
+            )
+            quiet = 0 if waits else quiet + 1
             wait = SECOND if soonest is None else max(soonest - self.world.now, SECOND)
             self.world.now += min(wait, HOUR)
         relay._let_go()

@@ -16,7 +16,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-PROFILES = ("calm", "rough", "dark", "months", "clocks", "stale")
+PROFILES = ("calm", "rough", "dark", "months", "clocks", "stale", "hell")
 FAULTS = (
     "down",
     "lost_request",
@@ -65,6 +65,21 @@ class Sickness:
         return self.random.choice(FAULTS) if self.random.random() < self.rate else ""
 
 
+@dataclass(frozen=True)
+class Hell:
+    """A provider that takes back what it accepted; instants and lengths in microseconds, shares as chances."""
+
+    share: float
+    silent_share: float
+    lag: int
+    samples: int
+    by_key: bool
+    keeps_identifier: bool
+    answers_later: bool
+    archived: dict[str, tuple[int, int]]
+    deleted: dict[str, int]
+
+
 @dataclass
 class Plan:
     """The parameters of one run; instants and lengths in microseconds."""
@@ -87,6 +102,7 @@ class Plan:
     with_live: bool
     customers: list[str]
     jumps: list[tuple[int, str, int]]  # when, whose clock, by how much
+    hell: Hell | None  # what the provider takes back
 
     @property
     def exact(self) -> bool:
@@ -102,7 +118,15 @@ def make_plan(seed: int) -> Plan:
     anchor = datetime(*random.choice(ANCHORS), tzinfo=zone) + timedelta(
         seconds=random.choice([0, 0, 5400, 86399])
     )
-    lengths = {"calm": 2, "rough": 2, "dark": 4, "months": random.randint(35, 100), "clocks": 2, "stale": 50}
+    lengths = {
+        "calm": 2,
+        "rough": 2,
+        "dark": 4,
+        "months": random.randint(35, 100),
+        "clocks": 2,
+        "stale": 50,
+        "hell": 3,
+    }
     length = lengths[profile] * DAY
     # The anchor day, or the same day of the next month, lies inside the run.
     start = int(anchor.timestamp()) * SECOND - random.randrange(DAY // 2, DAY)
@@ -117,7 +141,9 @@ def make_plan(seed: int) -> Plan:
         pause=_pauses(random, profile),
         fault_rate=random.choice([0.0, 0.1, 0.3]) if profile != "calm" else random.choice([0.0, 0.1]),
         windows=_windows(random, profile, start, length, int(anchor.timestamp()) * SECOND),
-        laziness={"calm": 20 * SECOND, "rough": MINUTE, "clocks": MINUTE}.get(profile, 20 * MINUTE),
+        laziness={"calm": 20 * SECOND, "rough": MINUTE, "clocks": MINUTE, "hell": 5 * MINUTE}.get(
+            profile, 20 * MINUTE
+        ),
         skews=_skews(random, profile),
         busy_rate=random.choice([0, 0.01]),
         unreachable_rate=random.choice([0, 0.01]),
@@ -127,6 +153,7 @@ def make_plan(seed: int) -> Plan:
         # A relay looks at an unlinked customer once a minute: only in short runs.
         customers=[*CUSTOMERS, "org_unlinked"] if profile == "rough" and random.random() < 0.3 else CUSTOMERS,
         jumps=_jumps(random, profile, start, length),
+        hell=_hell(random, start, length) if profile == "hell" else None,
     )
 
 
@@ -177,6 +204,27 @@ def _windows(
     if random.random() < 0.4:  # right when a period ends
         found.append((boundary - MINUTE, boundary + 4 * MINUTE, random.choice(["down", "limit", "mute"])))
     return _apart(found)
+
+
+def _hell(random: Random, start: int, length: int) -> Hell:
+    """Rejections that come later, totals that lag up to half an hour, a meter archived, a customer deleted."""
+    archived, deleted = {}, {}
+    if random.random() < 0.5:
+        at = start + random.randrange(length)
+        archived[random.choice(["tokens", "calls", "gb"])] = (at, at + random.randrange(30 * HOUR))
+    if random.random() < 0.4:
+        deleted["cus_b"] = start + random.randrange(length // 4, length)
+    return Hell(
+        share=random.choice([0.05, 0.2, 0.5]),
+        silent_share=random.choice([0, 0, 0.02]),
+        lag=random.choice([MINUTE, 8 * MINUTE, 30 * MINUTE]),
+        samples=random.choice([1, 1, 3]),
+        by_key=random.random() < 0.5,
+        keeps_identifier=random.random() < 0.5,
+        answers_later=random.random() < 0.5,
+        archived=archived,
+        deleted=deleted,
+    )
 
 
 def _apart(windows: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
+import traceback
 import warnings
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from tallystick import Tally
 from tallystick.errors import TallystickWarning
 from tallystick.storage import open_store
 from tallystick.values.instant import FrozenClock
+from tests.simulation.afterthoughts import Afterthoughts
 from tests.simulation.application import LINKS, METERS, Application
 from tests.simulation.judge import Judge
-from tests.simulation.plan import Sickness, make_plan
+from tests.simulation.plan import Hell, Sickness, make_plan
 from tests.simulation.stripe_account import StripeAccount
 from tests.simulation.world import World
 
@@ -35,6 +37,13 @@ class Verdict:
     parked: int
     fingerprint: str
     trace: list[str]
+
+    @classmethod
+    def of_crash(cls, seed: int, error: Exception) -> Verdict:
+        """A seed that ended with an exception of the simulation, or of what it drives."""
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        problem = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        return cls(seed, make_plan(seed).profile, [problem], 0, 0, 0, 0, 0, "", [])
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed} ({self.profile}): {len(self.problems)} problems"]
@@ -75,6 +84,18 @@ class Ground:
         self._folder.cleanup()
 
 
+def _afterthoughts(world: World, hell: Hell) -> Afterthoughts:
+    return Afterthoughts(
+        world.random,
+        share=hell.share,
+        silent_share=hell.silent_share,
+        lag=hell.lag,
+        samples=hell.samples,
+        by_key=hell.by_key,
+        keeps_identifier=hell.keeps_identifier,
+    )
+
+
 def run_seed(seed: int, ground: Ground, *, trace: bool = False) -> Verdict:
     """Run one seed; the same seed does the same thing every time."""
     plan = make_plan(seed)
@@ -88,6 +109,11 @@ def run_seed(seed: int, ground: Ground, *, trace: bool = False) -> Verdict:
         )
         account.customers = {"cus_a", "cus_b", "cus_c"}
         account.meters = {meter.name for meter in METERS}
+        if plan.hell is not None:
+            account.archived, account.deleted = plan.hell.archived, plan.hell.deleted
+            account.has_reports = True
+            account.answers_later = plan.hell.answers_later
+            account.later = _afterthoughts(world, plan.hell)
         account.strict_turns = not plan.skews and not plan.jumps
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TallystickWarning)  # actions of killed processes are never ended

@@ -19,6 +19,7 @@ from tallystick.ledger.model import Entry
 from tallystick.ledger.ticket import ThreadTicket
 from tallystick.meters.config import DeliverySettings
 from tallystick.providers.stripe import StripeProvider
+from tallystick.providers.stripe.reports import StripeReports
 from tallystick.providers.transport import NotSent
 from tallystick.storage.port import Statement, Transaction
 from tallystick.storage.sqlite import SqliteStore
@@ -254,6 +255,8 @@ def start_tally(
 ) -> Tally:
     """A Tally as an application starts it, wired into the world."""
     provider = connect_provider(mode)
+    if account.has_reports:  # otherwise the account refuses at once, and has no reports
+        provider.reports = StripeReports(lambda: provider.client, provider._list_meters)
     wire = Wire(world, account, witness)
     provider._transport = wire  # type: ignore[assignment]
     provider.client = stripe.StripeClient(
@@ -266,15 +269,18 @@ def start_tally(
     shared.grace = tally.ledger.commit.grace
     tally.ledger.commit = shared
     tally.courier = GreenCourier(world, process, tally)
-    tally.relay._chores = (Seldom(tally.relay._chores, process),)
+    tally.relay._chores = (
+        Seldom(tally.relay._chores, process, 60 * MINUTE if account.has_reports else 240 * MINUTE),
+    )
     tally.relay._pool = Threads(world, process)  # type: ignore[assignment]
     return tally
 
 
 class Seldom:
-    """The relay's upkeep every four hours instead of all the time: months have to pass in a second."""
+    """The relay's upkeep every so often (microseconds) instead of all the time: months have to pass in a second."""
 
-    def __init__(self, chores: Sequence[Callable[[], int]], process: Process) -> None:
+    def __init__(self, chores: Sequence[Callable[[], int]], process: Process, every: int) -> None:
+        self._every = every
         self._chores = chores
         self._process = process
         self._next = 0
@@ -282,9 +288,9 @@ class Seldom:
     def __call__(self) -> int:
         """Do all of it, if it is time."""
         now = self._process.now()
-        if now < self._next <= now + 4 * 60 * MINUTE:
+        if now < self._next <= now + self._every:
             return 0
-        self._next = now + 4 * 60 * MINUTE
+        self._next = now + self._every
         return sum(chore() for chore in self._chores)
 
 
@@ -293,7 +299,7 @@ def connect_provider(mode: str) -> StripeProvider:
     provider = StripeProvider.__new__(StripeProvider)
     provider.__dict__.update(_prototype(mode).__dict__)
     provider._meter_ids = {}
-    provider.reports = None  # this account refuses at once, and has no events
+    provider.reports = None
     return provider
 
 

@@ -14,6 +14,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any, Protocol
 
+from tests.simulation.afterthoughts import Afterthoughts
+
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
@@ -38,6 +40,7 @@ class Event:
     value: Decimal
     timestamp: int  # seconds
     received_at: int  # microseconds
+    seen_at: int = 0  # microseconds: when the totals show it
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,11 @@ class StripeAccount:
         self.random = random
         self.customers: set[str] = set()
         self.meters: set[str] = set()
+        self.archived: dict[str, tuple[int, int]] = {}  # meter -> from when until when
+        self.deleted: dict[str, int] = {}  # customer -> since when
+        self.later = Afterthoughts(random)
+        self.has_reports = False  # whether it has a second word at all
+        self.answers_later = False  # whether a bad event is answered 2xx and reported later
         self.events: list[Event] = []
         self.violations: list[str] = []
         self.strict_turns = True  # two calls at once for a customer and meter are our fault
@@ -135,7 +143,32 @@ class StripeAccount:
             return stored[2]
         if call.key in self._keys_at_work:
             return refusal(409, "a request with this key is under way", code="idempotency_key_in_use")
-        return self._invalid(call.params, now)
+        refused = self._invalid(call.params, now)
+        wrong = self._gone(call.params, now) if refused is None else None
+        if wrong is None:
+            return refused
+        code, words = wrong
+        if not self.answers_later:
+            return refusal(400, words)
+        self.later.reject(call.params, call.key, code, now)
+        return self._taken(call.params["identifier"])
+
+    def _gone(self, params: dict[str, str], now: int) -> tuple[str, str] | None:
+        """The code and the words for a meter that is archived, or a customer that was deleted."""
+        meter, customer = params["event_name"], params["payload[stripe_customer_id]"]
+        since, until = self.archived.get(meter, (0, 0))
+        if since <= now < until:
+            return "archived_meter", f"No active meter found for event name {meter}"
+        if self._is_deleted(customer, now):
+            return "meter_event_customer_not_found", f"No such customer: '{customer}'"
+        return None
+
+    def _is_deleted(self, customer: str, now: int) -> bool:
+        return now >= self.deleted.get(customer, now + 1)
+
+    def _taken(self, identifier: str) -> Reply:
+        body = {"object": "billing.meter_event", "identifier": identifier, "livemode": self.mode == "live"}
+        return Reply(200, json.dumps(body))
 
     def _invalid(self, params: dict[str, str], now: int) -> Reply | None:
         customer, meter = params.get("payload[stripe_customer_id]"), params.get("event_name")
@@ -176,11 +209,13 @@ class StripeAccount:
         identifier = call.params["identifier"]
         if self._counted.get(identifier, 0) > now:
             return refusal(400, f"An event already exists with identifier {identifier}.")
-        self._count(call.params, now)
+        if not self.later.about(call.params, call.key, now):
+            self._count(call.params, now)
+        elif self.later.keeps_identifier:
+            self._counted[identifier] = now + DAY
         if call.fault == "error_after":
             return refusal(500, "Something went wrong on our end", "api_error")
-        body = {"object": "billing.meter_event", "identifier": identifier, "livemode": self.mode == "live"}
-        return Reply(200, json.dumps(body))
+        return self._taken(identifier)
 
     def _count(self, params: dict[str, str], now: int) -> None:
         event = Event(
@@ -190,6 +225,7 @@ class StripeAccount:
             Decimal(params["payload[value]"]),
             int(params["timestamp"]),
             now,
+            self.later.seen_at(now),
         )
         self.events.append(event)
         self._counted[event.identifier] = now + DAY + self.random.choice([0, 0, 1, 20]) * HOUR
@@ -203,18 +239,23 @@ class StripeAccount:
                 {"id": f"mtr_{m}", "object": "billing.meter", "event_name": m} for m in sorted(self.meters)
             ]
             return Reply(200, json.dumps({"object": "list", "data": data, "has_more": False, "url": path}))
-        if not path.startswith("/v1/billing/meters/"):  # subscriptions, events: none are told of here
+        if path == "/v2/core/events":
+            return Reply(200, json.dumps({"data": self.later.events(now), "next_page_url": None}))
+        if not path.startswith("/v1/billing/meters/"):  # subscriptions: none are told of here
             return Reply(200, json.dumps({"object": "list", "data": [], "has_more": False, "url": path}))
         meter = path.split("/")[4].removeprefix("mtr_")
         since, until = int(query["start_time"]), int(query["end_time"])
         if since % 60 or until % 60:
             return refusal(400, "start_time and end_time must be aligned with minute boundaries")
+        if self._is_deleted(query["customer"], now):
+            return refusal(400, f"No such customer: '{query['customer']}'")
         total = sum(
             (
                 event.value
                 for event in self.events
                 if (event.customer, event.meter) == (query["customer"], meter)
                 and since <= event.timestamp < until
+                and event.seen_at <= now
             ),
             Decimal(0),
         )

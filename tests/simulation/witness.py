@@ -26,7 +26,7 @@ class Witness:
         if len(found) != 1:
             return f"{identifier} was sent, and no dispatch was committed before"
         [(state, fence, held, expires_at)] = found
-        if state != "sending":
+        if state not in ("sending", "accepted"):  # the late yes of an attempt before may have come in between
             return f"{identifier} was sent while it stood as {state!r}"
         if fence != held or expires_at <= now:
             return f"{identifier} was sent under fence {fence}; the slot's is {held}, until {expires_at}, at {now}"

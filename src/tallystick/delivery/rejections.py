@@ -172,11 +172,12 @@ def conclude(
 ) -> tuple[Verdict, list[Dispatch]] | None:
     """The verdict on a minute whose total has stood still for so long (microseconds); None: too early.
 
+    While something of the minute is under way (None) even a total that holds all else says nothing about it.
     What no report names and no counted neighbour vouches for is never sent again by itself.
     """
     verdict, lost = judge(accepted, named, missing_steps)
     if verdict is Verdict.COUNTED:
-        return verdict, lost
+        return None if still_for is None else (verdict, lost)
     wait = patience(accepted, named, lost)
     if still_for is None or still_for < wait:
         return None

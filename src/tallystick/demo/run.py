@@ -14,6 +14,7 @@ import msgspec
 from tallystick.app import Tally
 from tallystick.app.environment import configured_provider
 from tallystick.demo.client import Client, Logged, read_log
+from tallystick.demo.person import Person
 from tallystick.demo.processes import Gateway, free_port
 from tallystick.demo.report import Report, build
 from tallystick.demo.traffic import assign, customers, trace
@@ -25,7 +26,8 @@ from tallystick.values.instant import MINUTE, SystemClock
 
 PRICES = {"ai_tokens": "0.0015", "api_calls": "0.2"}  # cents per unit
 KEY = "sk_test_tallystick_demo"
-QUARTER, LEAST_LOOKS, LOOKS = 15, 6, 16  # minutes apart, and how often, what is in doubt is looked at
+QUARTER, AN_HOUR = 15, 60  # minutes between looks at what is in doubt: at first, and later
+LEAST_LOOKS, LOOKS = 8, 60  # a total that shows nothing for a day is left to a person
 Tell = Callable[[str], None]
 
 
@@ -110,7 +112,7 @@ class _Job:
             self._tell(f"{len(self._names)} customers linked; ledger in {self._store.partition(':')[0]}")
             self._gateway.start()
             if self._plan.hell:
-                self._sandbox.hell(self._plan.seed, without=["reject_later"])  # those can need a person
+                self._sandbox.hell(self._plan.seed)
                 self._tell("every fault of the provider is on")
             try:
                 asyncio.run(self._replay())
@@ -154,8 +156,11 @@ class _Job:
         began = self._clock.elapsed()
         self._sandbox.faults()
         self._sandbox.recover()
-        for minutes in range(QUARTER, QUARTER * LOOKS, QUARTER):
-            self._sandbox.advance(QUARTER * 60)
+        person, minutes = Person(self._sandbox, self._environ, self._tell), 0
+        for look in range(LOOKS):
+            step = QUARTER if look < LEAST_LOOKS else AN_HOUR
+            minutes += step
+            self._sandbox.advance(step * 60)
             settings = load(Path(self._environ["TALLYSTICK_CONFIG"]))
             with Tally(
                 open_store(self._store),
@@ -167,8 +172,10 @@ class _Job:
             ) as tally:
                 tally.relay.drain(wait_seconds=1)
                 doubts = tally.rejections.standing() if tally.rejections is not None else {}
-                if tally.status().settled and not doubts.get("open") and minutes > QUARTER * LEAST_LOOKS:
+                on_its_way = not tally.status().settled or doubts.get("open") or look < LEAST_LOOKS
+                if not on_its_way and not person.work_off(tally):
                     break
+        self._sandbox.advance(60)  # its totals lag behind what it took last
         return (self._clock.elapsed() - began) / 1_000_000
 
     def _drain(self, tally: Tally) -> float:

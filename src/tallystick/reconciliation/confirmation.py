@@ -15,7 +15,7 @@ import msgspec
 from tallystick.delivery.model import Dispatch, to_dispatch
 from tallystick.delivery.rejections import successor
 from tallystick.delivery.sender import Sender
-from tallystick.errors import ProviderError
+from tallystick.errors import NoSuchCustomerError, ProviderError
 from tallystick.reconciliation.rules import Reading, Sums, Verdict, is_ambiguous, judge, standing
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import HOUR, MINUTE, SECOND
@@ -99,6 +99,8 @@ class Confirmer:
         for window in windows:
             try:
                 cleared += self._judge(window)
+            except NoSuchCustomerError as error:  # one that is gone does not keep the others waiting
+                self._tell_once(window, "totals_unreadable", f"windows are not confirmed: {error}")
             except ProviderError as error:
                 self._find("totals_unreadable", window.customer, f"windows are not confirmed: {error}")
                 break
@@ -160,21 +162,23 @@ class Confirmer:
         return 1
 
     def _tell(self, window: Window, reading: Reading) -> None:
-        place = (window.provider_customer, window.provider_meter, window.since)
-        if place in self._told:
-            return
-        self._told.add(place)
         decimals = self._sender.catalogue[window.meter].decimals
         ours, theirs = from_steps(reading.certain, decimals), from_steps(reading.total, decimals)
         doubt = (
             f", and {from_steps(reading.ambiguous, decimals)} of unknown outcome" if reading.ambiguous else ""
         )
-        self._find(
+        self._tell_once(
+            window,
             "unconfirmed_window",
-            window.customer,
             f"the provider has {theirs} of {window.provider_meter} for {window.provider_customer} in the time from "
             f"{window.since} (unix), we were told it accepted {ours}{doubt}; compare its events of that time",
         )
+
+    def _tell_once(self, window: Window, code: str, message: str) -> None:
+        place = (window.provider_customer, window.provider_meter, window.since)
+        if place not in self._told:
+            self._told.add(place)
+            self._find(code, window.customer, message)
 
 
 def _found(kind: str, params: dict[str, Any], width: int) -> Flow[list[Window]]:

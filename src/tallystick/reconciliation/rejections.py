@@ -111,6 +111,13 @@ class Rejections:
         params = {**self._where, "limit": limit}
         return self._ledger.read(_doubts("unclear_doubts", params))
 
+    def in_doubt(self, report: str) -> list[Dispatch]:
+        """The accepted dispatches among which a person has to find the lost ones of a report."""
+        sent = [
+            d for doubt in self.unclear() if doubt.report == report for d in self._ledger.read(_sent(doubt))
+        ]
+        return [d for d in sent if d.state in ("accepted", "confirmed")]
+
     def decide(self, report: str, lost: Sequence[str], *, reason: str, by: str) -> list[Dispatch]:
         """A person's decision about the unclear doubts of a report: these identifiers are lost, the rest counted.
 

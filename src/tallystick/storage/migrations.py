@@ -7,6 +7,7 @@ text of `tallystick migrate --sql` inside Alembic or Django.
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -120,6 +121,7 @@ def _refuse_newer(present: set[int], known: list[Migration]) -> None:
         )
 
 
+@cache
 def _statements(text: str, dialect: str) -> list[str]:
     kept, only = [], ""
     for line in text.splitlines():

@@ -127,7 +127,7 @@ set state = r.new_state, reason = r.why, first_sent_at = r.sent, due_at = r.at,
     idempotency_key = r.new_key, settled_at = r.done_at
 from r
 where d.lane = r.l and d.dispatch = r.d and d.part = r.n
-  and d.state not in ('accepted', 'confirmed')
+  and d.state not in ('accepted', 'confirmed', 'refused')
   and (d.attempt = r.tried or r.new_state = 'accepted')
 
 -- name: redrive

@@ -58,13 +58,14 @@ from r
 join tallystick.dispatches x on x.lane = r.l and x.dispatch = r.d and x.part = r.n
 
 -- name: accepted_between
+-- (what was answered late, or is not yet, may have been rejected at any attempt since the first)
 select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
        quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
        fence, first_sent_at, due_at, reason
 from tallystick.dispatches
-where state in ('accepted', 'confirmed') and tenant = :tenant and mode = :mode
-  and settled_at >= :since and settled_at < :until and (provider_meter = :meter or :meter = '')
-order by settled_at
+where state in ('accepted', 'confirmed', 'sending', 'unknown') and tenant = :tenant and mode = :mode
+  and (settled_at is null or settled_at >= :since) and first_sent_at < :until and (provider_meter = :meter or :meter = '')
+order by first_sent_at
 limit :limit
 
 -- name: dispatches_of_minute
