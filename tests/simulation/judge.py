@@ -264,7 +264,7 @@ class Judge:
         """Whether what was accepted in the dispatch's minute adds up to nothing, for a customer that is gone."""
         [own] = [d for d in self.dispatches if d[6] == identifier]
         gone = own[10] in self.accounts[own[1]].deleted
-        return gone and not sum(
+        return (gone and own[8] in DONE) and not sum(
             d[4] for d in self.dispatches if minute_of(d) == minute_of(own) and d[8] in DONE
         )
 
