@@ -129,8 +129,12 @@ class Anchoring:
         except ProviderError as error:
             self._find("anchor_unwritten", place.name, str(error))
             return 0
-        if rival is not None:
-            self._halt(place, own, rival, head, Standing.ANOTHER)
+        mine = self.standing()[place.name]
+        said = compare(rival, mine, head)
+        if rival is not None and said in (Standing.BACKWARDS, Standing.ANOTHER):
+            self._halt(place, mine, rival, head, said)
+        elif rival is not None:  # another process of ours was first, or the key of this generation is used up
+            self._keep(msgspec.structs.replace(mine, generation=max(mine.generation, rival.generation) + 1))
         return 0
 
     def _write(self, place: Anchors, own: Own, theirs: Anchor | None, head: Head, now: int) -> bool:

@@ -25,7 +25,6 @@ from tallystick.storage import Flow, Statement
 from tallystick.values.instant import HOUR, MINUTE, SECOND
 
 LOOK_BACK = HOUR  # before the oldest that may be in doubt: what was being sent when the copy was made
-MOST = 100_000  # pending entries or dispatches looked at
 AN_HOUR, A_MINUTE = HOUR // SECOND, MINUTE // SECOND
 
 Verdict = Literal["sent", "recovered", "ambiguous"]
@@ -78,18 +77,15 @@ class Recovery:
 
     def plan(self, pending: Pending = "") -> list[Found]:
         """What `apply` would write down; `pending` decides what is ambiguous. ProviderError."""
-        doubtful = self._ledger.read(self._doubtful())
-        start = self._start([one for some in doubtful.values() for one in some])
-        end = self._ledger.clock.now() // SECOND // A_MINUTE * A_MINUTE + A_MINUTE
+        newest = self._ledger.read(self._newest())
         found: list[Found] = []
-        for customer, link in sorted(self._links.items()):
-            for meter in self._catalogue:
-                if meter.formula.is_absolute or meter.foreign_writers:
-                    continue  # an absolute is told anew; where others write, totals prove nothing
-                search = _Search(self._provider, self._place(customer, link, meter), customer, meter, pending)
-                search.ours = self._ledger.read(_accepted(search.place, start, end))
-                search.look(start, end, doubtful.get((customer, meter.name), []))
-                found += search.found
+        for lane, customers in self._lanes():  # a lane at a time: what is pending may be a long outage's
+            doubtful = self._ledger.read(self._doubtful(lane))
+            for customer in customers:
+                for meter in self._catalogue:
+                    found += self._searched(
+                        customer, meter, doubtful.get((customer, meter.name), []), newest, pending
+                    )
         return found
 
     def apply(self, found: Sequence[Found]) -> None:
@@ -103,6 +99,26 @@ class Recovery:
                 confirmed = [_row(d.dispatch) for d in one.doubtful if d.dispatch is not None]
                 owed = [d.entry for d in one.doubtful if d.entry is not None]
                 self._ledger.commit.run(errand=partial(self._confirm, one, confirmed, owed))
+
+    def _lanes(self) -> list[tuple[int, list[str]]]:
+        """The linked customers, by lane."""
+        found: dict[int, list[str]] = {}
+        for customer in sorted(self._links):
+            found.setdefault(self._ledger.where.of(customer)["lane"], []).append(customer)
+        return sorted(found.items())
+
+    def _searched(
+        self, customer: str, meter: Meter, doubtful: Sequence[Doubtful], newest: int, pending: Pending
+    ) -> list[Found]:
+        if meter.formula.is_absolute or meter.foreign_writers:
+            return []  # an absolute is told anew; where others write, totals prove nothing
+        oldest = min([newest, *(one.second for one in doubtful)])
+        start = (oldest - LOOK_BACK // SECOND) // AN_HOUR * AN_HOUR
+        end = self._ledger.clock.now() // SECOND // A_MINUTE * A_MINUTE + A_MINUTE
+        search = _Search(self._provider, self._place(customer, meter), customer, meter, pending)
+        search.ours = self._ledger.read(_accepted(search.place, start, end))
+        search.look(start, end, doubtful)
+        return search.found
 
     def _recover(self, one: Found) -> None:
         lane, tenant, mode = one.place[:3]
@@ -148,12 +164,13 @@ class Recovery:
             row = msgspec.structs.replace(made, state="confirmed", reason=reason, due_at=now).row()
             yield Statement("insert_dispatches", rows=[row])
 
-    def _place(self, customer: str, link: str, meter: Meter) -> Place:
+    def _place(self, customer: str, meter: Meter) -> Place:
         where = self._ledger.where
-        return (where.of(customer)["lane"], where.tenant, where.mode, link, meter.provider_name)
+        lane = where.of(customer)["lane"]
+        return (lane, where.tenant, where.mode, self._links[customer], meter.provider_name)
 
-    def _doubtful(self) -> Flow[dict[tuple[str, str], list[Doubtful]]]:
-        params = {**self._where, "before": self._anchored, "limit": MOST}
+    def _doubtful(self, lane: int) -> Flow[dict[tuple[str, str], list[Doubtful]]]:
+        params = {**self._where, "before": self._anchored, "lane": lane}
         entries = [
             Owed(row[0], bytes(row[1]), *row[2:]) for row in (yield Statement("pending_entries", params))
         ]
@@ -166,11 +183,6 @@ class Recovery:
             one = Doubtful(d.happened_at, d.quantity, dispatch=d)
             found.setdefault((d.customer, d.meter), []).append(one)
         return found
-
-    def _start(self, doubtful: Sequence[Doubtful]) -> int:
-        newest = self._ledger.read(self._newest())
-        oldest = min([newest, *(one.second for one in doubtful)])
-        return (oldest - LOOK_BACK // SECOND) // AN_HOUR * AN_HOUR
 
     def _newest(self) -> Flow[int]:
         [(newest,)] = yield Statement("newest_entry", {**self._where, "before": self._anchored})

@@ -148,19 +148,17 @@ do update set generation = excluded.generation, token = excluded.token, next_tok
 select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
 from tallystick.obligations o
 join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-where o.dispatch is null and e.tenant = :tenant and e.mode = :mode and e.recorded_at <= :before
+where o.lane = :lane and o.dispatch is null and e.tenant = :tenant and e.mode = :mode and e.recorded_at <= :before
 order by e.customer, e.meter, e.recorded_at
-limit :limit
 
 -- name: pending_dispatches
 select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
        quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
        fence, first_sent_at, due_at, reason
 from tallystick.dispatches
-where state in ('ready', 'sending', 'unknown', 'parked') and tenant = :tenant and mode = :mode
+where lane = :lane and state in ('ready', 'sending', 'unknown', 'parked') and tenant = :tenant and mode = :mode
   and created_at <= :before
 order by customer, meter, happened_at
-limit :limit
 
 -- name: newest_entry
 select max(recorded_at) from tallystick.entries where tenant = :tenant and mode = :mode and recorded_at <= :before

@@ -1,0 +1,133 @@
+"""Anchors under crashes, races and broken answers: who may send, and who stops."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tallystick.providers.anchors import Anchor
+from tallystick.restore.anchors import Head, Own, Standing, compare
+from tallystick.sandbox import Sandbox
+from tallystick.sandbox.serving import Settings
+from tests.restore.scene import START, Scene
+
+
+def test_a_process_that_is_killed_between_anchor_and_database_knows_its_own(scene: Scene) -> None:
+    with scene.open() as tally:
+        scene.work(tally, 1)
+        assert tally.anchoring is not None
+        keep = tally.anchoring._keep
+
+        def killed(own: Own) -> None:
+            if own.token == own.next_token:
+                raise KeyboardInterrupt
+            keep(own)
+
+        tally.anchoring._keep = killed  # type: ignore[method-assign]
+        tally.record("tokens", 2, customer="ada")
+        with pytest.raises(KeyboardInterrupt):
+            scene.go_on(tally, minutes=10)
+    with scene.open() as tally:
+        scene.work(tally, 4)
+        assert not tally.findings
+        assert scene.counted() == 7
+
+
+def test_two_processes_that_write_the_file_at_once_both_go_on(tmp_path: Path) -> None:
+    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
+        scene = Scene(sandbox, tmp_path, ["file"])
+        with scene.open() as one, scene.open() as other:
+            scene.work(one, 1)
+            other.relay.step()
+            one.record("tokens", 2, customer="ada")
+            assert one.anchoring is not None
+            assert other.anchoring is not None
+            place, goes_first = other.anchoring.places[0], one.anchoring
+            write = place.write
+
+            def overtaken(anchor: Anchor, before: Anchor | None) -> bool:
+                place.write = write  # type: ignore[method-assign]
+                scene.clock.advance(timedelta(minutes=11))
+                assert goes_first.chore()
+                return write(anchor, before)
+
+            place.write = overtaken  # type: ignore[method-assign]
+            scene.clock.advance(timedelta(minutes=11))
+            other.anchoring.chore()
+            assert place.write == write, "nobody was overtaken"
+            assert other.anchoring.may_send()
+            assert one.anchoring.may_send()
+            assert not other.findings
+
+
+def test_a_500_that_stripe_repeats_under_its_key_stops_nobody(tmp_path: Path) -> None:
+    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
+        scene = Scene(sandbox, tmp_path, ["stripe"])
+        with scene.open() as tally:
+            scene.work(tally, 1)
+            sandbox.faults("fail route=/v1/products/* method=POST times=1")
+            scene.work(tally, 2)
+            for _ in range(3):
+                scene.go_on(tally, minutes=11)
+            scene.work(tally, 4)
+            assert scene.counted() == 7
+            assert {f.code for f in tally.findings} == {"anchor_unwritten"}
+            assert tally.anchoring is not None
+            assert tally.anchoring.may_send()
+
+
+def test_an_anchor_that_cannot_be_read_lets_nothing_go(tmp_path: Path) -> None:
+    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
+        scene = Scene(sandbox, tmp_path, ["file"])
+        with scene.open() as tally:
+            scene.work(tally, 1)
+        good = (tmp_path / "anchor.json").read_bytes()
+        (tmp_path / "anchor.json").write_text("{half")
+        with scene.open() as tally:
+            scene.work(tally, 2)
+            assert scene.counted() == 1
+            assert {f.code for f in tally.findings} == {"anchor_unreadable"}
+            (tmp_path / "anchor.json").write_bytes(good)
+            scene.go_on(tally, seconds=20)
+            assert scene.counted() == 3
+        shutil.move(tmp_path / "anchor.json", tmp_path / "elsewhere")
+        with scene.open() as tally:
+            scene.work(tally, 4)
+            assert scene.counted() == 7, "a file that is gone proves nothing"
+            assert {f.code for f in tally.findings} == {"anchor_missing"}
+        os.remove(tmp_path / "ledger.db")
+        with scene.open() as tally:
+            scene.work(tally, 8)
+            assert scene.counted() == 7
+            assert "is of ledger" in tally.findings[0].message
+
+
+Make = Callable[..., Anchor]
+
+
+def theirs(generation: int, token: str, positions: int) -> Anchor:
+    return Anchor("ledger", generation, token, positions, "digest", 0)
+
+
+@pytest.mark.parametrize(
+    ("there", "own", "said"),
+    [
+        (None, None, Standing.FIRST),
+        (None, Own("file", 3, "a"), Standing.GONE),
+        (theirs(3, "a", 10), Own("file", 3, "a"), Standing.OURS),
+        (theirs(4, "b", 10), Own("file", 3, "a", "b"), Standing.OURS),
+        (theirs(3, "a", 11), Own("file", 3, "a"), Standing.BACKWARDS),
+        (theirs(4, "c", 11), Own("file", 3, "a"), Standing.BACKWARDS),
+        (theirs(4, "c", 9), Own("file", 3, "a"), Standing.ANOTHER),
+        (theirs(2, "z", 9), Own("file", 3, "a"), Standing.BEHIND),
+        (theirs(4, "c", 11), None, Standing.BACKWARDS),
+        (theirs(4, "c", 10), None, Standing.ANOTHER),
+    ],
+)
+def test_what_a_comparison_says(there: Anchor | None, own: Own | None, said: Standing) -> None:
+    assert compare(there, own, Head(10, "digest")) is said
