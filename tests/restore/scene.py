@@ -19,7 +19,13 @@ from tallystick.storage import open_store
 from tallystick.values.instant import FrozenClock
 
 START = 1_767_225_600 + 12 * 3600
-METERS = Catalogue([Meter("tokens", hold=False), Meter("gb", decimals=3, hold=False)])
+METERS = Catalogue(
+    [
+        Meter("tokens", hold=False),
+        Meter("gb", decimals=3, hold=False),
+        Meter("shared", hold=False, foreign_writers=True),
+    ]
+)
 
 
 class Scene:

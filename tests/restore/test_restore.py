@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from tallystick.errors import ActionError
 from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
 from tests.restore.scene import START, Scene, balanced, recover
@@ -59,6 +60,27 @@ def test_what_was_waiting_in_the_backup_and_was_sent_since_is_not_sent_again(sce
             scene.go_on(tally, minutes=6)
         assert scene.counted() == 15
         assert balanced(tally)
+
+
+def test_where_others_report_too_a_person_says_whether_it_was_sent(tmp_path: Path) -> None:
+    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
+        scene = Scene(sandbox, tmp_path, ["file"])
+        with scene.open() as tally:
+            scene.sandbox.outage()
+            scene.work(tally, 2, 4, meter="shared")
+            scene.back_up()
+            scene.sandbox.recover()
+            for _ in range(10):
+                scene.go_on(tally, minutes=6)
+            assert scene.counted() == 6
+        with scene.open("backup.db") as tally:
+            scene.go_on(tally, minutes=30)
+            with pytest.raises(ActionError, match="--pending sent or --pending unsent"):
+                recover(tally)
+            assert recover(tally, "sent") == [("sent", 6)]
+            for _ in range(10):
+                scene.go_on(tally, minutes=6)
+            assert scene.counted() == 6
 
 
 def test_usage_of_after_the_restore_is_not_taken_for_what_was_lost(scene: Scene) -> None:

@@ -111,7 +111,7 @@ def _row(tally: Tally, one: Found) -> tuple[str, ...]:
     meaning = {
         "sent": "ours, and the provider has it: will not be sent again",
         "recovered": "lost here, the provider has it: is recorded again",
-        "ambiguous": "two explanations fit: say --pending sent or unsent",
+        "ambiguous": "the totals cannot tell whether it was sent: say --pending sent or unsent",
     }
     times = [f"{to_datetime(second * SECOND):%Y-%m-%d %H:%M}" for second in (one.since, one.until)]
     quantity = from_steps(one.steps, tally.meters[one.meter].decimals)

@@ -110,12 +110,15 @@ class Recovery:
     def _searched(
         self, customer: str, meter: Meter, doubtful: Sequence[Doubtful], newest: int, pending: Pending
     ) -> list[Found]:
-        if meter.formula.is_absolute or meter.foreign_writers:
-            return []  # an absolute is told anew; where others write, totals prove nothing
+        if meter.formula.is_absolute:
+            return []  # its next value says what stands
         oldest = min([newest, *(one.second for one in doubtful)])
         start = (oldest - LOOK_BACK // SECOND) // AN_HOUR * AN_HOUR
         end = self._ledger.clock.now() // SECOND // A_MINUTE * A_MINUTE + A_MINUTE
         search = _Search(self._provider, self._place(customer, meter), customer, meter, pending)
+        if meter.foreign_writers:
+            search.leave(doubtful)
+            return search.found
         search.ours = self._ledger.read(_accepted(search.place, start, end))
         search.look(start, end, doubtful)
         return search.found
@@ -216,6 +219,13 @@ class _Search:
         middle = since + max((until - since) // 2 // self._leaf, 1) * self._leaf
         self.look(since, middle, inside)
         self.look(middle, until, inside)
+
+    def leave(self, doubtful: Sequence[Doubtful]) -> None:
+        """Where others write to the meter, totals prove nothing: what was pending is a person's to decide."""
+        if not doubtful or self._pending == "unsent":
+            return
+        seconds, steps = [one.second for one in doubtful], sum(one.quantity for one in doubtful)
+        self._add(min(seconds), max(seconds) + 1, self._pending or "ambiguous", steps, doubtful)
 
     def _gap(self, since: int, until: int) -> int:
         """The provider's total minus ours, in steps."""
