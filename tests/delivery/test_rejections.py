@@ -176,6 +176,15 @@ def test_nothing_is_concluded_while_something_is_under_way() -> None:
     assert conclude([], {"named"}, 0, 0) == (Verdict.COUNTED, [])
 
 
+def test_a_total_that_shows_nothing_is_for_a_person(world: World) -> None:
+    """However long it stays so: that nothing of the minute is counted can also be a total that is late."""
+    world.record(1)
+    world.record(2)
+    sent = world.tally.ledger.read(accepted(world))
+    assert conclude(sent, set(), 3, 10**18) == (Verdict.UNCLEAR, [])
+    assert conclude(sent, {d.identifier for d in sent}, 3, 10**18) == (Verdict.LOST, sent)
+
+
 def test_what_was_answered_late_is_doubted_too(world: World) -> None:
     """Its reply was lost, the report names another one, and its window is over when the repeat is answered."""
     world.sandbox.switch(asynchronous=["archived_meter"], report_samples=1)

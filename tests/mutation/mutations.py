@@ -202,6 +202,14 @@ ALL = [
         OF_LATER + "test_late_summaries_are_no_proof_of_loss",
     ),
     Mutation(
+        "a total that shows nothing is for a person",
+        LATER,
+        "return (Verdict.UNCLEAR, []) if wait == SETTLING_UNSEEN else (verdict, lost)",
+        "return verdict, lost",
+        OF_LATER + "test_a_total_that_shows_nothing_is_for_a_person",
+        quick=True,
+    ),
+    Mutation(
         "what was accepted after a reading is not expected in it",
         LATER,
         "return now - max([read_at, *(d.due_at for d in accepted)])",
