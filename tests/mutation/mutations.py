@@ -106,7 +106,7 @@ ALL = [
         STRIPE,
         'if status == 400 and (error.code == "duplicate_meter_event" or _ALREADY in text):',
         "if False:",
-        "tests/simulation/test_simulation.py::test_everything_used_is_billed_once_or_listed[0]",
+        "tests/providers/conformance/test_sending.py::test_a_repeat",
     ),
     Mutation(
         "a relay sends usage of its own mode",
