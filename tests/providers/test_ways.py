@@ -11,6 +11,7 @@ import pytest
 import stripe
 
 from tallystick import Catalogue, Meter, Tally
+from tallystick.app.environment import refuse_unbillable
 from tallystick.errors import ConfigError
 from tallystick.meters.config import DeliverySettings, parse
 from tallystick.providers import Instruction, Outcome, Wanted
@@ -200,9 +201,33 @@ def test_the_doctor_looks_for_items(sandbox: Sandbox, legacy: str) -> None:
     wanted = [Wanted("tokens", "tokens"), Wanted("images", "images")]
     assert provider.plan(wanted) == []
     interface, ada = provider.doctor(wanted, {"ada": legacy})
-    assert "usage_records" in interface.message
+    assert (interface.ok, interface.message) == (True, "usage goes through usage_records")
     assert (ada.ok, ada.message) == (False, "no price with lookup_key images")
     assert provider.doctor(wanted[:1], {"ada": legacy})[1].ok
+
+
+@pytest.mark.parametrize(
+    ("via", "route"),
+    [("meter_event_stream", "/v2/billing/meter_event_session"), ("usage_records", "/v1/prices")],
+)
+def test_the_doctor_knocks_at_the_interface(sandbox: Sandbox, via: Any, route: str) -> None:
+    provider = StripeProvider(KEY, base=sandbox.url, via=via)
+    sandbox.faults(f"unavailable route={route} times=1")
+    assert [check.ok for check in provider.doctor([], {})] == [False]
+    assert [check.ok for check in provider.doctor([], {})] == [True]
+
+
+def test_test_mode_has_a_slower_pace() -> None:
+    assert StripeProvider(KEY).profile.requests_per_second == 25
+    assert StripeProvider(KEY.replace("test", "live")).profile.requests_per_second == 1000
+
+
+def test_usage_records_take_no_fractions() -> None:
+    profile = StripeProvider(KEY, via="usage_records").profile
+    with pytest.raises(
+        ConfigError, match="'gb' has decimals = 3; by this way stripe takes whole numbers only"
+    ):
+        refuse_unbillable(Catalogue([Meter("gb", decimals=3)]), profile)
 
 
 def test_usage_records_through_the_relay(

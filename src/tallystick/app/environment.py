@@ -40,6 +40,11 @@ def refuse_unbillable(meters: Catalogue, profile: Profile) -> None:
                 f"meter {meter.name!r} is a {meter.formula}, told as {meter.provider_formula!r}; by this way "
                 f"{profile.name} takes {' and '.join(profile.formulas)} only: see docs/formulas.md"
             )
+        if meter.decimals and profile.whole_numbers:
+            raise ConfigError(
+                f"meter {meter.name!r} has decimals = {meter.decimals}; by this way {profile.name} takes whole numbers "
+                "only: count in a smaller unit (MB instead of GB), or use another [provider] via"
+            )
         if meter.needs_periods and not profile.names_periods:
             raise ConfigError(
                 f"meter {meter.name!r} needs the customer's billing periods, which {profile.name} is not asked for; "

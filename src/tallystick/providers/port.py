@@ -65,7 +65,7 @@ class Profile(msgspec.Struct, frozen=True):
     from the answer for `settling_seconds`. `totals_are_doubles`: totals are read back as binary
     floating point and mean the nearest step of the meter. `totals_are_whole_periods`: no smaller window than a
     billing period can be read, so that totals confirm nothing. `formulas`: how its meters can add up.
-    `names_periods`: whether `period` says which billing cycle runs.
+    `names_periods`: whether `period` says which billing cycle runs. `whole_numbers`: whether it takes nothing else.
     """
 
     name: str
@@ -82,6 +82,7 @@ class Profile(msgspec.Struct, frozen=True):
     totals_are_whole_periods: bool = False
     formulas: tuple[str, ...] = ("sum",)
     names_periods: bool = False
+    whole_numbers: bool = False
 
     def meant(self, total: Decimal, decimals: int) -> Decimal:
         """What a total read back means for a meter of so many decimals.

@@ -14,13 +14,14 @@ import stripe
 
 from tallystick.errors import ConfigError, NoSuchCustomerError, ProviderError
 from tallystick.providers.anchors import Anchors
-from tallystick.providers.port import Answer, Change, Check, Instruction, Outcome, Wanted
+from tallystick.providers.port import Answer, Change, Check, Instruction, Outcome, Profile, Wanted
 from tallystick.providers.reports import Reports
 from tallystick.providers.stripe import setup
 from tallystick.providers.stripe.anchors import StripeAnchors
 from tallystick.providers.stripe.reports import StripeReports
 from tallystick.providers.stripe.transport import KeptAliveClient
 from tallystick.providers.stripe.ways import (
+    IN_TEST_MODE,
     PROFILE,
     MeterEvents,
     MeterEventStream,
@@ -70,7 +71,7 @@ class StripeProvider:
         self.mode = mode_of(self._key)
         self.base = base
         self._via, self._way = via, self._way_of(via)
-        self.profile = msgspec.structs.replace(self._way.profile, timeout_seconds=timeout_seconds)
+        self.profile = self._profile(timeout_seconds)
         self._transport = KeptAliveClient(timeout_seconds)
         self.client = self._connect(self._key)
         self._meter_ids: dict[str, str] = {}
@@ -79,6 +80,13 @@ class StripeProvider:
         self.reports: Reports | None = (
             StripeReports(lambda: self.client, self._list_meters) if told_later else None
         )
+
+    def _profile(self, timeout_seconds: float) -> Profile:
+        profile = self._way.profile
+        pace = profile.requests_per_second
+        if self.mode == "test" and self.base == API:
+            pace = min(pace, IN_TEST_MODE)
+        return msgspec.structs.replace(profile, timeout_seconds=timeout_seconds, requests_per_second=pace)
 
     def _way_of(self, via: Via) -> Way:
         match via:
@@ -205,12 +213,10 @@ class StripeProvider:
 
     def doctor(self, wanted: Iterable[Wanted], links: Mapping[str, str]) -> list[Check]:
         """Check the interface, meters, prices and linked customers."""
+        interface = setup.doctor_of_interface(self._via, lambda: self._way.knock(self.client))
         if isinstance(self._way, UsageRecords):
-            return [self._interface(), *setup.doctor_of_items(self.client, wanted, links)]
-        return [self._interface(), *setup.doctor(self.client, wanted, links)]
-
-    def _interface(self) -> Check:
-        return Check("interface", True, f"usage goes through {self._via}")
+            return [interface, *setup.doctor_of_items(self.client, wanted, links)]
+        return [interface, *setup.doctor(self.client, wanted, links)]
 
     def _list_meters(self) -> dict[str, str]:
         listed = self.client.v1.billing.meters.list({"limit": 100}).auto_paging_iter()

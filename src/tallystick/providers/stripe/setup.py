@@ -5,7 +5,7 @@ Sources: Stripe's API reference (Meter, Price, Subscription) and "Configure mete
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -110,6 +110,16 @@ def doctor_of_items(
         fix = f"subscribe {provider_customer}, or give its price that lookup_key" if missing else ""
         checks.append(Check(f"customer {customer}", not missing, text, fix))
     return checks
+
+
+def doctor_of_interface(via: str, knock: Callable[[], None]) -> Check:
+    """Check that the interface that usage goes through is open to this key."""
+    try:
+        _ask(knock)
+    except ProviderError as error:
+        fix = "see what the key may do, and [provider] via in docs/providers.md"
+        return Check("interface", False, f"{via} cannot be used: {error}", fix)
+    return Check("interface", True, f"usage goes through {via}")
 
 
 def _check_meter(meter: Wanted, found: Any) -> list[Check]:

@@ -31,6 +31,7 @@ PROFILE = Profile(
     formulas=("sum", "count", "last"),
     names_periods=True,
 )
+IN_TEST_MODE = 25  # calls a second of all kinds, usage among them ("Rate limits")
 BEFORE_METERS = "2025-02-24.acacia"  # the last API version with usage records
 MOST_PAGES = 20  # of a hundred rows: what one customer can have
 _SESSION_OVER = "billing_meter_event_session_expired"
@@ -57,6 +58,10 @@ class Way(Protocol):
         """
         ...
 
+    def knock(self, client: stripe.StripeClient) -> None:
+        """Ask what shows that this interface is open to the key, and tell nothing. Raises as `tell` does."""
+        ...
+
 
 class MeterEvents:
     """One meter event a call, checked at once."""
@@ -76,6 +81,10 @@ class MeterEvents:
             },
             {"idempotency_key": one.idempotency_key},
         )
+
+    def knock(self, client: stripe.StripeClient) -> None:
+        """GET /v1/billing/meters: events are of no use without."""
+        client.v1.billing.meters.list({"limit": 1})
 
 
 def _event(one: Instruction) -> Any:
@@ -97,6 +106,10 @@ class MeterEventsV2:
         """POST /v2/billing/meter_events."""
         [one] = instructions
         client.v2.billing.meter_events.create(_event(one), {"idempotency_key": one.idempotency_key})
+
+    def knock(self, client: stripe.StripeClient) -> None:
+        """GET /v1/billing/meters, as for the first API: the second has nothing of its own to ask."""
+        client.v1.billing.meters.list({"limit": 1})
 
 
 class MeterEventStream:
@@ -121,6 +134,10 @@ class MeterEventStream:
                 raise
             self._open(client, session).v2.billing.meter_event_stream.create(events)
 
+    def knock(self, client: stripe.StripeClient) -> None:
+        """POST /v2/billing/meter_event_session, unless one is open."""
+        self._open(client, None)
+
     def _open(self, client: stripe.StripeClient, over: stripe.StripeClient | None) -> stripe.StripeClient:
         """The session that the threads share; `over` is one that Stripe no longer takes."""
         with self._lock:
@@ -137,7 +154,7 @@ class UsageRecords:
     """
 
     profile = msgspec.structs.replace(
-        PROFILE, requests_per_second=25, totals_are_whole_periods=True, formulas=("sum",)
+        PROFILE, requests_per_second=25, totals_are_whole_periods=True, formulas=("sum",), whole_numbers=True
     )
     keeps_key = True
 
@@ -164,6 +181,10 @@ class UsageRecords:
         except stripe.InvalidRequestError:
             self._items.pop((one.customer, one.meter), None)  # another subscription may have taken its place
             raise
+
+    def knock(self, client: stripe.StripeClient) -> None:
+        """GET /v1/prices by the API version that has usage records: Stripe may drop it for an account."""
+        client.raw_request("get", "/v1/prices?limit=1", stripe_version=BEFORE_METERS)
 
     def item(self, client: stripe.StripeClient, customer: str, meter: str) -> str:
         """The subscription item that a customer's usage of a meter goes to; Untellable without one."""
