@@ -255,14 +255,16 @@ class Judge:
 
     def _is_void(self, mode: str, identifier: str) -> bool:
         """Whether an event was of a customer that is gone, and its usage goes to the customer's successor."""
-        [state] = [d[8] for d in self.dispatches if (d[1], d[6]) == (mode, identifier)]
+        states = [d[8] for d in self.dispatches if (d[1], d[6]) == (mode, identifier)]
         customers = {e.customer for e in self.accounts[mode].events if e.identifier == identifier}
         gone = customers <= self.accounts[mode].deleted.keys()
-        return gone and (state == "refused" or self._comes_to_nothing(identifier))
+        return gone and (states == ["refused"] or self._comes_to_nothing(identifier))
 
     def _comes_to_nothing(self, identifier: str) -> bool:
         """Whether what was accepted in the dispatch's minute adds up to nothing, for a customer that is gone."""
-        [own] = [d for d in self.dispatches if d[6] == identifier]
+        own = next((d for d in self.dispatches if d[6] == identifier), None)
+        if own is None:  # nobody sent it; that is said elsewhere
+            return False
         gone = own[10] in self.accounts[own[1]].deleted
         return (gone and own[8] in DONE) and not sum(
             d[4] for d in self.dispatches if minute_of(d) == minute_of(own) and d[8] in DONE

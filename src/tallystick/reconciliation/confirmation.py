@@ -74,7 +74,7 @@ class Confirmer:
         self._find = find
         self._next = 0
         self._behind: dict[str, Window] = {}  # the last window of a round's step, by kind
-        self._told: set[tuple[str, str, int]] = set()
+        self._told: set[tuple[str, str, str, int]] = set()
 
     def chore(self) -> int:
         """The relay's piece of upkeep: one round through the windows a minute, in steps."""
@@ -158,7 +158,9 @@ class Confirmer:
         ]
         place, now = window.place(**self._where), self._ledger.clock.now()
         self._ledger.commit.run(errand=lambda: _resolving(place, sorted(confirmed), absent, now))
-        self._told.discard((window.provider_customer, window.provider_meter, window.since))
+        self._told.discard(
+            ("unconfirmed_window", window.provider_customer, window.provider_meter, window.since)
+        )
         return 1
 
     def _tell(self, window: Window, reading: Reading) -> None:
@@ -175,9 +177,9 @@ class Confirmer:
         )
 
     def _tell_once(self, window: Window, code: str, message: str) -> None:
-        place = (window.provider_customer, window.provider_meter, window.since)
-        if place not in self._told:
-            self._told.add(place)
+        told = (code, window.provider_customer, window.provider_meter, window.since)
+        if told not in self._told:
+            self._told.add(told)
             self._find(code, window.customer, message)
 
 
