@@ -169,9 +169,16 @@ class Case:
                 break
             holder = self.program.modules[trail.entry.key[0]].functions[holder.parent]
             flags |= set(holder.flags)
+        if function.name and self._signed(trail.entry.key[0], function.name):
+            return True
         for target, _ in self.program.callees.get(trail.entry.key, ()):
             flags |= set(self.program.function(target).flags) & {"secret", "verified"}
         return "secret" in flags or "verified" in flags
+
+    def _signed(self, path: str, name: str) -> bool:
+        """Whether a handler is only exported behind a check of signatures: `verifySignatureAppRouter(handler)`."""
+        wrapped = rb"verify\w*(?:Signature|Webhook)\w*\(\s*" + name.encode() + rb"\b"
+        return re.search(wrapped, self.corpus.sources[path]) is not None
 
 
 def scheduled(case: Case) -> None:

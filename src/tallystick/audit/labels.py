@@ -18,6 +18,10 @@ IDENTITY = re.compile(
 )
 
 
+EACH = {  # methods that call a function for one after the other, and which parameter gets it
+    **dict.fromkeys(("map", "forEach", "flatMap", "filter", "each", "collect", "find", "some", "every"), 0),
+    **dict.fromkeys(("reduce", "inject", "reduceRight"), 1),
+}
 KEPT = {CLIENT: CHOSEN, "param": KEYED, KEYED: KEYED, CHOSEN: CHOSEN}
 
 
@@ -81,10 +85,22 @@ class Labelling:
             for one in function.bindings:
                 if one.name == root:
                     inside = ".".join(part for part in (one.path, below) if part)
+                    each = self._each(holder, one.index)
+                    if each is not None:
+                        return self.of((holder[0], function.parent), each, inside, depth + 1)
                     mark = f"{holder[0]}#{holder[1]}:{one.index}:{inside}"
                     return frozenset([("param", mark)])
             holder = (holder[0], function.parent) if function.parent >= 0 else None
         return frozenset([(UNKNOWN, full)])
+
+    def _each(self, holder: Key, index: int) -> Expr | None:
+        """What `rows.map((row) => …)` goes over, for the parameter that is one of it."""
+        function = self.program.function(holder)
+        if function.via < 0:
+            return None
+        call = self.program.modules[holder[0]].functions[function.parent].calls[function.via]
+        receiver, _, method = call.callee.rpartition(".")
+        return Expr("name", receiver) if receiver and EACH.get(method) == index else None
 
     def _body_field(self, key: Key, full: str, depth: int) -> bool:
         """Whether `x.size` reads a plain field of the client's body: `body.size` is the client's word."""

@@ -91,8 +91,19 @@ COMMON = frozenset(
         "write",
     ]
 )
+SENDS = frozenset(["send", "send_robust", "asend", "send_async"])
 Key = tuple[str, int]
 NAMED = (".php", ".rb", ".go", ".java")
+
+
+def _signals(decorator: Expr) -> list[str]:
+    """The signals that a decorator subscribes a function to, by their variables."""
+    last = decorator.text.rpartition(".")[2]
+    if last in ("connect", "connect_via"):
+        return [decorator.text.rpartition(".")[0].rpartition(".")[2]]
+    if last == "receiver" and decorator.kind == "call":
+        return [one.text.rpartition(".")[2] for one in decorator.parts[:1] if one.kind == "name"]
+    return []
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,7 @@ class Program:
         self.exports: dict[tuple[str, str, str], list[Key]] = {}
         self.remote = knowledge.setting("remote", "callee")
         self.remote_call = knowledge.setting("remote", "call")
+        self.listeners = self._listening()
         for path in self.modules:
             self._connect(path)
 
@@ -147,6 +159,27 @@ class Program:
                 if self._distant(call.callee):
                     self._remote((path, index), call)
                 self._passed((path, index), call)
+                for target in self._heard(path, call):
+                    self._edge(Edge((path, index), call), target)
+
+    def _listening(self) -> dict[str, list[Key]]:
+        """Python functions by the signal they listen to: `@used.connect`, `@receiver(used)`."""
+        found: dict[str, list[Key]] = defaultdict(list)
+        for path, module in self.modules.items():
+            for index, function in enumerate(module.functions if path.endswith(".py") else ()):
+                for one in function.decorators:
+                    for signal in _signals(one):
+                        found[signal].append((path, index))
+        return found
+
+    def _heard(self, path: str, call: Call) -> list[Key]:
+        """Who listens to what a call sends: `used.send(sender, customer=…)`."""
+        signal, _, method = call.callee.rpartition(".")
+        return (
+            self.listeners.get(signal.rpartition(".")[2], [])
+            if method in SENDS and path.endswith(".py")
+            else []
+        )
 
     def _distant(self, callee: str) -> bool:
         return bool(

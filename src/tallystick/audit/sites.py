@@ -68,7 +68,9 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
                     continue
                 handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None
                 found.append(
-                    _above(call, sink, handler) if handler else _site((path, index), call, sink, labelling)
+                    _above(call, sink, handler, (path, index), labelling)
+                    if handler
+                    else _site((path, index), call, sink, labelling)
                 )
     return found
 
@@ -87,11 +89,33 @@ def _decorated(program: Program, key: Key, call: Call) -> Key | None:
     return key[0], min(under)[1]
 
 
-def _above(call: Call, sink: Sink, handler: Key) -> Site:
-    """A decorator of our own: the customer comes from a dependency, the quantity from the answer."""
-    return Site(
-        handler, call, sink, frozenset([(MEASURED, "answer")]), frozenset([("session", "")]), True, True
-    )
+def _above(call: Call, sink: Sink, handler: Key, holder: Key, labelling: Labelling) -> Site:
+    """A decorator of our own: the customer comes from a dependency, the quantity from the answer, or from lambdas."""
+    customer = _by_lambda("customer", call, handler, holder, labelling) or frozenset([("session", "")])
+    quantity = _by_lambda("quantity", call, handler, holder, labelling) or frozenset([(MEASURED, "answer")])
+    return Site(handler, call, sink, quantity, customer, True, True)
+
+
+def _by_lambda(name: str, call: Call, handler: Key, holder: Key, labelling: Labelling) -> Labels:
+    """What a lambda gives that stands for `name`; its parameters are the handler's, or the answer."""
+    program = labelling.program
+    given = {one.name: one for one in program.function(handler).bindings}
+    found: set[tuple[str, str]] = set()
+    for index, one in enumerate(program.modules[holder[0]].functions):
+        if one.name != name or one.parent != holder[1] or one.via < 0:
+            continue
+        if program.function(holder).calls[one.via] != call:
+            continue
+        own = {f"{holder[0]}#{index}:{each.index}": each.name for each in one.bindings}
+        for kind, text in (
+            label for value in one.returns for label in labelling.of((holder[0], index), value)
+        ):
+            place, _, path = text.rpartition(":")
+            if kind == "param" and own.get(place) in given:
+                found.add((kind, f"{handler[0]}#{handler[1]}:{given[own[place]].index}:{path}"))
+            elif kind != "param":
+                found.add((kind, text))
+    return frozenset(found)
 
 
 def _site(key: Key, call: Call, sink: Sink, labelling: Labelling) -> Site:

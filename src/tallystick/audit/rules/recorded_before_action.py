@@ -16,7 +16,8 @@ def find(case: Case) -> Iterator[Finding]:
         key, report = trail.hops[-1]
         calls = case.program.function(key).calls
         work = [call.line for call in calls if pattern.search(call.callee)]
-        if work and report.line < min(work):
+        above = report.line < case.program.function(key).line  # a decorator comes first and records last
+        if work and report.line < min(work) and not above:
             yield RULE.finding(
                 "usage is reported before the work; when the work fails, the customer pays for nothing",
                 case.at(trail),

@@ -191,6 +191,22 @@ def assigned(left: Node, right: Node | None) -> list[tuple[str, Expr]]:
     return [(name, Expr("member", path, (value,)) if path else value) for name, path in names_below(left, "")]
 
 
+def rounds(node: Node) -> list[tuple[str, Expr]]:
+    """What each round of a loop is given: one of what it goes over."""
+    if node.type == "foreach_statement":  # PHP: `foreach ($rows as $key => $row)`
+        right, left = child_of(node, 0), child_of(node, 1)
+    else:
+        taken, given = tables.LOOPS[node.type]
+        left, right = node.child_by_field_name(taken), node.child_by_field_name(given)
+    if left is None or right is None:
+        return []
+    value = expression(right)
+    if left.type in ("expression_list", "pair", "pattern_list") and left.named_child_count == 2:
+        last = child_of(left, 1)  # after the index or the key
+        return [(name, value) for name, _ in names_below(last, "")] if last is not None else []
+    return [(name, Expr("member", path, (value,)) if path else value) for name, path in names_below(left, "")]
+
+
 def filled(node: Node, name: str, values: tuple[Expr, ...]) -> list[tuple[str, Expr]]:
     """What a Go call writes through a pointer: `c.BindJSON(&body)`, `json.NewDecoder(r.Body).Decode(&body)`."""
     inside = node.child_by_field_name("arguments")

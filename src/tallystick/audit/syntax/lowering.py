@@ -9,7 +9,7 @@ from tree_sitter import Node
 
 from tallystick.audit.ir import NOTHING, Call, Expr, Handler, Module
 from tallystick.audit.syntax import tables
-from tallystick.audit.syntax.drafts import Context, Draft, assigned, filled, started
+from tallystick.audit.syntax.drafts import Context, Draft, assigned, filled, rounds, started
 from tallystick.audit.syntax.expressions import (
     annotated,
     arguments,
@@ -22,6 +22,7 @@ from tallystick.audit.syntax.expressions import (
 from tallystick.audit.syntax.grammars import grammar_of, parser
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
+from tallystick.audit.syntax.returned import checked
 
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
@@ -131,6 +132,8 @@ class Lowering:
             spawned = replace(context, spawned=context.spawned or kind == "go_statement")
             self.children_as(node, spawned, "void" if void else context.state)
         else:
+            if kind in tables.LOOPS or kind == "foreach_statement":
+                self.drafts[context.function].assigns += rounds(node)
             self.children(node, context)
 
     def children_as(self, node: Node, context: Context, state: str) -> None:
@@ -185,6 +188,8 @@ class Lowering:
             return
         pairs = assigned(left, right)
         self.drafts[context.function].assigns += pairs
+        if self.grammar == "go":
+            context = replace(context, handlers=(*context.handlers, *checked(node, left)))
         text = text_of(left)
         exported = context.exported or text.startswith(("module.exports", "exports."))
         name = "default" if text == "module.exports" else text.rpartition(".")[2].lstrip("$")

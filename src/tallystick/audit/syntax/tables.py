@@ -147,6 +147,14 @@ ASSIGNS = frozenset(
         "public_field_definition",
     ]
 )
+LOOPS = {  # by type: the fields of what a round is given, and of what it is taken from
+    "for_in_statement": ("left", "right"),
+    "for_statement": ("left", "right"),
+    "for_in_clause": ("left", "right"),
+    "for": ("pattern", "value"),
+    "range_clause": ("left", "right"),
+    "enhanced_for_statement": ("name", "value"),
+}
 TRIES = frozenset(["try_statement", "try_with_resources_statement", "begin"])
 CATCHES = frozenset(["catch_clause", "except_clause", "except_group_clause", "rescue"])
 SKIPPED = frozenset(

@@ -1,0 +1,41 @@
+"""Errors that a call returns instead of raising them: Go's `err`, checked by the next statement or dropped."""
+
+from __future__ import annotations
+
+import re
+
+from tree_sitter import Node
+
+from tallystick.audit.ir import Handler
+from tallystick.audit.syntax.expressions import text_of
+from tallystick.audit.syntax.patterns import catch_kind
+
+HANDED_ON = re.compile(
+    rb"\breturn\b[^\n]*[eE]rr|\bpanic\(|\.Fatal|http\.Status[A-Z]|http\.Error\(|AbortWith|\(\s*[45]\d\d\s*,"
+)
+
+
+def checked(node: Node, left: Node) -> tuple[Handler, ...]:
+    """What becomes of the error of the call on the right of an assignment; empty when that is not seen here."""
+    name = text_of(left).rpartition(",")[2].strip()
+    if name == "_":
+        return (Handler(node.start_point[0] + 1, "log"),)
+    check = _check(node)
+    if not name.lower().endswith("err") or check is None or f"{name} != nil" not in _condition(check):
+        return ()
+    body = check.child_by_field_name("consequence")
+    said = (body.text or b"") if body is not None else b""
+    kind = "rethrow" if HANDED_ON.search(said) else catch_kind(said)
+    return (Handler(check.start_point[0] + 1, kind),)
+
+
+def _check(node: Node) -> Node | None:
+    """`if err := f(); err != nil`, or the `if` that follows `err := f()`."""
+    for one in (node.parent, node.next_named_sibling):
+        if one is not None and one.type == "if_statement":
+            return one
+    return None
+
+
+def _condition(check: Node) -> str:
+    return text_of(check.child_by_field_name("condition"))
