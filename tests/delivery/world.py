@@ -60,12 +60,19 @@ class World:
 
     def dispatches(self, meter: str) -> list[tuple[str, str]]:
         """Identifier and value of every dispatch of a meter, straight from the table, in the order of time."""
+        return self._read(f"select identifier, value from TABLE where meter = '{meter}' order by happened_at")
+
+    def told(self, meter: str) -> list[tuple[int, str]]:
+        """Second and value of what Stripe was told of a meter and still stands, in the order of time."""
+        said = f"meter = '{meter}' and state in ('accepted', 'confirmed')"
+        return self._read(f"select happened_at, value from TABLE where {said} order by happened_at")
+
+    def _read(self, query: str) -> list[Any]:
         store = self.tally.ledger.store
         table = "tallystick_dispatches" if store.dialect == "sqlite" else "tallystick.dispatches"
-        query = f"select identifier, value from {table} where meter = '{meter}' order by happened_at"
         with store.read() as transaction:
             run = transaction._execute if hasattr(transaction, "_execute") else transaction._cursor.execute
-            return [(row[0], row[1]) for row in run(query).fetchall()]
+            return [tuple(row) for row in run(query.replace("TABLE", table)).fetchall()]
 
 
 @contextmanager

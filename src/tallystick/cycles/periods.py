@@ -10,9 +10,21 @@ import msgspec
 from tallystick.ledger.ledger import Ledger
 from tallystick.providers import Provider
 from tallystick.storage import Flow, Statement
-from tallystick.values.instant import SECOND
+from tallystick.values.instant import HOUR, MINUTE, SECOND
 
 Place = tuple[int, str, str, str, str]  # lane, tenant, mode, provider customer, provider meter
+SURE_AFTER = MINUTE  # a period is sure for what was recorded so long before it was asked for
+STALE = 6 * HOUR  # a running period is asked for again so long afterwards: a plan switch can have ended it
+
+
+def sure_until(read_at: int) -> int:
+    """The second up to which a reading (microseconds since 1970 UTC) is sure: clocks differ, and requests take time."""
+    return (read_at - SURE_AFTER) // SECOND
+
+
+def is_sure(second: int, read_at: int) -> bool:
+    """Whether what was read is sure for an instant."""
+    return second < sure_until(read_at)
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -26,25 +38,39 @@ class Period(msgspec.Struct, frozen=True):
         """Whether an instant lies in it."""
         return self.since <= second < self.until
 
+    @property
+    def sure_until(self) -> int:
+        """The second up to which it has run for sure: a plan switch can have ended it since it was asked for."""
+        return min(self.until, sure_until(self.read_at))
+
+    def followed(self, since: int, read_at: int) -> Period:
+        """As it stands by a later word: the next period began (or none ran), which was said at `read_at`.
+
+        Either it ran its time, or it was cut short, by a switch that is not known to be the only one.
+        """
+        if since < self.until:
+            return msgspec.structs.replace(self, until=since)
+        return msgspec.structs.replace(self, read_at=max(self.read_at, read_at))
+
 
 class Periods(msgspec.Struct, frozen=True):
-    """The periods of one place, oldest first: the newest, and those before it as they were cut short."""
+    """The periods of one place, oldest first, as the later ones leave them; `read_at`: when it was last asked."""
 
     known: tuple[Period, ...] = ()
     read_at: int = 0
 
     @classmethod
     def of(cls, found: Sequence[Period]) -> Periods:
-        """Put in order what the provider has said; where periods overlap, the later word cut the earlier short.
-
-        A plan switch can end a period before its time, and start the next one there.
-        """
-        cut: list[Period] = []
+        """Put in order what the provider has said; (0, 0) says that no period ran."""
+        known: list[Period] = []
         for period in sorted((p for p in found if p.since < p.until), key=lambda p: p.since):
-            if cut:
-                cut[-1] = msgspec.structs.replace(cut[-1], until=min(cut[-1].until, period.since))
-            cut.append(period)
-        return cls(tuple(cut), max((p.read_at for p in found), default=0))
+            if known:
+                known[-1] = known[-1].followed(period.since, period.read_at)
+            known.append(period)
+        asked = max((p.read_at for p in found), default=0)
+        if known and asked // SECOND >= known[-1].until:
+            known[-1] = known[-1].followed(known[-1].until, asked)
+        return cls(tuple(known), asked)
 
     @property
     def newest(self) -> Period | None:
@@ -54,6 +80,17 @@ class Periods(msgspec.Struct, frozen=True):
     def at(self, second: int) -> Period | None:
         """The one that an instant lies in; None: not known."""
         return next((p for p in reversed(self.known) if p.holds(second)), None)
+
+    def sure(self, second: int) -> Period | None:
+        """The part of a period that an instant lies in for sure; None: the provider must be asked once more.
+
+        What lies between the last reading of a period and the switch that ended it counts as its own.
+        """
+        period = self.at(second)
+        if period is None or period is not self.newest:
+            return period
+        sure = msgspec.structs.replace(period, until=period.sure_until)
+        return sure if sure.holds(second) else None
 
 
 NOTHING_KNOWN = Periods()
@@ -93,10 +130,13 @@ def _keeping(learned: Mapping[Place, Period]) -> Flow[None]:
 
 
 def unknown_places(ledger: Ledger, meter: str, *, asked_before: int, limit: int) -> list[Place]:
-    """Where a provider's meter is written and no running period is known, nor was asked for since."""
+    """Where a provider's meter was told something and the running period is to be asked for, the longest unasked first.
+
+    That is where none is known nor was asked for since, or where what is known is stale.
+    """
     now = ledger.clock.now()
     where = {"tenant": ledger.where.tenant, "mode": ledger.where.mode, "provider_meter": meter}
-    bounds = {"second": now // SECOND, "asked_before": asked_before, "limit": limit}
+    bounds = {"second": now // SECOND, "asked_before": asked_before, "stale": now - STALE, "limit": limit}
     return ledger.read(_unknown({**where, **bounds}))
 
 

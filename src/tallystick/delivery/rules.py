@@ -11,7 +11,7 @@ from tallystick.cycles import Periods
 from tallystick.delivery.model import Dispatch, Owed, Slot
 from tallystick.meters import Meter
 from tallystick.providers import Answer, Outcome, Profile
-from tallystick.values.instant import DAY, HOUR, MINUTE, SECOND
+from tallystick.values.instant import DAY, HOUR, SECOND
 from tallystick.values.quantity import to_text
 
 FIRST_RETRY = SECOND // 2
@@ -20,7 +20,6 @@ PAUSE = 30 * SECOND
 PAST_WINDOW = (
     "the outcome is unknown and the provider's duplicate window is over; compare with its summaries first"
 )
-SURE_AFTER = MINUTE  # a period is sure for what was recorded so long before it was asked for
 MARGIN = 4 * HOUR  # distance kept from the end of the provider's duplicate window
 
 
@@ -53,13 +52,12 @@ def buckets(owed: Iterable[Owed], periods: Periods, meter: Meter) -> list[list[O
 
 
 def _bucket(recorded_at: int, periods: Periods, width: int) -> tuple[int, int]:
-    """The start of the period, and which bucket in it; (-1, second) where the period is not known for sure.
-
-    What was said before an entry was recorded is not sure: a plan switch can have ended the period since.
-    """
+    """The start of the period, and which bucket in it; (-1, second) where the period is not known for sure."""
     second = recorded_at // SECOND
-    period = periods.at(second) if recorded_at + SURE_AFTER <= periods.read_at else None
-    return (-1, second) if period is None else (period.since, second // width)
+    period = periods.at(second)
+    if period is None or second >= period.sure_until:
+        return (-1, second)
+    return (period.since, second // width)
 
 
 def values(steps: int, meter: Meter, profile: Profile) -> list[int]:

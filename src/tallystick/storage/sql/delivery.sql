@@ -327,16 +327,21 @@ on conflict (lane, tenant, mode, provider_customer, provider_meter, since)
 do update set until = excluded.until, read_at = excluded.read_at
 
 -- name: unknown_periods
--- (of slots on one meter, those whose running period is not known; asked for again when `asked_before`)
+-- (of slots on one meter that were told something, those whose running period is not known, or was read long ago)
 select s.lane, s.tenant, s.mode, s.provider_customer, s.provider_meter
 from tallystick.slots s
+left join tallystick.periods x
+  on x.lane = s.lane and x.tenant = s.tenant and x.mode = s.mode
+ and x.provider_customer = s.provider_customer and x.provider_meter = s.provider_meter
 where s.tenant = :tenant and s.mode = :mode and s.provider_meter = :provider_meter
-  and not exists (
-    select 1 from tallystick.periods x
-    where x.lane = s.lane and x.tenant = s.tenant and x.mode = s.mode
-      and x.provider_customer = s.provider_customer and x.provider_meter = s.provider_meter
-      and (x.until > :second or x.read_at > :asked_before))
-order by s.lane, s.provider_customer
+  and exists (
+    select 1 from tallystick.dispatches d
+    where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
+      and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter)
+group by s.lane, s.tenant, s.mode, s.provider_customer, s.provider_meter
+having coalesce(max(x.read_at), 0) <= :asked_before
+   and (coalesce(max(x.until), 0) <= :second or coalesce(max(x.read_at), 0) <= :stale)
+order by coalesce(max(x.read_at), 0), s.lane, s.provider_customer
 limit :limit
 
 -- name: silent_periods
