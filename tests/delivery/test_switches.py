@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tallystick import Catalogue, Formula, Meter
+from tallystick.values.instant import SECOND
 from tests.delivery.world import World, billed
 
 START = 1_767_225_600 + 30 * 86_400 + 7
@@ -92,14 +93,10 @@ def test_nothing_is_told_in_a_period_that_was_cancelled(world: World) -> None:
 
 
 def test_late_values_of_an_ended_period_have_seconds_of_their_own(world: World) -> None:
-    """Stripe does not say which of two events of one second is the last one, so there are no two."""
-    world.record("seats", 3)
-    world.record("peak", 3)
+    """Stripe does not say which of two events of one second is the last: here it takes the other one."""
+    use(world, seats=3, load=1, user="bo")
     world.settle()
-    world.pass_time(days=27, hours=23, minutes=50)  # eleven minutes before the renewal
-    end = START + 28 * 86_400
-    passed = end - 1 - world.clock.now() // 1_000_000
-    world.pass_time(seconds=passed)
+    world.pass_time(seconds=START + 28 * 86_400 - 1 - world.clock.now() // SECOND)
     posted = [world.tally.record(meter, 50, customer="ada").entries[0] for meter in ("seats", "peak")]
     for step in range(2, 6):
         world.tally.relay.step()
@@ -112,3 +109,16 @@ def test_late_values_of_an_ended_period_have_seconds_of_their_own(world: World) 
     assert len(set(stamps)) == len(stamps)
     world.pass_time(days=31)
     assert [world.invoiced()[0][meter] for meter in ("seats", "peak")] == [45, 45]
+
+
+def test_what_was_late_is_carried_too(world: World) -> None:
+    """A correction that comes after the period it is for, when the value before it was carried already."""
+    posted = world.record("seats", 5)
+    world.settle()
+    world.pass_time(days=31)
+    world.settle()
+    world.tally.correct(posted, quantity=4, reason="a test", by="ada")
+    world.settle()
+    assert [int(value) for _, value in sorted(world.told("seats"))] == [5, 4, 5, 4]
+    world.pass_time(days=31)
+    assert world.invoiced()[-1]["seats"] == 4

@@ -60,19 +60,18 @@ class World:
 
     def dispatches(self, meter: str) -> list[tuple[str, str]]:
         """Identifier and value of every dispatch of a meter, straight from the table, in the order of time."""
-        return self._read(f"select identifier, value from TABLE where meter = '{meter}' order by happened_at")
-
-    def told(self, meter: str) -> list[tuple[int, str]]:
-        """Second and value of what Stripe was told of a meter and still stands, in the order of time."""
-        said = f"meter = '{meter}' and state in ('accepted', 'confirmed')"
-        return self._read(f"select happened_at, value from TABLE where {said} order by happened_at")
-
-    def _read(self, query: str) -> list[Any]:
         store = self.tally.ledger.store
         table = "tallystick_dispatches" if store.dialect == "sqlite" else "tallystick.dispatches"
+        query = f"select identifier, value from {table} where meter = '{meter}' order by happened_at"
         with store.read() as transaction:
             run = transaction._execute if hasattr(transaction, "_execute") else transaction._cursor.execute
-            return [tuple(row) for row in run(query.replace("TABLE", table)).fetchall()]
+            return [(row[0], row[1]) for row in run(query).fetchall()]
+
+    def told(self, meter: str) -> list[tuple[int, Decimal]]:
+        """Second and value of each event that Stripe has taken for a meter, in the order of receipt."""
+        ids = {m.id: m.event_name for m in self.client.v1.billing.meters.list()}
+        events = [e for e in self.sandbox.tell("events") if ids[e["meter"]] == meter]
+        return [(e["timestamp"], Decimal(e["value"])) for e in events]
 
 
 @contextmanager

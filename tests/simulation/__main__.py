@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from tests.simulation.run import Ground, Verdict, run_seed
 
 CHUNK = 20
+BLOCK = 1000
 
 
 def run_chunk(seeds: Sequence[int]) -> list[Verdict]:
@@ -51,9 +52,12 @@ def main() -> int:
         print("\n".join(verdict.trace))
         print(verdict, verdict.fingerprint)
         return bool(verdict.problems)
-    chunks = [seeds[i : i + CHUNK] for i in range(0, len(seeds), CHUNK)]
-    with ProcessPoolExecutor(options.jobs) as pool:
-        verdicts = [verdict for chunk in pool.map(run_chunk, chunks) for verdict in chunk]
+    verdicts: list[Verdict] = []
+    for start in range(0, len(seeds), BLOCK):  # a process that ran keeps its dead greenlets
+        block = seeds[start : start + BLOCK]
+        with ProcessPoolExecutor(options.jobs) as pool:
+            chunks = [block[i : i + CHUNK] for i in range(0, len(block), CHUNK)]
+            verdicts += [verdict for chunk in pool.map(run_chunk, chunks) for verdict in chunk]
     failed = [verdict for verdict in verdicts if verdict.problems]
     for verdict in failed:
         print(verdict)

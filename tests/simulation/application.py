@@ -14,14 +14,20 @@ from tallystick.errors import LedgerError
 from tallystick.ledger.model import Entry, Kind, Posting
 from tallystick.values.identifiers import lane_of
 from tests.simulation.person import Person
-from tests.simulation.plan import DAY, HOUR, SECOND, Plan
+from tests.simulation.plan import ABSOLUTES, DAY, HOUR, SECOND, Plan
 from tests.simulation.seams import BrittleStore, application_connection, start_tally
 from tests.simulation.stripe_account import StripeAccount
 from tests.simulation.witness import Witness
 from tests.simulation.world import NEVER, Actor, Process, World
 
 METERS = Catalogue(
-    [Meter("tokens", hold=False), Meter("calls", formula=Formula.COUNT), Meter("gb", decimals=3)]
+    [
+        Meter("tokens", hold=False),
+        Meter("calls", formula=Formula.COUNT),
+        Meter("gb", decimals=3),
+        Meter("seats", formula=Formula.LAST, carry=True, hold=False),
+        Meter("peak", formula=Formula.MAX, hold=False),
+    ]
 )
 LINKS = {"org_a": "cus_a", "org_b": "cus_b", "org_c": "cus_c", "org_gone": "cus_gone"}
 
@@ -138,6 +144,8 @@ class Application:
                 idle, soonest = True, world.now
             if idle:
                 rest = NEVER // 4 if soonest is None else max(soonest - world.now, 0)
+                if self.plan.meters == ABSOLUTES:  # values are carried when nothing is due
+                    rest = min(rest, 6 * HOUR)
                 rest = max(rest, int(tally.sender.breaker.closes_in_seconds * SECOND), SECOND)
                 world.sleep(rest + int(self._random.expovariate(1 / self.plan.laziness)))
 
@@ -164,14 +172,15 @@ class Application:
 
     def _burst(self, count: int) -> None:
         # Some bursts are one customer's on one meter: they compete for a slot and share dispatches.
-        place = (self._random.choice(["org_a", "org_b"]), "tokens") if self._random.random() < 0.4 else None
+        shared = (self._random.choice(["org_a", "org_b"]), self.plan.meters[0])
+        place = shared if self._random.random() < 0.4 else None
         for _ in range(count):
             self.send(self._wish(place))
             self.world.sleep(self._random.choice([0, 0, 0, SECOND // 10, SECOND]))
 
     def _wish(self, place: tuple[str, str] | None) -> Wish:
         random = self._random
-        kinds = (
+        kinds: tuple[str, ...] = (
             "record",
             "record",
             "keyed",
@@ -183,19 +192,23 @@ class Application:
             "repeat",
             "correction",
         )
+        if self.plan.meters == ABSOLUTES:  # what stands, each time: nothing adds up
+            kinds = ("record", "record", "keyed", "ride", "rollback", "repeat")
         kind = random.choice(kinds)
         earlier = [w for w in self.wishes if w.key is not None]
         if kind == "repeat" and not earlier:
             kind = "keyed"
         customer, meter = place or (
             random.choice(self.plan.customers),
-            random.choice([m.name for m in METERS]),
+            random.choice(self.plan.meters),
         )
         steps = (
             1
             if meter == "calls"
             else random.choice([1, 7, 1500, 10**9, 10**6 + 1, random.randrange(1, 10**16)])
         )
+        if meter in ABSOLUTES:
+            steps = random.randrange(1, 100)
         number = len(self.wishes)
         key = f"job:{number}" if kind in ("keyed", "action", "failing") and random.random() < 0.7 else None
         wish = Wish(number, kind, random.choice(self.modes), customer, meter, steps, key)
@@ -343,8 +356,11 @@ class Application:
             if tally.rejections is not None:  # its doubts come later, and take up to a day
                 looked += 1
                 soonest = min(self.world.now + HOUR, soonest or NEVER)
-            waits = status.in_delivery or (
-                tally.rejections and (looked < 6 or tally.rejections.standing().get("open"))
+            looked += self.plan.meters == ABSOLUTES
+            waits = (
+                status.in_delivery
+                or (self.plan.meters == ABSOLUTES and looked < 24)
+                or (tally.rejections and (looked < 6 or tally.rejections.standing().get("open")))
             )
             quiet = 0 if waits else quiet + 1
             wait = SECOND if soonest is None else max(soonest - self.world.now, SECOND)

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from tallystick import Tally
+from tests.simulation import absolutes
 from tests.simulation.afterthoughts import SILENT
 from tests.simulation.application import LINKS, METERS, Application, Wish
 from tests.simulation.billing import Subscription, invoice_lines
 from tests.simulation.person import ANEW
-from tests.simulation.plan import SECOND, Plan
+from tests.simulation.plan import ABSOLUTES, SECOND, SUMS, Plan
 from tests.simulation.stripe_account import StripeAccount
 
 LISTED = ("ready", "sending", "unknown", "parked")  # not known to be delivered
@@ -39,6 +40,7 @@ class Row:
     key: str | None
     wish: int
     second: int
+    recorded_at: int
 
 
 def minute_of(d: Any) -> Place:
@@ -67,7 +69,7 @@ class Judge:
             "select entry, mode, customer, meter, quantity, key, attributes, recorded_at, kind from tallystick_entries"
         )
         self.rows = [
-            Row(bytes(r[0]), r[1], r[2], r[3], r[4], r[5], json.loads(r[6])["wish"], r[7] // SECOND)
+            Row(bytes(r[0]), r[1], r[2], r[3], r[4], r[5], json.loads(r[6])["wish"], r[7] // SECOND, r[7])
             for r in entries
             if r[8] > 1
         ]
@@ -92,6 +94,7 @@ class Judge:
         self._obligations()
         self._events()
         self._conservation()
+        self.problems += absolutes.problems(self)
         self._ledger()
         for mode, account in self.accounts.items():
             self.problems += [f"{mode}: {violation}" for violation in account.violations]
@@ -167,15 +170,18 @@ class Judge:
     def _obligations(self) -> None:
         """Every usage is owed once, and a dispatch carries exactly its entries."""
         steps = {row.entry: row.steps for row in self.rows}
+        meters = {row.entry: row.meter for row in self.rows}
         if set(self.owed) != {entry for entry, quantity in steps.items() if quantity}:
             self.problems.append("the obligations are not the entries with a quantity")
         carried: Counter[bytes] = Counter()
         for entry, dispatch in self.owed.items():
-            if dispatch is not None:
+            if dispatch is not None and meters[entry] not in ABSOLUTES:
                 carried[dispatch] += steps[entry]
         frozen: Counter[bytes] = Counter()
-        for dispatch, _, _, _, quantity, _, _, _, state, *_ in self.dispatches:
-            if state != "refused":  # proven absent: its successor carries the entries
+        for dispatch, _, _, meter, quantity, _, _, _, state, *_ in self.dispatches:
+            if (
+                state != "refused" and meter not in ABSOLUTES
+            ):  # proven absent: its successor carries the entries
                 frozen[bytes(dispatch)] += quantity
         for dispatch in carried.keys() | frozen.keys():
             if carried[dispatch] != frozen[dispatch]:
@@ -204,7 +210,12 @@ class Judge:
                 net[minute_of(frozen)] += 0 if self._comes_to_nothing(identifier) else frozen[4]
             if frozen[8] in ("ready", "sending", "unknown"):
                 self.problems.append(f"{identifier} is still {frozen[8]} when all is healed")
-            if frozen[8] == "refused" and counted[mode, identifier] and not self._is_void(mode, identifier):
+            if (
+                frozen[8] == "refused"
+                and frozen[3] not in ABSOLUTES
+                and counted[mode, identifier]
+                and not self._is_void(mode, identifier)
+            ):
                 said[minute_of(frozen)].append(f"{identifier} was proven absent, and the provider has it")
                 net[minute_of(frozen)] -= frozen[4]
             if frozen[8] == "parked" and counted[mode, identifier] and frozen[12] is None:
@@ -228,18 +239,20 @@ class Judge:
 
         names = {provider: name for name, provider in [*LINKS.items(), ("org_b", ANEW["cus_b"])]}
         counted = {(mode, e.identifier) for mode, a in self.accounts.items() for e in a.events}
-        for row in self.rows:
+        for row in (row for row in self.rows if row.meter in SUMS):
             recorded[place(row.mode, row.customer, row.meter, row.second)] += row.steps
             if row.steps and self.owed.get(row.entry, b"") is None:
                 explained[place(row.mode, row.customer, row.meter, row.second)] += row.steps
         for mode, account in self.accounts.items():
             for event in account.events:
-                if self._is_void(mode, event.identifier):
+                if event.meter in ABSOLUTES or self._is_void(mode, event.identifier):
                     continue
                 scaled = event.value.scaleb(METERS[event.meter].decimals)
                 explained[place(mode, names[event.customer], event.meter, event.timestamp)] += int(scaled)
         for d in self.dispatches:
-            if (d[8] in LISTED and (d[1], d[6]) not in counted) or self._lost_silently(d):
+            if d[3] not in ABSOLUTES and (
+                (d[8] in LISTED and (d[1], d[6]) not in counted) or self._lost_silently(d)
+            ):
                 explained[place(d[1], d[2], d[3], d[7])] += d[4]
         for key in recorded.keys() | explained.keys():
             if recorded[key] != explained[key]:
@@ -306,9 +319,7 @@ class Judge:
         names = {provider: name for name, provider in LINKS.items()}
         for subscription in self._cycles():
             customer = names[subscription.customer]
-            for line in invoice_lines(
-                self.accounts["test"], subscription, [m.name for m in METERS], self.plan_end()
-            ):
+            for line in invoice_lines(self.accounts["test"], subscription, list(SUMS), self.plan_end()):
                 used = sum(
                     row.steps
                     for row in self.rows

@@ -16,7 +16,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-PROFILES = ("calm", "rough", "dark", "months", "clocks", "stale", "hell")
+PROFILES = ("calm", "rough", "dark", "months", "clocks", "stale", "hell", "absolutes")
 FAULTS = (
     "down",
     "lost_request",
@@ -42,6 +42,8 @@ ANCHORS = (
 )
 
 
+SUMS = ("tokens", "calls", "gb")
+ABSOLUTES = ("seats", "peak")
 CUSTOMERS = ["org_a", "org_a", "org_b", "org_b", "org_c", "org_gone"]
 
 
@@ -103,6 +105,7 @@ class Plan:
     customers: list[str]
     jumps: list[tuple[int, str, int]]  # when, whose clock, by how much
     hell: Hell | None  # what the provider takes back
+    meters: tuple[str, ...] = SUMS
 
     @property
     def exact(self) -> bool:
@@ -126,6 +129,7 @@ def make_plan(seed: int) -> Plan:
         "clocks": 2,
         "stale": 50,
         "hell": 3,
+        "absolutes": random.randint(33, 42),
     }
     length = lengths[profile] * DAY
     # The anchor day, or the same day of the next month, lies inside the run.
@@ -141,20 +145,31 @@ def make_plan(seed: int) -> Plan:
         pause=_pauses(random, profile),
         fault_rate=random.choice([0.0, 0.1, 0.3]) if profile != "calm" else random.choice([0.0, 0.1]),
         windows=_windows(random, profile, start, length, int(anchor.timestamp()) * SECOND),
-        laziness={"calm": 20 * SECOND, "rough": MINUTE, "clocks": MINUTE, "hell": 5 * MINUTE}.get(
-            profile, 20 * MINUTE
-        ),
+        laziness={
+            "calm": 20 * SECOND,
+            "rough": MINUTE,
+            "clocks": MINUTE,
+            "hell": 5 * MINUTE,
+            "absolutes": 2 * HOUR,
+        }.get(profile, 20 * MINUTE),
         skews=_skews(random, profile),
         busy_rate=random.choice([0, 0.01]),
         unreachable_rate=random.choice([0, 0.01]),
         blackout=(start + DAY, start + length - DAY) if profile == "stale" else None,
-        subscriptions=_subscriptions(random, anchor, start, length),
+        subscriptions=_subscriptions(random, profile, anchor, start, length),
         with_live=random.random() < 0.25,
         # A relay looks at an unlinked customer once a minute: only in short runs.
-        customers=[*CUSTOMERS, "org_unlinked"] if profile == "rough" and random.random() < 0.3 else CUSTOMERS,
+        customers=_customers(random, profile),
         jumps=_jumps(random, profile, start, length),
         hell=_hell(random, start, length) if profile == "hell" else None,
+        meters=ABSOLUTES if profile == "absolutes" else SUMS,
     )
+
+
+def _customers(random: Random, profile: str) -> list[str]:
+    if profile == "absolutes":  # who has no subscription has no period
+        return CUSTOMERS[:-1]
+    return [*CUSTOMERS, "org_unlinked"] if profile == "rough" and random.random() < 0.3 else CUSTOMERS
 
 
 def _bursts(random: Random, profile: str, start: int, length: int, anchor: datetime) -> list[tuple[int, int]]:
@@ -165,7 +180,7 @@ def _bursts(random: Random, profile: str, start: int, length: int, anchor: datet
         found += [(start + at, random.randint(3, 7)) for at in days]
     boundary = int(anchor.timestamp()) * SECOND
     found += [(boundary - random.randrange(3 * SECOND), random.randint(2, 6)) for _ in range(2)]
-    if profile == "months":  # many at once, on both sides: they share dispatches
+    if profile in ("months", "absolutes"):  # many at once, on both sides: they share dispatches
         sides = [random.randrange(-50 * SECOND, 50 * SECOND) for _ in range(6)]
         found += [(boundary + at, random.randint(4, 9)) for at in sides]
     return sorted(found)
@@ -251,16 +266,24 @@ def _jumps(random: Random, profile: str, start: int, length: int) -> list[tuple[
     ]
 
 
-def _subscriptions(random: Random, anchor: datetime, start: int, length: int) -> list[Subscription]:
+def _subscriptions(
+    random: Random, profile: str, anchor: datetime, start: int, length: int
+) -> list[Subscription]:
     """Three customers with one anchor; plans switch, one of them cancels."""
     first, last = start // SECOND, (start + length) // SECOND
     found = [
-        Subscription(f"cus_{name}", anchor, random.choice([3600, 3600, 72 * 3600]))
+        Subscription(
+            f"cus_{name}",
+            anchor,
+            random.choice([3600, 3600, 72 * 3600]),
+            resets_anchor=profile == "absolutes",
+        )
         for name in ("a", "b", "c")
     ]
     for subscription in found:
         if random.random() < 0.4:
-            subscription.switches = [random.randrange(first, last) for _ in range(random.randint(1, 2))]
+            count = 1 if subscription.resets_anchor else random.randint(1, 2)
+            subscription.switches = [random.randrange(first, last) for _ in range(count)]
     if random.random() < 0.3:
         found[2].cancelled_at = random.randrange(first + (last - first) // 2, last)
     return found

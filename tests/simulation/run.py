@@ -109,6 +109,8 @@ def run_seed(seed: int, ground: Ground, *, trace: bool = False) -> Verdict:
         )
         account.customers = {"cus_a", "cus_b", "cus_c"}
         account.meters = {meter.name for meter in METERS}
+        if plan.profile == "absolutes":
+            account.subscriptions = {cycle.customer: cycle for cycle in plan.subscriptions}
         if plan.hell is not None:
             account.archived, account.deleted = plan.hell.archived, plan.hell.deleted
             account.has_reports = True

@@ -22,6 +22,14 @@ DAY = 24 * HOUR
 LATE = 10 * SECOND  # the sender's own timeout: a call that is older stood still on the way
 
 
+class Running(Protocol):
+    """A customer's billing cycle."""
+
+    def running(self, second: int) -> tuple[int, int] | None:
+        """The period [start, end) of an instant, in seconds."""
+        ...
+
+
 class Faults(Protocol):
     """What goes wrong when."""
 
@@ -81,6 +89,7 @@ class StripeAccount:
         self.archived: dict[str, tuple[int, int]] = {}  # meter -> from when until when
         self.deleted: dict[str, int] = {}  # customer -> since when
         self.later = Afterthoughts(random)
+        self.subscriptions: dict[str, Running] = {}  # by customer; none are told of unless they are here
         self.has_reports = False  # whether it has a second word at all
         self.answers_later = False  # whether a bad event is answered 2xx and reported later
         self.events: list[Event] = []
@@ -232,6 +241,24 @@ class StripeAccount:
 
     # Reading
 
+    def _subscribed(self, customer: str, second: int) -> list[dict[str, Any]]:
+        """The customer's subscription, with an item for each meter."""
+        cycle = self.subscriptions.get(customer)
+        period = cycle.running(second) if cycle is not None else None
+        if period is None:
+            return []
+        start, end = period
+        items = [
+            {
+                "id": f"si_{customer}_{meter}",
+                "current_period_start": start,
+                "current_period_end": end,
+                "price": {"id": f"price_{meter}", "lookup_key": None, "recurring": {"meter": f"mtr_{meter}"}},
+            }
+            for meter in sorted(self.meters)
+        ]
+        return [{"id": f"sub_{customer}", "items": {"data": items, "has_more": False}}]
+
     def read(self, path: str, query: dict[str, Any], now: int) -> Reply:
         """Meters, and event summaries of whole minutes."""
         if path == "/v1/billing/meters":
@@ -241,8 +268,9 @@ class StripeAccount:
             return Reply(200, json.dumps({"object": "list", "data": data, "has_more": False, "url": path}))
         if path == "/v2/core/events":
             return Reply(200, json.dumps({"data": self.later.events(now), "next_page_url": None}))
-        if not path.startswith("/v1/billing/meters/"):  # subscriptions: none are told of here
-            return Reply(200, json.dumps({"object": "list", "data": [], "has_more": False, "url": path}))
+        if not path.startswith("/v1/billing/meters/"):
+            data = self._subscribed(query["customer"], now // SECOND) if path == "/v1/subscriptions" else []
+            return Reply(200, json.dumps({"object": "list", "data": data, "has_more": False, "url": path}))
         meter = path.split("/")[4].removeprefix("mtr_")
         since, until = int(query["start_time"]), int(query["end_time"])
         if since % 60 or until % 60:

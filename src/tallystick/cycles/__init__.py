@@ -1,15 +1,6 @@
 """How long the provider still bills what it has not got, and the periods it has named."""
 
-from tallystick.cycles.periods import (
-    NOTHING_KNOWN,
-    Period,
-    Periods,
-    Place,
-    ask,
-    is_sure,
-    periods_of,
-    unknown_places,
-)
+from tallystick.cycles.periods import NOTHING_KNOWN, Period, Periods, Place, ask, periods_of, unknown_places
 from tallystick.cycles.rules import Level, cutoff, deadline, level
 
 __all__ = [
@@ -21,7 +12,6 @@ __all__ = [
     "ask",
     "cutoff",
     "deadline",
-    "is_sure",
     "level",
     "periods_of",
     "unknown_places",

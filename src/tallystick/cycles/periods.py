@@ -17,16 +17,6 @@ SURE_AFTER = MINUTE  # a period is sure for what was recorded so long before it 
 STALE = 6 * HOUR  # a running period is asked for again so long afterwards: a plan switch can have ended it
 
 
-def sure_until(read_at: int) -> int:
-    """The second up to which a reading (microseconds since 1970 UTC) is sure: clocks differ, and requests take time."""
-    return (read_at - SURE_AFTER) // SECOND
-
-
-def is_sure(second: int, read_at: int) -> bool:
-    """Whether what was read is sure for an instant."""
-    return second < sure_until(read_at)
-
-
 class Period(msgspec.Struct, frozen=True):
     """A billing cycle [since, until) in seconds since 1970 UTC; `read_at` in microseconds is when it was asked for."""
 
@@ -41,7 +31,7 @@ class Period(msgspec.Struct, frozen=True):
     @property
     def sure_until(self) -> int:
         """The second up to which it has run for sure: a plan switch can have ended it since it was asked for."""
-        return min(self.until, sure_until(self.read_at))
+        return min(self.until, _sure_until(self.read_at))
 
     def followed(self, since: int, read_at: int) -> Period:
         """As it stands by a later word: the next period began (or none ran), which was said at `read_at`.
@@ -81,6 +71,10 @@ class Periods(msgspec.Struct, frozen=True):
         """The one that an instant lies in; None: not known."""
         return next((p for p in reversed(self.known) if p.holds(second)), None)
 
+    def is_asked(self, second: int) -> bool:
+        """Whether the provider was asked after that instant."""
+        return second < _sure_until(self.read_at)
+
     def sure(self, second: int) -> Period | None:
         """The part of a period that an instant lies in for sure; None: the provider must be asked once more.
 
@@ -94,6 +88,10 @@ class Periods(msgspec.Struct, frozen=True):
 
 
 NOTHING_KNOWN = Periods()
+
+
+def _sure_until(read_at: int) -> int:
+    return (read_at - SURE_AFTER) // SECOND
 
 
 def periods_of(places: Iterable[Place]) -> Flow[dict[Place, Periods]]:

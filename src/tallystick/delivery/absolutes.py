@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tallystick.cycles import NOTHING_KNOWN, Period, Periods, is_sure, periods_of
+from tallystick.cycles import NOTHING_KNOWN, Period, Periods, periods_of
 from tallystick.delivery import rules
 from tallystick.delivery.due import postpone
 from tallystick.delivery.model import PLACE, Attempt, Dispatch, Owed, Slot, Terms, to_dispatch
@@ -75,7 +75,7 @@ def span_of(second: int, known: Periods, meter: Meter, now: int) -> Span | None:
         return None
     if period is not None:
         return None if second >= period.until - LATE else Span(second, second + 1)
-    if not is_sure(second, known.read_at):
+    if not known.is_asked(second):
         return Span(second, second + 1)
     edges = [p.since for p in known.known if p.since > second]
     return Span(second, min([now // SECOND + 1, *edges]))  # no period runs: nothing to keep apart

@@ -62,7 +62,7 @@ class Carrying:
         return count
 
     def _silent(self, meter: Meter) -> Flow[dict[SlotKey, Period]]:
-        """Slots of a meter whose running period has not been told anything, though one before it was."""
+        """Slots of a meter whose running period has no value of its own, and not the one that stood before."""
         where = {**self._where, "provider_meter": meter.provider_name}
         bounds = {"second": self._ledger.clock.now() // SECOND, "limit": AT_ONCE}
         rows = yield Statement("silent_periods", {**where, **bounds})
@@ -77,11 +77,12 @@ class Carrying:
         return count
 
     def _told_again(self, slot: Slot, period: Period) -> Flow[int]:
-        """Carry into a period, unless somebody has told it something meanwhile."""
+        """Carry into a period, unless it has a value of its own; what was late for the one before is carried, too."""
         before = yield from absolutes.newest(slot, Period(0, period.since))
-        if before is None or (yield from absolutes.newest(slot, period)) is not None:
+        inside = yield from absolutes.newest(slot, period)
+        if before is None or (inside is not None and (inside.entries or inside.value == before.value)):
             return 0
-        terms = self._sender.terms
-        carried = rules.carried(before, terms.new_id(), terms.prefix, period.since, terms.now())
+        terms, second = self._sender.terms, period.since if inside is None else inside.happened_at + 1
+        carried = rules.carried(before, terms.new_id(), terms.prefix, second, terms.now())
         yield Statement("insert_dispatches", rows=[carried.row()])
         return 1

@@ -345,7 +345,7 @@ order by coalesce(max(x.read_at), 0), s.lane, s.provider_customer
 limit :limit
 
 -- name: silent_periods
--- (slots of one meter that were told something before their running period, and nothing in it)
+-- (of one meter, slots whose running period was told nothing of its own, where another value stood before it)
 select s.lane, s.tenant, s.mode, s.provider_customer, s.provider_meter, x.since, x.until
 from tallystick.slots s
 join tallystick.periods x
@@ -353,16 +353,23 @@ join tallystick.periods x
  and x.provider_customer = s.provider_customer and x.provider_meter = s.provider_meter
 where s.tenant = :tenant and s.mode = :mode and s.provider_meter = :provider_meter
   and x.since <= :second and x.until > :second
-  and not exists (
-    select 1 from tallystick.dispatches d
+  and coalesce((
+    select d.entries from tallystick.dispatches d
     where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
       and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter
-      and d.happened_at >= x.since and d.happened_at < x.until and d.state <> 'refused')
-  and exists (
-    select 1 from tallystick.dispatches d
+      and d.happened_at >= x.since and d.happened_at < x.until and d.state <> 'refused'
+    order by d.happened_at desc, d.dispatch desc, d.part desc limit 1), 0) = 0
+  and coalesce((
+    select d.value from tallystick.dispatches d
     where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
       and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter
-      and d.happened_at < x.since and d.state <> 'refused')
+      and d.happened_at < x.since and d.state <> 'refused'
+    order by d.happened_at desc, d.dispatch desc, d.part desc limit 1), '') <> coalesce((
+    select d.value from tallystick.dispatches d
+    where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
+      and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter
+      and d.happened_at >= x.since and d.happened_at < x.until and d.state <> 'refused'
+    order by d.happened_at desc, d.dispatch desc, d.part desc limit 1), '')
 order by s.lane, s.provider_customer
 limit :limit
 
