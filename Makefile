@@ -40,6 +40,7 @@ bench: .venv/.ready  ## ratios against the raw limits; BENCH_ENTRIES=5000000 for
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.endpoint
 	$(BIN)/python -m benchmarks.relay 1000000
+	$(BIN)/python -m benchmarks.compaction
 	$(BIN)/python -m benchmarks.holds
 	$(BIN)/python -m benchmarks.streams
 	$(BIN)/python -m benchmarks.usage $(BENCH_ENTRIES)
