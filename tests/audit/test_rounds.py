@@ -206,3 +206,17 @@ def test_a_handler_behind_a_check_of_signatures(tmp_path: Path, exported: str, i
     }
     report = audited(tmp_path, tree)
     assert (report.verdict is Verdict.PASS) is is_right, report.findings
+
+
+@pytest.mark.parametrize(
+    ("quantity", "is_right"), [("price_of(body)", True), ("body.n", False), ("n", False)]
+)
+def test_what_is_worked_out_from_a_request_is_not_its_word(
+    tmp_path: Path, quantity: str, is_right: bool
+) -> None:
+    text = PYTHON.replace("body: dict,", "body: Body, n: int,").replace('body["prompt"]', "body.prompt")
+    text = text.replace("BODY\n    ", "").replace("str(n)", f"str({quantity})")
+    tree = {"requirements.txt": "stripe==11\nfastapi\nopenai\n", "app/main.py": text}
+    report = audited(tmp_path, tree)
+    assert ("client_supplied_quantity" not in codes(report)) is is_right, report.findings
+    assert not any("an argument" in one.message for one in report.findings)

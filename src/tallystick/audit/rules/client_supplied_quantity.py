@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tallystick.audit.case import Case
 from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.sites import NO_QUANTITY
+
+REQUEST = re.compile(
+    r"(?i)(?:^|_)(?:req|request|body|payload|data|input|inputs|query|params|messages|prompt)$"
+)
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -16,13 +21,14 @@ def find(case: Case) -> Iterator[Finding]:
         parts = [
             one
             for one in case.client_parts(trail.quantity, trail.entry)
-            if not NO_QUANTITY.search(_last(one))
+            if not NO_QUANTITY.search(_last(case, one)) and not _is_whole_request(case, one)
         ]
         if not parts or case.guarded(trail) or trail.entry is None:
             continue
         mixed = any(kind in ("measured", "stored", "unknown") for kind, _ in trail.quantity)
+        said = ", ".join(_last(case, one) for one in parts[:3])
         yield RULE.finding(
-            f"{trail.entry.route} bills the number the caller sends ({', '.join(map(_last, parts[:3]))}); "
+            f"{trail.entry.route} bills the number the caller sends ({said}); "
             "anyone can send 0 and use the product for free",
             case.origin(trail),
             Confidence.MEDIUM if mixed else Confidence.HIGH,
@@ -31,9 +37,26 @@ def find(case: Case) -> Iterator[Finding]:
         )
 
 
-def _last(text: str) -> str:
-    """The field a label speaks of: the last step of its path."""
-    return text.rpartition(":")[2].rpartition(".")[2] or text.rpartition(":")[2] or "an argument"
+def _last(case: Case, text: str) -> str:
+    """The field a label speaks of: the last step of its path, or the argument itself."""
+    path = text.rpartition(":")[2]
+    return path.rpartition(".")[2] or path or _argument(case, text) or "an argument"
+
+
+def _argument(case: Case, text: str) -> str:
+    """The name of the argument that a parameter's label speaks of."""
+    place, _, rest = text.partition(":")
+    module, _, index = place.rpartition("#")
+    if module not in case.program.modules or not index.isdigit():
+        return ""
+    function = case.program.function((module, int(index)))
+    return next((one.name for one in function.bindings if str(one.index) == rest.partition(":")[0]), "")
+
+
+def _is_whole_request(case: Case, text: str) -> bool:
+    """Whether the label is all of a request's model: something was worked out from it, no field of it is billed."""
+    name = _argument(case, text) if not text.rpartition(":")[2] else ""
+    return bool(REQUEST.search(name))
 
 
 RULE = Rule(
