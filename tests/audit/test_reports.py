@@ -68,8 +68,8 @@ def test_text_names_what_a_reader_needs() -> None:
 
 
 def test_a_fail_shows_the_way_out_in_the_language_found() -> None:
-    """The decorator for Python, the HTTP service for the rest; nothing to do about a pass."""
-    assert "HTTP service" in render("text", failing())
+    """The decorator for Python, a service of one's own for the rest; nothing to do about a pass."""
+    assert "calls tally.record" in " ".join(render("text", failing()).split())
     python = msgspec.structs.replace(failing().report, stack=("fastapi",))
     assert "@tally.metered" in render("text", msgspec.structs.replace(failing(), report=python))
     assert "What to do" not in render("text", passing())

@@ -332,6 +332,33 @@ def test_what_cannot_be_told_apart_is_for_a_person(world: World) -> None:
     assert [balance.difference for balance in world.tally.tie_out()] == [0]
 
 
+def test_what_something_else_stands_for_by_now_is_not_sent_again(world: World) -> None:
+    """A person says which one is lost; meanwhile the minute lacks nothing any more."""
+    world.sandbox.switch(report_samples=0)
+    world.record(5)
+    world.sandbox.fault("reject_later code=archived_meter times=1 route=/v1/billing/meter_events")
+    world.record(5)
+    for _ in range(8):
+        world.advance(601)
+    assert world.doubts() == {"unclear": 1}
+    assert world.tally.rejections is not None
+    [doubt] = world.tally.rejections.unclear()
+    first, second = world.tally.rejections.in_doubt(doubt.report)
+    event: Any = {
+        "event_name": first.provider_meter,
+        "timestamp": first.happened_at,
+        "payload": {"stripe_customer_id": first.provider_customer, "value": "5"},
+    }
+    client = stripe.StripeClient("sk_test_elsewhere", base_addresses={"api": world.sandbox.url})
+    client.v1.billing.meter_events.create(event)
+    assert not world.tally.rejections.decide(
+        doubt.report, [second.identifier], reason="seen at Stripe", by="ada"
+    )
+    world.settle()
+    assert (world.doubts(), world.total()) == ({}, 10)
+    assert [balance.difference for balance in world.tally.tie_out()] == [0]
+
+
 def test_a_webhook_brings_the_report(world: World, serve: Serve) -> None:
     """Pushed, verified, fetched, decided; a second copy and the poller change nothing."""
     world.sandbox.switch(webhook_duplicate=100)

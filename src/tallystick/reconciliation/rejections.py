@@ -64,6 +64,16 @@ class Doubt(msgspec.Struct, frozen=True):
     due_at: int
 
 
+class Minute(msgspec.Struct, frozen=True):
+    """A doubt's minute: what is accepted, whether more is under way, the total as read, the steps it lacks."""
+
+    accepted: list[Dispatch]
+    under_way: bool
+    read: str
+    missing: int
+    decimals: int
+
+
 class Rejections:
     """The later word of the provider of one tenant and mode; `find` takes findings (code, subject, message)."""
 
@@ -121,8 +131,9 @@ class Rejections:
     def decide(self, report: str, lost: Sequence[str], *, reason: str, by: str) -> list[Dispatch]:
         """A person's decision about the unclear doubts of a report: these identifiers are lost, the rest counted.
 
-        The successors of the lost. ActionError when there is no such doubt, an identifier is not of its
-        minutes, or reason or name is missing.
+        The successors of the lost. In a minute whose total lacks nothing any more, something else of the same
+        quantity stands for what was lost: nothing of it is sent again. ActionError when there is no such doubt, an
+        identifier is not of its minutes, or reason or name is missing; ProviderError when totals cannot be read.
         """
         if not reason or not by:
             raise ActionError("say why and who: --reason and --by are kept with the decision")
@@ -134,7 +145,9 @@ class Rejections:
         if wrong:
             raise ActionError(f"{wrong[0]!r} is not an accepted dispatch of a minute in doubt")
         now, said = self._ledger.clock.now(), f"decided by {by}: {reason}"
-        pairs = [(found[identifier], doubts[0].code) for identifier in dict.fromkeys(lost)]
+        lacking = [doubt for doubt in doubts if self._minute(doubt).missing]
+        there = {d.identifier for doubt in lacking for d in self._ledger.read(_sent(doubt))}
+        pairs = [(found[i], doubts[0].code) for i in dict.fromkeys(lost) if i in there]
         closed = [msgspec.structs.replace(d, state="counted", reason=said, due_at=now) for d in doubts]
         if pairs:
             closed[0] = msgspec.structs.replace(closed[0], state="superseded")
@@ -217,7 +230,8 @@ class Rejections:
                 self._ledger.commit.run(errand=partial(_write, later))
         return len(doubts)
 
-    def _look_into(self, doubt: Doubt, now: int) -> None:
+    def _minute(self, doubt: Doubt) -> Minute:
+        """What of a doubt's minute is accepted, and what of it the provider's total lacks. ProviderError."""
         try:
             total = self._provider.total(
                 doubt.provider_customer, doubt.provider_meter, doubt.minute, doubt.minute + 60
@@ -226,33 +240,40 @@ class Rejections:
             total = Decimal(0)  # a customer that is gone is billed nothing
         sent = self._ledger.read(_sent(doubt))
         accepted = [d for d in sent if d.state in ("accepted", "confirmed")]
-        under_way = any(d.state in ("sending", "unknown") for d in sent)
-        names = {d.meter for d in accepted}
-        if not names <= {meter.name for meter in self._catalogue}:
-            self._close(doubt, "unclear", f"meter {sorted(names)} is not declared any more", now)
-            return
-        decimals = max((self._catalogue[name].decimals for name in names), default=0)
+        decimals = max(
+            (self._catalogue[d.meter].decimals for d in accepted if d.meter in self._catalogue), default=0
+        )
         read = self._provider.profile.meant(total, decimals)
         counted = int(read.scaleb(decimals))
-        if any(self._catalogue[name].formula.is_absolute for name in names):
+        if any(d.meter in self._catalogue and self._catalogue[d.meter].formula.is_absolute for d in accepted):
             accepted = standing(accepted)
             missing = sum(d.quantity for d in accepted if d.quantity != counted)  # all of it, or nothing
         else:
             missing = sum(d.quantity for d in accepted) - counted
-        kept = doubt.read_at if doubt.reading == str(read) else now
+        under_way = any(d.state in ("sending", "unknown") for d in sent)
+        return Minute(accepted, under_way, str(read), missing, decimals)
+
+    def _look_into(self, doubt: Doubt, now: int) -> None:
+        minute = self._minute(doubt)
+        accepted = minute.accepted
+        names = {d.meter for d in accepted}
+        if not names <= {meter.name for meter in self._catalogue}:
+            self._close(doubt, "unclear", f"meter {sorted(names)} is not declared any more", now)
+            return
+        kept = doubt.read_at if doubt.reading == minute.read else now
         codes = self._ledger.read(self._named(doubt.report))
         named = {d.identifier for d in accepted if _is_named(d, codes)}
-        still_for = None if under_way else stood_still(kept, accepted, now)
-        decision = conclude(accepted, named, missing, still_for)
+        still_for = None if minute.under_way else stood_still(kept, accepted, now)
+        decision = conclude(accepted, named, minute.missing, still_for)
         if decision is None:
-            later = msgspec.structs.replace(doubt, reading=str(read), read_at=kept, due_at=now + SETTLING)
+            later = msgspec.structs.replace(doubt, reading=minute.read, read_at=kept, due_at=now + SETTLING)
             self._ledger.commit.run(errand=lambda: _write(later))
             return
         verdict, lost = decision
         if verdict is Verdict.COUNTED:
             self._close(doubt, "counted", "the provider's total holds all of it", now)
         elif verdict is Verdict.UNCLEAR:
-            units = from_steps(missing, decimals)
+            units = from_steps(minute.missing, minute.decimals)
             about = (
                 f"{units} missing at {doubt.provider_customer}, {doubt.provider_meter}, minute {doubt.minute}"
             )

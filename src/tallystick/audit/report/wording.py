@@ -21,9 +21,9 @@ DECORATED = (
     "sent until the provider has confirmed it."
 )
 SERVED = (
-    "With tallystick: run its HTTP service beside the application and post the usage to it from the server, in "
-    "the request that does the work. It stores the entry before it answers, and sends it until the provider has "
-    "confirmed it."
+    "With tallystick: keep a small Python service beside the application whose handler calls tally.record, and post "
+    "the usage to it from the server, in the request that does the work. It stores the entry before it answers, and "
+    "sends it until the provider has confirmed it."
 )
 GRADES = {
     "sync-reported": "sent in the request",
