@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import stripe
 import uvicorn
@@ -23,10 +24,12 @@ from tallystick.integrations.fastapi import install
 from tallystick.integrations.webhooks import Webhooks
 from tallystick.meters.config import DeliverySettings
 from tallystick.providers.stripe import StripeProvider
+from tallystick.reconciliation import rules
+from tallystick.reconciliation.rules import Reading, Sums
 from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
 from tallystick.storage import Flow, Statement, open_store
-from tallystick.values.instant import SECOND, FrozenClock
+from tallystick.values.instant import HOUR, SECOND, FrozenClock
 from tests.delivery.conftest import CUSTOMERS, KEY, METERS
 
 START = 1_767_225_600
@@ -174,6 +177,19 @@ def test_nothing_is_concluded_while_something_is_under_way() -> None:
     """A lost reply and a later rejection: the total lacks nothing that we know to be accepted, yet."""
     assert conclude([], {"named"}, 0, None) is None
     assert conclude([], {"named"}, 0, 0) == (Verdict.COUNTED, [])
+
+
+def test_a_total_that_can_be_right_by_chance_is_not_believed_at_once(world: World) -> None:
+    """One is lost, and what takes one back is counted late: the total of both is nothing, too."""
+    world.record(1)
+    [one] = world.tally.ledger.read(accepted(world))
+    both = [one, msgspec.structs.replace(one, identifier="another", quantity=-1)]
+    assert conclude(both, set(), 0, HOUR - 1) is None
+    assert conclude(both, set(), 0, HOUR) == (Verdict.COUNTED, [])
+    sums = Sums.of(both)
+    early, late = (Reading(0, 0, 0, one.due_at + after) for after in (HOUR - 1, HOUR))
+    assert rules.judge(sums, early, None).verdict is rules.Verdict.WAIT
+    assert rules.judge(sums, late, None).verdict is rules.Verdict.CONFIRMED
 
 
 def test_a_total_that_shows_nothing_is_for_a_person(world: World) -> None:

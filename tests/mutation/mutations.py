@@ -125,7 +125,7 @@ ALL = [
     Mutation(
         "proof of absence takes two readings",
         PROOF,
-        "    if earlier is None or not reading.repeats(earlier):",
+        "    if earlier is None or not reading.repeats(earlier) or reading.read_at < sums.settled_at:",
         "    if False:",
         OF_CONFIRM + "test_what_never_arrived_is_sent_again",
     ),
@@ -189,7 +189,7 @@ ALL = [
     Mutation(
         "nothing is concluded while something is under way",
         LATER,
-        "return None if still_for is None else (verdict, lost)",
+        "return None if still_for is None or still_for < wait else (verdict, lost)",
         "return verdict, lost",
         OF_LATER + "test_nothing_is_concluded_while_something_is_under_way",
         quick=True,
@@ -200,6 +200,14 @@ ALL = [
         "    if still_for is None or still_for < wait:",
         "    if still_for is None:",
         OF_LATER + "test_late_summaries_are_no_proof_of_loss",
+    ),
+    Mutation(
+        "a total that can be right by chance is not believed at once",
+        LATER,
+        "wait = SETTLING_UNNAMED if may_cancel_out(accepted) else 0",
+        "wait = 0",
+        OF_LATER + "test_a_total_that_can_be_right_by_chance_is_not_believed_at_once",
+        quick=True,
     ),
     Mutation(
         "a total that shows nothing is for a person",

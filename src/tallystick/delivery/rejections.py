@@ -167,6 +167,11 @@ def stood_still(read_at: int, accepted: Sequence[Dispatch], now: int) -> int:
     return now - max([read_at, *(d.due_at for d in accepted)])
 
 
+def may_cancel_out(dispatches: Sequence[Dispatch]) -> bool:
+    """Whether a total can hold all of it by chance: a negative one that is counted late hides one that is lost."""
+    return any(d.quantity < 0 for d in dispatches)
+
+
 def conclude(
     accepted: Sequence[Dispatch], named: Collection[str], missing_steps: int, still_for: int | None
 ) -> tuple[Verdict, list[Dispatch]] | None:
@@ -177,7 +182,8 @@ def conclude(
     """
     verdict, lost = judge(accepted, named, missing_steps)
     if verdict is Verdict.COUNTED:
-        return None if still_for is None else (verdict, lost)
+        wait = SETTLING_UNNAMED if may_cancel_out(accepted) else 0
+        return None if still_for is None or still_for < wait else (verdict, lost)
     wait = patience(accepted, named, lost)
     if still_for is None or still_for < wait:
         return None

@@ -137,7 +137,10 @@ class Confirmer:
             return self._resolve(window, dispatches, judgement.counted)
         if judgement.verdict is Verdict.READ_AGAIN and (earlier is None or not reading.says(earlier)):
             self._ledger.commit.run(errand=lambda: _keep(place, reading))
-        if judgement.verdict in (Verdict.WAIT, Verdict.FOREIGN) and reading.read_at - window.oldest > ALARM:
+        differs = judgement.verdict is Verdict.FOREIGN or (
+            judgement.verdict is Verdict.WAIT and reading.total != reading.certain
+        )
+        if differs and reading.read_at - window.oldest > ALARM:
             self._tell(window, reading)
         return 0
 

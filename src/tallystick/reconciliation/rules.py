@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from tallystick.delivery.model import Dispatch
+from tallystick.delivery.rejections import SETTLING_UNNAMED, may_cancel_out
 from tallystick.values.instant import MINUTE
 
 BETWEEN_READINGS = 10 * MINUTE
@@ -20,12 +21,16 @@ UNDER_WAY = frozenset({"ready", "sending", "unknown"})
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """The dispatches of a window by what is known of them; quantities in steps."""
+    """The dispatches of a window by what is known of them; quantities in steps.
+
+    `settled_at` (microseconds since 1970 UTC): before that a total that equals the sum may do so by chance.
+    """
 
     certain: int
     ambiguous: tuple[int, ...]
     under_way: bool
     unconfirmed: bool
+    settled_at: int = 0
 
     @classmethod
     def of(cls, dispatches: Sequence[Dispatch]) -> Sums:
@@ -35,7 +40,14 @@ class Sums(msgspec.Struct, frozen=True):
             ambiguous=tuple(d.quantity for d in dispatches if is_ambiguous(d)),
             under_way=any(d.state in UNDER_WAY for d in dispatches),
             unconfirmed=any(d.state == "accepted" for d in dispatches),
+            settled_at=_settled_at(dispatches),
         )
+
+
+def _settled_at(dispatches: Sequence[Dispatch]) -> int:
+    """When late totals no longer make quantities of both signs cancel out (an accepted one's `due_at`: since when)."""
+    told = [d for d in dispatches if d.state in ("accepted", "confirmed")]
+    return max(d.due_at for d in told) + SETTLING_UNNAMED if may_cancel_out(told) else 0
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -97,8 +109,9 @@ def judge(sums: Sums, reading: Reading, earlier: Reading | None) -> Judgement:
         return Judgement(Verdict.WAIT)
     gap = reading.total - sums.certain
     if not sums.ambiguous:
-        return Judgement(Verdict.CONFIRMED if gap == 0 else Verdict.WAIT)
-    if earlier is None or not reading.repeats(earlier):
+        sure = gap == 0 and reading.read_at >= sums.settled_at
+        return Judgement(Verdict.CONFIRMED if sure else Verdict.WAIT)
+    if earlier is None or not reading.repeats(earlier) or reading.read_at < sums.settled_at:
         return Judgement(Verdict.READ_AGAIN)
     counted = counted_of(sums.ambiguous, gap)
     if counted is None or (counted and len(counted) < len(sums.ambiguous) and sums.unconfirmed):
