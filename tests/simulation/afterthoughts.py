@@ -54,13 +54,19 @@ class Afterthoughts:
 
     def about(self, params: Mapping[str, str], key: str, now: int) -> bool:
         """Whether a good event is lost after all."""
+        code = self.drawn()
+        if code:
+            self.reject(params, key, code, now)
+        return bool(code)
+
+    def drawn(self) -> str:
+        """The code under which the next good event is lost ('' when it is not)."""
         if self.quiet:
-            return False
+            return ""
         drawn = self.random.random()
         if drawn >= self.share + self.silent_share:
-            return False
-        self.reject(params, key, SILENT if drawn >= self.share else self.random.choice(CODES), now)
-        return True
+            return ""
+        return SILENT if drawn >= self.share else self.random.choice(CODES)
 
     def reject(self, params: Mapping[str, str], key: str, code: str, now: int) -> None:
         """Lose an event, to be reported under a code."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,9 @@ from tallystick.errors import LedgerError
 from tallystick.ledger.model import Entry, Kind, Posting
 from tallystick.values.identifiers import lane_of
 from tests.simulation.person import Person
-from tests.simulation.plan import ABSOLUTES, DAY, HOUR, SECOND, Plan
+from tests.simulation.plan import ABSOLUTES, DAY, HOUR, SECOND, WAYS, Plan
 from tests.simulation.seams import BrittleStore, application_connection, start_tally
+from tests.simulation.stand_in import StandIn
 from tests.simulation.stripe_account import StripeAccount
 from tests.simulation.witness import Witness
 from tests.simulation.world import NEVER, Actor, Process, World
@@ -30,6 +32,11 @@ METERS = Catalogue(
     ]
 )
 LINKS = {"org_a": "cus_a", "org_b": "cus_b", "org_c": "cus_c", "org_gone": "cus_gone"}
+
+
+def _told(plan: Plan) -> Catalogue:
+    """The meters that the application declares: by some ways not all can be told."""
+    return METERS if plan.way == WAYS[0] else Catalogue([METERS[name] for name in plan.meters])
 
 
 @dataclass
@@ -66,7 +73,9 @@ class Machine:
 class Application:
     """Two web processes and two relays on one database; whoever dies is started again."""
 
-    def __init__(self, world: World, plan: Plan, path: Path, accounts: dict[str, StripeAccount]) -> None:
+    def __init__(
+        self, world: World, plan: Plan, path: Path, accounts: Mapping[str, StripeAccount | StandIn]
+    ) -> None:
         self.world = world
         self.plan = plan
         self.path = path
@@ -105,9 +114,10 @@ class Application:
             self.world,
             process,
             store,
-            METERS,
+            _told(plan),
             self.accounts[mode],
             self.witness,
+            way=plan.way,
             mode=mode,
             incarnation=number,
         )
@@ -205,7 +215,7 @@ class Application:
         steps = (
             1
             if meter == "calls"
-            else random.choice([1, 7, 1500, 10**9, 10**6 + 1, random.randrange(1, 10**16)])
+            else random.choice([1, 7, 1500, 10**9, 10**6 + 1, random.randrange(1, self.plan.largest)])
         )
         if meter in ABSOLUTES:
             steps = random.randrange(1, 100)

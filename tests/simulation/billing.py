@@ -8,8 +8,12 @@ from calendar import monthrange
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from tests.simulation.stripe_account import SECOND, StripeAccount
+from tests.simulation.world import SECOND
+
+if TYPE_CHECKING:
+    from tests.simulation.stripe_account import StripeAccount
 
 
 def add_months(anchor: datetime, months: int) -> datetime:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,8 +20,9 @@ from tests.simulation import absolutes
 from tests.simulation.afterthoughts import SILENT
 from tests.simulation.application import LINKS, METERS, Application, Wish
 from tests.simulation.billing import Subscription, invoice_lines
-from tests.simulation.person import ANEW
+from tests.simulation.person import ANEW, OWNERS
 from tests.simulation.plan import ABSOLUTES, SECOND, SUMS, Plan
+from tests.simulation.stand_in import LAGO, StandIn
 from tests.simulation.stripe_account import StripeAccount
 
 LISTED = ("ready", "sending", "unknown", "parked")  # not known to be delivered
@@ -54,7 +56,7 @@ class Judge:
     def __init__(self, application: Application, tallies: dict[str, Tally]) -> None:
         self.application = application
         self.plan: Plan = application.plan
-        self.accounts: dict[str, StripeAccount] = application.accounts
+        self.accounts: Mapping[str, StripeAccount | StandIn] = application.accounts
         self.tallies = tallies
         self.problems: list[str] = []
         self.parked = 0
@@ -220,6 +222,8 @@ class Judge:
                 net[minute_of(frozen)] -= frozen[4]
             if frozen[8] == "parked" and counted[mode, identifier] and frozen[12] is None:
                 self.problems.append(f"{identifier} is listed as never sent, and the provider has it")
+            if frozen[8] == "parked" and counted[mode, identifier] and self.plan.way in LAGO:
+                self.problems.append(f"{identifier} is parked, and the provider has it for good")
 
         for minute, complaints in said.items():
             if (
@@ -237,7 +241,10 @@ class Judge:
             cuts = boundaries.get(LINKS.get(customer, ""), [])
             return mode, customer, meter, sum(cut <= second for cut in cuts)
 
-        names = {provider: name for name, provider in [*LINKS.items(), ("org_b", ANEW["cus_b"])]}
+        names = {
+            provider: name
+            for name, provider in [*LINKS.items(), *((OWNERS[gone], anew) for gone, anew in ANEW.items())]
+        }
         counted = {(mode, e.identifier) for mode, a in self.accounts.items() for e in a.events}
         for row in (row for row in self.rows if row.meter in SUMS):
             recorded[place(row.mode, row.customer, row.meter, row.second)] += row.steps

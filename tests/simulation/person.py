@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tallystick import Tally
+from tests.simulation.stand_in import StandIn
 from tests.simulation.stripe_account import StripeAccount
 
 ACCEPTED = """
@@ -23,13 +24,14 @@ ALARMED = """
 select distinct subject from tallystick_findings
 where mode = ? and code in ('unconfirmed_window', 'totals_unreadable')
 """
-ANEW = {"cus_b": "cus_b2"}  # the customer that takes the place of a deleted one
+ANEW = {"cus_b": "cus_b2", "cus_gone": "cus_gone2"}  # the customer that takes the place of a deleted one
+OWNERS = {"cus_b": "org_b", "cus_gone": "org_gone"}
 
 
 class Person:
     """Works off what waits for somebody, and notes what was lost without a word."""
 
-    def __init__(self, path: Path, mode: str, account: StripeAccount, tally: Tally) -> None:
+    def __init__(self, path: Path, mode: str, account: StripeAccount | StandIn, tally: Tally) -> None:
         self._path = path
         self._mode = mode
         self._account = account
@@ -37,10 +39,9 @@ class Person:
 
     def mend(self) -> None:
         """Archived meters are opened again, deleted customers get successors and links."""
-        self._account.archived = {}
-        self._account.customers |= {ANEW[gone] for gone in self._account.deleted}
+        self._account.mend(ANEW)
         if self._account.deleted:
-            self._tally.links.link({"org_b": ANEW["cus_b"]})
+            self._tally.links.link({OWNERS[gone]: ANEW[gone] for gone in self._account.deleted})
 
     def decide(self, drain: Callable[[], None]) -> None:
         """Decide every doubt, send again what never left; until nothing waits."""

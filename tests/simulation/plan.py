@@ -16,7 +16,20 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-PROFILES = ("calm", "rough", "dark", "months", "clocks", "stale", "hell", "absolutes")
+PROFILES = ("calm", "rough", "dark", "months", "clocks", "stale", "hell", "absolutes", "ways")
+# How usage is told: the first in all profiles but `ways`, which goes through the others.
+WAYS = (
+    "meter_events",
+    "meter_events_v2",
+    "meter_event_stream",
+    "usage_records",
+    "openmeter",
+    "openmeter_plain",
+    "lago",
+    "lago_clickhouse",
+)
+REPORTING = ("meter_events_v2", "meter_event_stream")  # what is wrong is said later
+WINDOWS = {"openmeter": 86400, "openmeter_plain": 0}  # seconds for which an OpenMeter knows an id
 FAULTS = (
     "down",
     "lost_request",
@@ -106,6 +119,12 @@ class Plan:
     jumps: list[tuple[int, str, int]]  # when, whose clock, by how much
     hell: Hell | None  # what the provider takes back
     meters: tuple[str, ...] = SUMS
+    way: str = WAYS[0]
+
+    @property
+    def largest(self) -> int:
+        """Steps of one usage: with the digits that the provider takes it goes out in some parts at most."""
+        return 10**13 if self.way.startswith("lago") else 10**16
 
     @property
     def exact(self) -> bool:
@@ -130,7 +149,9 @@ def make_plan(seed: int) -> Plan:
         "stale": 50,
         "hell": 3,
         "absolutes": random.randint(33, 42),
+        "ways": 3,
     }
+    way = random.choice(WAYS[1:]) if profile == "ways" else WAYS[0]
     length = lengths[profile] * DAY
     # The anchor day, or the same day of the next month, lies inside the run.
     start = int(anchor.timestamp()) * SECOND - random.randrange(DAY // 2, DAY)
@@ -150,6 +171,7 @@ def make_plan(seed: int) -> Plan:
             "rough": MINUTE,
             "clocks": MINUTE,
             "hell": 5 * MINUTE,
+            "ways": 5 * MINUTE,
             "absolutes": 2 * HOUR,
         }.get(profile, 20 * MINUTE),
         skews=_skews(random, profile),
@@ -161,9 +183,16 @@ def make_plan(seed: int) -> Plan:
         # A relay looks at an unlinked customer once a minute: only in short runs.
         customers=_customers(random, profile),
         jumps=_jumps(random, profile, start, length),
-        hell=_hell(random, start, length) if profile == "hell" else None,
-        meters=ABSOLUTES if profile == "absolutes" else SUMS,
+        hell=_hell(random, start, length, way) if profile == "hell" or way in REPORTING else None,
+        meters=_meters(profile, way),
+        way=way,
     )
+
+
+def _meters(profile: str, way: str) -> tuple[str, ...]:
+    if profile == "absolutes":
+        return ABSOLUTES
+    return SUMS[:2] if way == "usage_records" else SUMS  # whole numbers only
 
 
 def _customers(random: Random, profile: str) -> list[str]:
@@ -221,7 +250,7 @@ def _windows(
     return _apart(found)
 
 
-def _hell(random: Random, start: int, length: int) -> Hell:
+def _hell(random: Random, start: int, length: int, way: str) -> Hell:
     """Rejections that come later, totals that lag up to half an hour, a meter archived, a customer deleted."""
     archived, deleted = {}, {}
     if random.random() < 0.5:
@@ -229,6 +258,8 @@ def _hell(random: Random, start: int, length: int) -> Hell:
         archived[random.choice(["tokens", "calls", "gb"])] = (at, at + random.randrange(30 * HOUR))
     if random.random() < 0.4:
         deleted["cus_b"] = start + random.randrange(length // 4, length)
+    if way in REPORTING:  # an unknown customer is not refused, but reported
+        deleted["cus_gone"] = 0
     return Hell(
         share=random.choice([0.05, 0.2, 0.5]),
         silent_share=random.choice([0, 0, 0.02]),

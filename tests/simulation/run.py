@@ -18,7 +18,8 @@ from tallystick.values.instant import FrozenClock
 from tests.simulation.afterthoughts import Afterthoughts
 from tests.simulation.application import LINKS, METERS, Application
 from tests.simulation.judge import Judge
-from tests.simulation.plan import Hell, Sickness, make_plan
+from tests.simulation.plan import WAYS, Hell, Plan, Sickness, make_plan
+from tests.simulation.stand_in import StandIn
 from tests.simulation.stripe_account import StripeAccount
 from tests.simulation.world import World
 
@@ -96,17 +97,14 @@ def _afterthoughts(world: World, hell: Hell) -> Afterthoughts:
     )
 
 
-def run_seed(seed: int, ground: Ground, *, trace: bool = False) -> Verdict:
-    """Run one seed; the same seed does the same thing every time."""
-    plan = make_plan(seed)
-    world = World(seed, plan.start)
-    world.trace = [] if trace else None
-    world.crash_rate, world.pause = plan.crash_rate, plan.pause
-    accounts = {}
-    for mode in ("test", "live"):
-        account = accounts[mode] = StripeAccount(
-            mode, world.random, Sickness(world.random, plan.fault_rate, plan.windows)
-        )
+def open_account(mode: str, world: World, plan: Plan) -> StripeAccount | StandIn:
+    """The provider's account of a mode."""
+    faults = Sickness(world.random, plan.fault_rate, plan.windows)
+    account: StripeAccount | StandIn
+    if plan.way != WAYS[0]:
+        account = StandIn(mode, world.random, faults, plan)
+    else:
+        account = StripeAccount(mode, world.random, faults)
         account.customers = {"cus_a", "cus_b", "cus_c"}
         account.meters = {meter.name for meter in METERS}
         if plan.profile == "absolutes":
@@ -115,8 +113,19 @@ def run_seed(seed: int, ground: Ground, *, trace: bool = False) -> Verdict:
             account.archived, account.deleted = plan.hell.archived, plan.hell.deleted
             account.has_reports = True
             account.answers_later = plan.hell.answers_later
-            account.later = _afterthoughts(world, plan.hell)
-        account.strict_turns = not plan.skews and not plan.jumps
+    if plan.hell is not None:
+        account.later = _afterthoughts(world, plan.hell)
+    account.strict_turns = not plan.skews and not plan.jumps
+    return account
+
+
+def run_seed(seed: int, ground: Ground, *, trace: bool = False) -> Verdict:
+    """Run one seed; the same seed does the same thing every time."""
+    plan = make_plan(seed)
+    world = World(seed, plan.start)
+    world.trace = [] if trace else None
+    world.crash_rate, world.pause = plan.crash_rate, plan.pause
+    accounts = {mode: open_account(mode, world, plan) for mode in ("test", "live")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TallystickWarning)  # actions of killed processes are never ended
         application = Application(world, plan, ground.fresh(), accounts)

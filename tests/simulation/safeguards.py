@@ -17,9 +17,11 @@ from tallystick.delivery import flows, rules, sender
 from tallystick.delivery.model import Attempt, Dispatch, Owed, Slot
 from tallystick.ledger import posting
 from tallystick.providers import Answer, Outcome
+from tallystick.providers.lago import provider as lago_provider
 from tallystick.providers.stripe import provider as stripe_provider
+from tallystick.providers.stripe import ways
 from tallystick.storage.queries import load
-from tests.simulation.plan import PROFILES
+from tests.simulation.plan import PROFILES, make_plan
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class Safeguard:
     remove: Callable[[pytest.MonkeyPatch], None]
     profile: str
     complaint: str
+    way: str = ""  # of telling usage, where it is about one
 
     @property
-    def seeds(self) -> range:
-        """The seeds of its profile among the first thousand."""
-        return range(PROFILES.index(self.profile), 1000, len(PROFILES))
+    def seeds(self) -> list[int]:
+        """The first seeds of its profile, and of its way."""
+        seeds = range(PROFILES.index(self.profile), 3000, len(PROFILES))
+        return [seed for seed in seeds if not self.way or make_plan(seed).way == self.way]
 
 
 def without(query: str, *texts: str) -> Callable[[pytest.MonkeyPatch], None]:
@@ -233,4 +237,25 @@ ALL = [
         "obligations",
     ),
     Safeguard("a key counts once", _constant(posting, "_claim_keys", _no_keys), "calm", "T3"),
+    Safeguard(
+        "a usage record keeps its idempotency key, whatever was answered",
+        _constant(ways.UsageRecords, "keeps_key", False),
+        "ways",
+        "which nobody sent",
+        "usage_records",
+    ),
+    Safeguard(
+        "without deduplication nothing is told twice",
+        _constant(rules, "is_past_window", lambda sent_at, profile, now: False),
+        "ways",
+        "counted 2 times|hours after it was worked on",
+        "openmeter_plain",
+    ),
+    Safeguard(
+        "a transaction that Lago knows is a yes",
+        _constant(lago_provider, "_is_repeat", lambda reply: False),
+        "ways",
+        "is parked, and the provider has it for good",
+        "lago",
+    ),
 ]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
-
-import stripe
 
 from tallystick import Catalogue, Tally
 from tallystick.delivery.courier import Courier, Expedition
@@ -18,19 +15,17 @@ from tallystick.ledger.commit import GroupCommit, Item
 from tallystick.ledger.model import Entry
 from tallystick.ledger.ticket import ThreadTicket
 from tallystick.meters.config import DeliverySettings
-from tallystick.providers.stripe import StripeProvider
-from tallystick.providers.stripe.reports import StripeReports
-from tallystick.providers.transport import NotSent
 from tallystick.storage.port import Statement, Transaction
 from tallystick.storage.sqlite import SqliteStore
 from tallystick.values.identifiers import SeededIds
-from tests.simulation.stripe_account import Reply, StripeAccount
+from tests.simulation.providers import connect
+from tests.simulation.stand_in import StandIn
+from tests.simulation.stripe_account import StripeAccount
+from tests.simulation.wire import Line
 from tests.simulation.witness import Witness
 from tests.simulation.world import SECOND, Process, World
 
 BASE = "http://stripe.invalid"
-KEPT_ALIVE = 60 * SECOND  # how long a server keeps an idle connection
-TIMEOUT = 10 * SECOND
 MINUTE = 60 * SECOND
 
 
@@ -104,85 +99,6 @@ class SharedCommit(GroupCommit):
         return ticket.wait()
 
 
-class Wire(stripe.HTTPClient):
-    """The transport under the official client, with the simulated provider at its other end."""
-
-    name = "simulated"
-
-    def __init__(self, world: World, account: StripeAccount, witness: Witness) -> None:
-        super().__init__()
-        self._world = world
-        self._account = account
-        self._witness = witness
-        self._asked: dict[Any, Callable[[], bool] | None] = {}
-
-    def allow(self, still_ours: Callable[[], bool] | None) -> None:
-        """What this thread's next request asks right before its bytes leave."""
-        self._asked[self._world.current] = still_ours
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        post_data: Any = None,
-        *,
-        _usage: list[str] | None = None,
-    ) -> tuple[str, int, Mapping[str, str]]:
-        """One call: refused, lost on the way there or back, answered by a stranger, or answered."""
-        world, given = self._world, headers or {}
-        world.boundary("connect")
-        fault = self._account.faults.at(world.now)
-        if fault == "down":
-            raise NotSent("connection refused")
-        still_ours = self._asked.get(world.current)
-        if still_ours is not None and not still_ours():
-            raise NotSent("the right to send expired before the bytes left")
-        checked_at = world.now
-        world.boundary("bytes leave")
-        if world.now - checked_at > KEPT_ALIVE:
-            raise ConnectionResetError("the server had closed the connection")
-        parts = urlsplit(url)
-        query = dict(parse_qsl(post_data if isinstance(post_data, str) else parts.query))
-        if fault == "lost_request":
-            world.sleep(TIMEOUT)
-            raise TimeoutError("timed out")
-        reply = self._ask(method, parts.path, query, given, fault, checked_at)
-        world.boundary("answer")
-        if fault == "lost_reply":
-            world.sleep(TIMEOUT)
-            raise TimeoutError("timed out")
-        return reply.body, reply.status, reply.headers
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str],
-        headers: Mapping[str, str],
-        fault: str,
-        checked_at: int,
-    ) -> Reply:
-        if method == "get":
-            return self._account.read(path, query, self._world.now)
-        now = self._world.now
-        if self._account.strict_turns and now - checked_at <= TIMEOUT:
-            complaint = self._witness.complaint(query["identifier"], now)
-            if complaint:
-                self._account.violations.append(complaint)
-        call = self._account.arrive(query, headers, now, fault=fault, checked_at=checked_at)
-        try:
-            if call.reply is None:
-                self._world.crash_point("at work")
-                self._world.sleep(min(self._world.pause(), 9 * SECOND))
-        finally:  # the provider goes on, whatever becomes of us
-            reply = self._account.finish(call, self._world.now)
-        return reply
-
-    def close(self) -> None:
-        """Nothing is kept."""
-
-
 class Threads:
     """The relay's pool, as threads of the simulated process."""
 
@@ -247,21 +163,16 @@ def start_tally(
     process: Process,
     store: SqliteStore,
     meters: Catalogue,
-    account: StripeAccount,
+    account: StripeAccount | StandIn,
     witness: Witness,
     *,
+    way: str,
     mode: str,
     incarnation: int,
 ) -> Tally:
     """A Tally as an application starts it, wired into the world."""
-    provider = connect_provider(mode)
-    if account.has_reports:  # otherwise the account refuses at once, and has no reports
-        provider.reports = StripeReports(lambda: provider.client, provider._list_meters)
-    wire = Wire(world, account, witness)
-    provider._transport = wire  # type: ignore[assignment]
-    provider.client = stripe.StripeClient(
-        f"sk_{mode}_simulation", base_addresses={"api": BASE}, http_client=wire, max_network_retries=0
-    )
+    line = Line(world, account, witness)
+    provider = connect(way, mode, line, world, has_reports=account.has_reports)
     settings = DeliverySettings(inline=True, budget_ms=300, relay="process")
     ids = SeededIds(incarnation)
     tally = Tally(store, meters, provider=provider, mode=mode, delivery=settings, clock=process, ids=ids)
@@ -292,24 +203,6 @@ class Seldom:
             return 0
         self._next = now + self._every
         return sum(chore() for chore in self._chores)
-
-
-def connect_provider(mode: str) -> StripeProvider:
-    """The real provider without its own transport, whose TLS context would cost more than a whole seed."""
-    provider = StripeProvider.__new__(StripeProvider)
-    provider.__dict__.update(_prototype(mode).__dict__)
-    provider._meter_ids = {}
-    provider.reports = None
-    return provider
-
-
-_prototypes: dict[str, StripeProvider] = {}
-
-
-def _prototype(mode: str) -> StripeProvider:
-    if mode not in _prototypes:
-        _prototypes[mode] = StripeProvider(f"sk_{mode}_simulation", base=BASE)
-    return _prototypes[mode]
 
 
 def application_connection(path: Path) -> sqlite3.Connection:

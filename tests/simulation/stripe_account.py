@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 from typing import Any, Protocol
+from urllib.parse import parse_qsl
 
 from tests.simulation.afterthoughts import Afterthoughts
+from tests.simulation.wire import Faults, Reply, Sent
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -30,14 +32,6 @@ class Running(Protocol):
         ...
 
 
-class Faults(Protocol):
-    """What goes wrong when."""
-
-    def at(self, now: int) -> str:
-        """The fault of a call at an instant ('' for none)."""
-        ...
-
-
 @dataclass(frozen=True)
 class Event:
     """A usage that was counted."""
@@ -49,15 +43,6 @@ class Event:
     timestamp: int  # seconds
     received_at: int  # microseconds
     seen_at: int = 0  # microseconds: when the totals show it
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What goes back over the wire."""
-
-    status: int
-    body: str
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -103,16 +88,25 @@ class StripeAccount:
         self._keys_at_work: set[str] = set()
         self._at_work: dict[tuple[str, str], int] = {}
 
+    def names(self, sent: Sent) -> list[str]:
+        """The identifier of the meter event that a request tells."""
+        return [dict(parse_qsl(sent.body))["identifier"]] if sent.method == "POST" else []
+
+    def mend(self, successors: Mapping[str, str]) -> None:
+        """Archived meters are opened again, deleted customers get successors."""
+        self.archived = {}
+        self.customers |= {successors[gone] for gone in self.deleted}
+
     # Writing
 
-    def arrive(
-        self, params: dict[str, str], headers: Mapping[str, str], now: int, *, fault: str, checked_at: int
-    ) -> Call:
-        """A meter event has arrived, whose sender last asked at `checked_at` whether it may send."""
+    def arrive(self, sent: Sent, now: int, *, fault: str, checked_at: int) -> Call:
+        """A request has arrived, whose sender last asked at `checked_at` whether it may send."""
+        if sent.method == "GET":
+            return Call({}, "", fault, self.read(sent.path, dict(parse_qsl(sent.query)), now))
         self.calls += 1
-        key = headers.get("Idempotency-Key", "")
-        call = Call(params, key, fault)
-        self._watch(params, headers, now)
+        params = dict(parse_qsl(sent.body))
+        call = Call(params, sent.headers.get("idempotency-key", ""), fault)
+        self._watch(params, sent.headers, now)
         call.reply = self._before_work(call, now)
         if call.reply is None:
             place = (params.get("payload[stripe_customer_id]", ""), params.get("event_name", ""))
@@ -123,7 +117,7 @@ class StripeAccount:
             else:
                 call.place = place
                 self._at_work[place] = checked_at
-                self._keys_at_work.add(key)
+                self._keys_at_work.add(call.key)
         return call
 
     def _watch(self, params: dict[str, str], headers: Mapping[str, str], now: int) -> None:
@@ -135,7 +129,7 @@ class StripeAccount:
         age = now - self._worked.get(identifier, now)
         if age > DAY:
             self.violations.append(f"{identifier} came again {age / HOUR:.1f} hours after it was worked on")
-        if not headers.get("Authorization", "").startswith(f"Bearer sk_{self.mode}_"):
+        if not headers.get("authorization", "").startswith(f"Bearer sk_{self.mode}_"):
             self.violations.append(f"{identifier} came with the key of another mode")
 
     def _before_work(self, call: Call, now: int) -> Reply | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.__main__ import run_chunk
-from tests.simulation.plan import PROFILES
+from tests.simulation.plan import PROFILES, WAYS, make_plan
 
 SEEDS = 1000
 BLOCK = 25
@@ -32,11 +32,21 @@ def test_a_provider_that_takes_back_what_it_accepted() -> None:
 
 def test_the_seeds_go_through_what_they_are_for() -> None:
     """Crashes, lost answers, parked and listed dispatches do happen; a tame simulation proves nothing."""
-    verdicts = run_chunk(range(28))
+    verdicts = run_chunk(range(3 * len(PROFILES)))
     assert {verdict.profile for verdict in verdicts} == set(PROFILES)
     assert sum(verdict.crashes for verdict in verdicts) > 100
     assert sum(verdict.parked for verdict in verdicts) > 20
     assert sum(verdict.calls for verdict in verdicts) > 2 * sum(verdict.entries for verdict in verdicts)
+
+
+@pytest.mark.parametrize("way", WAYS[1:])
+def test_every_way_to_tell_usage(way: str) -> None:
+    """Stripe's other interfaces, OpenMeter with and without deduplication, Lago on either of its databases."""
+    seeds = range(PROFILES.index("ways"), 3000, len(PROFILES))
+    verdicts = run_chunk([seed for seed in seeds if make_plan(seed).way == way][:12])
+    assert not [str(verdict) for verdict in verdicts if verdict.problems]
+    assert sum(verdict.calls for verdict in verdicts) > 12
+    assert sum(verdict.crashes for verdict in verdicts) > 0
 
 
 def test_a_seed_does_the_same_thing_every_time() -> None:
