@@ -1,4 +1,5 @@
-"""What meters that do not add up must come to: of each period the value that stood at its end, or the highest.
+"""What meters that do not add up must come to: of each period the value that stood at its end, the
+highest, or how many there were.
 
 Source of how the provider reads them: Stripe's "Configure meters" (formula last: the latest event of the period).
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.application import user_of
 from tests.simulation.plan import ABSOLUTES
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ def _period(judge: Judge, mode: str, cycle: Subscription, meter: str, start: int
     ]
     if meter == "peak":
         wanted = max((row.steps for row in rows), default=None)
+    elif meter == "people":
+        wanted = len({user_of(row.wish) for row in rows}) or None
     else:  # seats stand until somebody says otherwise
         wanted = max(before, key=lambda row: (row.recorded_at, row.entry)).steps if before else None
     stands = int(max(events, key=lambda e: (e.timestamp, e.received_at)).value) if events else None

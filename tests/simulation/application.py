@@ -29,6 +29,7 @@ METERS = Catalogue(
         Meter("gb", decimals=3),
         Meter("seats", formula=Formula.LAST, carry=True, hold=False),
         Meter("peak", formula=Formula.MAX, hold=False),
+        Meter("people", formula=Formula.UNIQUE, unique_of="user", hold=False),
     ]
 )
 LINKS = {"org_a": "cus_a", "org_b": "cus_b", "org_c": "cus_c", "org_gone": "cus_gone"}
@@ -57,8 +58,13 @@ class Wish:
 
     @property
     def mark(self) -> dict[str, int]:
-        """The attribute that tells which wish an entry came from."""
-        return {"wish": self.number}
+        """The attributes that tell which wish an entry came from, and of which of the application's users."""
+        return {"wish": self.number, "user": user_of(self.number)}
+
+
+def user_of(wish: int) -> int:
+    """Who sat before the screen: one of a few, so that the same come again."""
+    return wish * 7 % 5
 
 
 @dataclass
@@ -218,7 +224,7 @@ class Application:
             else random.choice([1, 7, 1500, 10**9, 10**6 + 1, random.randrange(1, self.plan.largest)])
         )
         if meter in ABSOLUTES:
-            steps = random.randrange(1, 100)
+            steps = 1 if meter == "people" else random.randrange(1, 100)
         number = len(self.wishes)
         key = f"job:{number}" if kind in ("keyed", "action", "failing") and random.random() < 0.7 else None
         wish = Wish(number, kind, random.choice(self.modes), customer, meter, steps, key)
@@ -230,7 +236,7 @@ class Application:
                 first.meter,
                 first.key,
             )
-            wish.steps = first.steps + (first.meter != "calls")
+            wish.steps = first.steps + (first.meter not in ("calls", "people"))
         self.wishes.append(wish)
         return wish
 

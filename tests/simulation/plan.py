@@ -56,7 +56,7 @@ ANCHORS = (
 
 
 SUMS = ("tokens", "calls", "gb")
-ABSOLUTES = ("seats", "peak")
+ABSOLUTES = ("seats", "peak", "people")
 CUSTOMERS = ["org_a", "org_a", "org_b", "org_b", "org_c", "org_gone"]
 
 
