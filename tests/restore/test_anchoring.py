@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -17,25 +18,89 @@ from tallystick.sandbox.serving import Settings
 from tests.restore.scene import START, Scene
 
 
-def test_a_process_that_is_killed_between_anchor_and_database_knows_its_own(scene: Scene) -> None:
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def kill(*_: object) -> NoReturn:
+    raise Killed
+
+
+@pytest.mark.parametrize("anchored", [0, 1], ids=["the first anchor", "a later one"])
+def test_a_process_that_is_killed_between_anchor_and_database_knows_its_own(
+    scene: Scene, anchored: int
+) -> None:
     with scene.open() as tally:
-        scene.work(tally, 1)
+        if anchored:
+            scene.work(tally, 1)
         assert tally.anchoring is not None
-        keep = tally.anchoring._keep
-
-        def killed(own: Own) -> None:
-            if own.token == own.next_token:
-                raise KeyboardInterrupt
-            keep(own)
-
-        tally.anchoring._keep = killed  # type: ignore[method-assign]
+        tally.anchoring._keep = kill  # type: ignore[method-assign]
         tally.record("tokens", 2, customer="ada")
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             scene.go_on(tally, minutes=10)
     with scene.open() as tally:
         scene.work(tally, 4)
         assert not tally.findings
-        assert scene.counted() == 7
+        assert scene.counted() == 6 + anchored
+
+
+def test_two_processes_that_are_killed_one_after_the_other_are_known(tmp_path: Path) -> None:
+    """One has written its anchor and did not live to note it; the next one was about to write."""
+    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
+        scene = Scene(sandbox, tmp_path, ["file"])
+        with scene.open() as one, scene.open() as other:
+            scene.work(one, 1)
+            other.relay.step()
+            assert one.anchoring is not None
+            assert other.anchoring is not None
+            one.anchoring._keep = kill  # type: ignore[method-assign]
+            other.anchoring.places[0].write = kill  # type: ignore[method-assign]
+            for tally in (one, other):
+                tally.record("tokens", 2, customer="ada")
+                with pytest.raises(Killed):
+                    scene.go_on(tally, minutes=11)
+        with scene.open() as tally:
+            scene.work(tally, 4)
+            assert not tally.findings
+            assert scene.counted() == 9
+
+
+@pytest.mark.parametrize("read", ["the place", "our own", "the head"])
+def test_what_another_process_says_while_we_look_is_not_strange(tmp_path: Path, read: str) -> None:
+    """Between what is read outside, what this database said, and how far it has come."""
+    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
+        scene = Scene(sandbox, tmp_path, ["file"])
+        with scene.open() as one, scene.open() as other:
+            scene.work(one, 1)
+            other.relay.step()
+            assert one.anchoring is not None
+            assert other.anchoring is not None
+            goes_first, slow = one.anchoring, other.anchoring
+            reads: dict[str, tuple[object, str]] = {
+                "the place": (slow.places[0], "read"),
+                "our own": (slow, "standing"),
+                "the head": (slow, "head"),
+            }
+            owner, name = reads[read]
+            look = getattr(owner, name)
+
+            def interrupted(*given: object) -> object:
+                setattr(owner, name, look)
+                found = look(*given)
+                for number in range(3):
+                    one.record("tokens", number + 1, customer="ada")
+                    scene.clock.advance(timedelta(minutes=11))
+                    one.ledger.sequencer.run()
+                    assert goes_first.chore()
+                return found
+
+            scene.clock.advance(timedelta(minutes=11))
+            setattr(owner, name, interrupted)
+            slow.chore()
+            assert getattr(owner, name) == look, "nobody was interrupted"
+            assert slow.may_send()
+            assert one.anchoring.may_send()
+            assert not other.findings
 
 
 def test_two_processes_that_write_the_file_at_once_both_go_on(tmp_path: Path) -> None:
@@ -114,20 +179,24 @@ def theirs(generation: int, token: str, positions: int) -> Anchor:
     return Anchor("ledger", generation, token, positions, "digest", 0)
 
 
+def own(*tokens: str) -> Own:
+    return Own("file", 3, tokens=frozenset(tokens))
+
+
 @pytest.mark.parametrize(
-    ("there", "own", "said"),
+    ("there", "ours", "said"),
     [
         (None, None, Standing.FIRST),
-        (None, Own("file", 3, "a"), Standing.GONE),
-        (theirs(3, "a", 10), Own("file", 3, "a"), Standing.OURS),
-        (theirs(4, "b", 10), Own("file", 3, "a", "b"), Standing.OURS),
-        (theirs(3, "a", 11), Own("file", 3, "a"), Standing.BACKWARDS),
-        (theirs(4, "c", 11), Own("file", 3, "a"), Standing.BACKWARDS),
-        (theirs(4, "c", 9), Own("file", 3, "a"), Standing.ANOTHER),
-        (theirs(2, "z", 9), Own("file", 3, "a"), Standing.BEHIND),
+        (None, own("a"), Standing.GONE),
+        (theirs(3, "a", 10), own("a"), Standing.OURS),
+        (theirs(4, "b", 10), own("a", "b"), Standing.OURS),
+        (theirs(3, "a", 11), own("a"), Standing.BACKWARDS),
+        (theirs(4, "c", 11), own("a"), Standing.BACKWARDS),
+        (theirs(4, "c", 9), own("a"), Standing.ANOTHER),
+        (theirs(2, "z", 9), own("a"), Standing.BEHIND),
         (theirs(4, "c", 11), None, Standing.BACKWARDS),
         (theirs(4, "c", 10), None, Standing.ANOTHER),
     ],
 )
-def test_what_a_comparison_says(there: Anchor | None, own: Own | None, said: Standing) -> None:
-    assert compare(there, own, Head(10, "digest")) is said
+def test_what_a_comparison_says(there: Anchor | None, ours: Own | None, said: Standing) -> None:
+    assert compare(there, ours, Head(10, "digest")) is said

@@ -121,15 +121,23 @@ def judge(sums: Sums, reading: Reading, earlier: Reading | None) -> Judgement:
 
 def counted_of(quantities: Sequence[int], gap: int) -> tuple[int, ...] | None:
     """The indexes of the only quantities that add up to the gap; None when none do, or more than one choice does."""
+    choices = choices_of(quantities, gap)
+    return choices[0] if len(choices) == 1 else None
+
+
+def choices_of(quantities: Sequence[int], gap: int) -> list[tuple[int, ...]]:
+    """Up to two choices of indexes whose quantities add up to the gap.
+
+    Of more than `MOST_IN_DOUBT` quantities only all or none are tried, where nothing else can be meant.
+    """
     if len(quantities) > MOST_IN_DOUBT:
         if min(quantities) > 0 and gap in (0, sum(quantities)):
-            return tuple(range(len(quantities))) if gap else ()
-        return None
+            return [tuple(range(len(quantities))) if gap else ()]
+        return []
     reached: dict[int, list[tuple[int, ...]]] = {0: [()]}
     for index, quantity in enumerate(quantities):
         for total, choices in list(reached.items()):
             found = reached.setdefault(total + quantity, [])
             found += [(*chosen, index) for chosen in choices[:2] if index not in chosen]
             del found[2:]  # two are as good as many: nobody can tell
-    choices = reached.get(gap, [])
-    return choices[0] if len(choices) == 1 else None
+    return reached.get(gap, [])

@@ -21,6 +21,7 @@ from tallystick.values.instant import MINUTE, SECOND, to_datetime
 EVERY = {"file": SECOND, "stripe": 5 * MINUTE}  # how often a ledger that moves is anchored
 HEARTBEAT = 10 * MINUTE  # and one that does not, so that a copy of it is overtaken
 AGAIN = 10 * SECOND  # until a place that could not be read is tried again
+TOKENS = 16  # generations whose tokens are remembered: a process may look at an anchor that is a while old
 LOOK = SECOND  # how long this process trusts what it read of the other processes' comparisons
 
 
@@ -81,7 +82,7 @@ class Anchoring:
             moved = self._told.get(place.name) != head
             due = self._due.get(place.name, 0)
             if now >= due or (moved and now >= due - HEARTBEAT + EVERY.get(place.name, 5 * MINUTE)):
-                told += self._tell(place, head, now)
+                told += self._tell(place, now)
                 self._due[place.name] = now + HEARTBEAT
                 self._told[place.name] = head
         return told
@@ -114,11 +115,11 @@ class Anchoring:
                 "anchor_behind", place.name, f"the anchor ({place.name}) is older than ours; it is replaced"
             )
 
-    def _tell(self, place: Anchors, head: Head, now: int) -> int:
+    def _tell(self, place: Anchors, now: int) -> int:
         """Tell a place how far we are, unless somebody else has told it something meanwhile."""
-        own = self.standing().get(place.name)
         try:
             theirs = place.read(self._ledger.identity)
+            own, head = self.standing().get(place.name), self.head()
             said = compare(theirs, own, head)
             if theirs is not None and said in (Standing.BACKWARDS, Standing.ANOTHER):
                 self._halt(place, own, theirs, head, said)
@@ -129,7 +130,7 @@ class Anchoring:
         except ProviderError as error:
             self._find("anchor_unwritten", place.name, str(error))
             return 0
-        mine = self.standing()[place.name]
+        mine, head = self.standing().get(place.name) or Own(place.name, since=now), self.head()
         said = compare(rival, mine, head)
         if rival is not None and said in (Standing.BACKWARDS, Standing.ANOTHER):
             self._halt(place, mine, rival, head, said)
@@ -138,14 +139,15 @@ class Anchoring:
         return 0
 
     def _write(self, place: Anchors, own: Own, theirs: Anchor | None, head: Head, now: int) -> bool:
-        """Write the next generation; what we are about to say is kept before, so that a crash between is known."""
+        """Write the next generation; its token is announced before, so that a crash in between is known."""
         token = self._ledger.ids.next().hex()
         generation = max(own.generation, theirs.generation if theirs else 0) + 1
-        self._keep(msgspec.structs.replace(own, next_token=token))
+        about = {**self._where, "place": place.name, "token": token, "generation": generation}
+        self._ledger.commit.run(errand=lambda: _announcing(about))
         fresh = Anchor(self._ledger.identity, generation, token, head.positions, head.digest, now)
         if not place.write(fresh, theirs):
             return False
-        self._keep(Own(place.name, generation, token, token, since=own.since or now))
+        self._keep(Own(place.name, generation, since=own.since or now))
         return True
 
     def _halt(self, place: Anchors, own: Own | None, theirs: Anchor, head: Head, said: Standing) -> None:
@@ -170,13 +172,21 @@ class Anchoring:
             self._keep(msgspec.structs.replace(halted, since=theirs.at))
 
     def _keep(self, own: Own) -> None:
-        params = {**self._where, **msgspec.structs.asdict(own)}
-        self._ledger.commit.run(errand=lambda: _keeping(params))
+        said = {"place": own.place, "generation": own.generation, "state": own.state, "reason": own.reason}
+        params = {**self._where, **said, "since": own.since}
+        before = {**self._where, "place": own.place, "before": own.generation - TOKENS}
+        self._ledger.commit.run(errand=lambda: _keeping(params, before))
 
 
 def _own(where: dict[str, str]) -> Flow[dict[str, Own]]:
-    rows = yield Statement("find_anchors", where)
-    return {row[0]: Own(*row) for row in rows}
+    found = {row[0]: Own(*row) for row in (yield Statement("find_anchors", where))}
+    announced: dict[str, set[str]] = {}
+    for place, token in (yield Statement("find_anchor_tokens", where)):
+        announced.setdefault(place, set()).add(token)
+    for place, tokens in announced.items():  # before the first one is written there is no more than its token
+        own = found.get(place, Own(place))
+        found[place] = msgspec.structs.replace(own, tokens=frozenset(tokens))
+    return found
 
 
 def _head() -> Flow[Head]:
@@ -184,5 +194,10 @@ def _head() -> Flow[Head]:
     return Head.of((row[0], row[1], row[2]) for row in rows)
 
 
-def _keeping(params: dict[str, Any]) -> Flow[None]:
+def _announcing(about: dict[str, Any]) -> Flow[None]:
+    yield Statement("announce_anchor", about)
+
+
+def _keeping(params: dict[str, Any], before: dict[str, Any]) -> Flow[None]:
     yield Statement("keep_anchor", params)
+    yield Statement("forget_anchor_tokens", before)

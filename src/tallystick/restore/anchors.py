@@ -12,19 +12,19 @@ from tallystick.providers.anchors import Anchor
 
 
 class Own(msgspec.Struct, frozen=True):
-    """What this database last said at a place, and what it is about to say.
+    """What this database last said at a place, and what it may be about to say.
 
-    `since` (microseconds) is when it began there; of a database that sends nothing it is the instant of the
-    anchor that it does not know: whatever it recorded later, it recorded after the restore.
+    `tokens` are those of its last anchors, and of those that one of its processes is about to write. `since`
+    (microseconds) is when it began there; of a database that sends nothing it is the instant of the anchor that it
+    does not know: whatever it recorded later, it recorded after the restore.
     """
 
     place: str
     generation: int = 0
-    token: str = ""
-    next_token: str = ""
     state: str = "in_force"
     reason: str = ""
     since: int = 0
+    tokens: frozenset[str] = frozenset()
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class Head(msgspec.Struct, frozen=True):
 class Standing(StrEnum):
     """What a comparison says."""
 
-    OURS = "ours"  # the anchor is the last one that this database wrote, or was about to
+    OURS = "ours"  # the anchor is one that this database wrote, or was about to
     FIRST = "first"  # nobody has anchored this ledger there
     GONE = "gone"  # we have, and it is not there any more
     BEHIND = "behind"  # it is older than ours: the place was restored, not the ledger
@@ -53,10 +53,13 @@ class Standing(StrEnum):
 
 
 def compare(theirs: Anchor | None, own: Own | None, head: Head) -> Standing:
-    """Judge the anchor outside by what this database last said there, and how far it has come."""
+    """Judge the anchor outside by what this database last said there, and how far it has come.
+
+    They are read in this order: what another process of the database says in between must not look strange.
+    """
     if theirs is None:
         return Standing.FIRST if own is None else Standing.GONE
-    if own is not None and theirs.token in (own.token, own.next_token):
+    if own is not None and theirs.token in own.tokens:
         return Standing.BACKWARDS if head.positions < theirs.positions else Standing.OURS
     if own is not None and theirs.generation < own.generation:
         return Standing.BEHIND

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
 
-from tallystick.cycles import Place
+from tallystick.cycles import NOTHING_KNOWN, Place, ask
 from tallystick.delivery import rules as delivery
 from tallystick.delivery.model import Dispatch, Owed, Slot, to_dispatch
 from tallystick.errors import ActionError
@@ -20,11 +21,12 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posting
 from tallystick.meters import Catalogue, Meter
 from tallystick.providers import Provider
-from tallystick.reconciliation.rules import counted_of
+from tallystick.reconciliation.rules import choices_of, counted_of
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import HOUR, MINUTE, SECOND
 
 LOOK_BACK = HOUR  # before the oldest that may be in doubt: what was being sent when the copy was made
+CLOSELY = 100  # leaves with pending usage that are each looked at, of one customer and meter
 AN_HOUR, A_MINUTE = HOUR // SECOND, MINUTE // SECOND
 
 Verdict = Literal["sent", "recovered", "ambiguous"]
@@ -120,15 +122,24 @@ class Recovery:
             search.leave(doubtful)
             return search.found
         search.ours = self._ledger.read(_accepted(search.place, start, end))
-        search.look(start, end, doubtful)
+        for since, until in pairwise([start, *self._edges(search.place, start, end), end]):
+            search.look(since, until, doubtful)
         return search.found
+
+    def _edges(self, place: Place, start: int, end: int) -> list[int]:
+        """The minutes in which periods of a place begin: what cancels out in one of them must be seen in the other."""
+        if not self._provider.profile.names_periods:
+            return []
+        periods = ask(self._ledger, self._provider, [place]).get(place, NOTHING_KNOWN)
+        edges = {period.since // A_MINUTE * A_MINUTE for period in periods.known}
+        return sorted(edge for edge in edges if start < edge < end)
 
     def _recover(self, one: Found) -> None:
         lane, tenant, mode = one.place[:3]
         entry = Entry(
             lane,
             self._ledger.ids.next(),
-            Kind.USAGE,
+            Kind.USAGE if one.steps > 0 else Kind.CORRECTION,
             tenant,
             mode,
             "",
@@ -188,8 +199,9 @@ class Recovery:
         return found
 
     def _newest(self) -> Flow[int]:
+        """The second of the newest entry that the backup brought; without any, when the ledger began."""
         [(newest,)] = yield Statement("newest_entry", {**self._where, "before": self._anchored})
-        return int(newest if newest is not None else self._anchored) // SECOND
+        return int(newest) // SECOND
 
 
 class _Search:
@@ -204,21 +216,32 @@ class _Search:
         self._meter = meter
         self._pending = pending
         self._leaf = max(A_MINUTE, meter.bucket_seconds)  # what shares a call is stamped within it
+        self._closely = False
         self.ours: list[tuple[int, int]] = []  # second and steps of what is known to be accepted
         self.found: list[Found] = []
 
     def look(self, since: int, until: int, doubtful: Sequence[Doubtful]) -> None:
-        """Compare [since, until), and its halves where it differs."""
+        """Compare [since, until), and its halves where it differs, or where a lost correction could hide a difference.
+
+        The latter only for a few: after a long outage everything waits, and each leaf is a call.
+        """
+        self._closely = len({one.second // self._leaf for one in doubtful}) <= CLOSELY
+        self._halve(since, until, doubtful)
+
+    def _halve(self, since: int, until: int, doubtful: Sequence[Doubtful]) -> None:
         gap = self._gap(since, until)
         inside = [one for one in doubtful if since <= one.second < until]
-        if gap == 0 and counted_of([one.quantity for one in inside], 0) == ():
+        hidden = bool(inside) and (self._closely or counted_of([one.quantity for one in inside], 0) != ())
+        if gap == 0 and not hidden:
             return
-        if until - since <= self._leaf:
+        middle = (since + until) // 2 // self._leaf * self._leaf
+        if middle <= since:
+            middle += self._leaf
+        if middle >= until:
             self._conclude(since, until, gap, inside)
             return
-        middle = since + max((until - since) // 2 // self._leaf, 1) * self._leaf
-        self.look(since, middle, inside)
-        self.look(middle, until, inside)
+        self._halve(since, middle, inside)
+        self._halve(middle, until, inside)
 
     def leave(self, doubtful: Sequence[Doubtful]) -> None:
         """Where others write to the meter, totals prove nothing: what was pending is a person's to decide."""
@@ -235,8 +258,9 @@ class _Search:
         return int(meant.scaleb(self._meter.decimals)) - ours
 
     def _conclude(self, since: int, until: int, gap: int, inside: Sequence[Doubtful]) -> None:
-        quantities = [one.quantity for one in inside]
-        counted = counted_of(quantities, gap)
+        """Which of what was pending makes up the gap. Any choice will do: what is left to send is the same."""
+        choices = choices_of([one.quantity for one in inside], gap)
+        counted = choices[0] if choices else None
         if counted is None and self._pending == "sent":
             counted = tuple(range(len(inside)))
         elif (counted is None and self._pending == "unsent") or not inside:

@@ -134,15 +134,25 @@ order by e.recorded_at, e.entry
 limit :limit
 
 -- name: find_anchors
-select place, generation, token, next_token, state, reason, since from tallystick.anchors
-where tenant = :tenant and mode = :mode
+select place, generation, state, reason, since from tallystick.anchors where tenant = :tenant and mode = :mode
+
+-- name: find_anchor_tokens
+select place, token from tallystick.anchor_tokens where tenant = :tenant and mode = :mode
+
+-- name: announce_anchor
+insert into tallystick.anchor_tokens (tenant, mode, place, token, generation)
+values (:tenant, :mode, :place, :token, :generation)
+
+-- name: forget_anchor_tokens
+delete from tallystick.anchor_tokens
+where tenant = :tenant and mode = :mode and place = :place and generation < :before
 
 -- name: keep_anchor
-insert into tallystick.anchors (tenant, mode, place, generation, token, next_token, state, reason, since)
-values (:tenant, :mode, :place, :generation, :token, :next_token, :state, :reason, :since)
+insert into tallystick.anchors (tenant, mode, place, generation, state, reason, since)
+values (:tenant, :mode, :place, :generation, :state, :reason, :since)
 on conflict (tenant, mode, place)
-do update set generation = excluded.generation, token = excluded.token, next_token = excluded.next_token,
-              state = excluded.state, reason = excluded.reason, since = excluded.since
+do update set generation = excluded.generation, state = excluded.state, reason = excluded.reason,
+              since = excluded.since
 
 -- name: pending_entries
 select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
@@ -161,4 +171,7 @@ where lane = :lane and state in ('ready', 'sending', 'unknown', 'parked') and te
 order by customer, meter, happened_at
 
 -- name: newest_entry
-select max(recorded_at) from tallystick.entries where tenant = :tenant and mode = :mode and recorded_at <= :before
+select coalesce(
+    (select max(recorded_at) from tallystick.entries
+     where tenant = :tenant and mode = :mode and recorded_at <= :before),
+    (select created_at from tallystick.identity))
