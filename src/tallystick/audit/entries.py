@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from tallystick.audit import schedules
+from tallystick.audit import crontabs, schedules
 from tallystick.audit.ir import Call, Expr, Function, Module
 from tallystick.audit.knowledge import Route, compiled
 from tallystick.audit.program import Key, Program
@@ -27,6 +27,7 @@ class Entry:
     seconds: int | None = None  # for schedules: how often
     note: str = ""
     where: tuple[str, int] = ("", 0)  # where the schedule is written
+    task: str = ""  # the name a worker was given
     handler: Key = ("", 0)  # the route's own function, when this is a wrapper or a middleware before it
     flags: set[str] = field(default_factory=set)
 
@@ -181,6 +182,11 @@ class Entries:
 
     def _by_decorator(self, module: Module, key: Key, function: Function) -> Entry | None:
         for one in function.decorators:
+            if module.language == "python" and crontabs.says_when(one):
+                seconds = schedules.gap(one.text, one.parts)
+                where = (module.path, function.line)
+                return Entry(key, "schedule", "script", one.text, function.line, seconds, where=where)
+        for one in function.decorators:
             for row, _, _, _, _, decorator in self.by_decorator:
                 if decorator is None or not decorator.search(one.text):
                     continue
@@ -191,6 +197,7 @@ class Entries:
                     continue
                 verb = one.text.rpartition(".")[2].upper()
                 entry = Entry(key, row.kind, row.framework, f"{verb} {first}".strip(), function.line)
+                entry.task = _given(one, "name") if row.kind == "worker" else ""
                 if row.kind == "schedule":
                     entry.seconds = schedules.gap(one.text, one.parts)
                     entry.where = (module.path, function.line)
@@ -309,6 +316,12 @@ class Entries:
         for key in list(self.found):
             if self.program.modules[key[0]].directive == "client":
                 del self.found[key]
+
+
+def _given(value: Expr, name: str) -> str:
+    """The constant given by keyword."""
+    pairs = [pair for one in value.parts for pair in zip(one.keys, one.parts, strict=False)]
+    return next((part.text for key, part in pairs if key == name and part.kind == "const"), "")
 
 
 def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tallystick.audit.ir import Call, Expr
+from tallystick.audit.ir import Call, Expr, Module
 from tallystick.audit.knowledge import Knowledge, Sink
 from tallystick.audit.labels import CLIENT, MEASURED, Labelling, Labels
 from tallystick.audit.program import Key, Program
@@ -14,6 +14,7 @@ HARMLESS = frozenset([MEASURED])
 DATABASE = re.compile(
     r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
 )  # a table named like a provider's resource is a table
+ADDRESS = re.compile(r"(?i)url|uri|endpoint|path|base|host|api$|href|route")
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
     r"|time|_at$|At$|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
@@ -34,25 +35,38 @@ class Site:
     stored: bool = False  # a row of the application's own, which something else sends
 
 
-def sink_of(call: Call, knowledge: Knowledge, near: str) -> Sink | None:
-    """The sink model a call matches."""
+def sink_of(call: Call, knowledge: Knowledge, near: str, module: Module, whole: str) -> Sink | None:
+    """The sink model a call matches; `near` is the text around it, `whole` that of its file."""
     if DATABASE.search(call.callee):
         return None
-    for sink, callee, text, nearness in knowledge.sinks:
+    for sink, callee, text, nearness, file in knowledge.sinks:
         if not callee.search(call.callee):
             continue
-        if text is not None and not text.search(" ".join(_texts(one) for one in call.args[:2])):
+        if text is not None and not text.search(" ".join(_texts(one, module) for one in call.args[:4])):
             continue
         if nearness is not None and not nearness.search(near):
+            continue
+        if file is not None and not file.search(whole):
             continue
         return sink
     return None
 
 
-def _texts(value: Expr, depth: int = 0) -> str:
+def _texts(value: Expr, module: Module, depth: int = 0) -> str:
+    """The words of a value; a name stands for what the file gives it, such as the address of a provider."""
     if depth > 4:
         return ""
-    return " ".join([value.text, *(_texts(part, depth + 1) for part in value.parts)])
+    said = [value.text, *(_texts(part, module, depth + 1) for part in value.parts)]
+    if value.kind == "name" and ADDRESS.search(value.text):
+        last = value.text.rpartition(".")[2]
+        given = [
+            one
+            for function in module.functions
+            for name, one in function.assigns
+            if name.rpartition(".")[2] == last
+        ]
+        said += [_texts(one, module, depth + 2) for one in given[:3]]
+    return " ".join(said)
 
 
 def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> list[Site]:
@@ -60,10 +74,12 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
     found = []
     for path in sorted(program.modules):
         module = program.modules[path]
+        whole = sources[path].decode("utf-8", "replace")
         for index, function in enumerate(module.functions):
             for call in function.calls:
                 lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
-                sink = sink_of(call, program.knowledge, b"\n".join(lines).decode("utf-8", "replace"))
+                near = b"\n".join(lines).decode("utf-8", "replace")
+                sink = sink_of(call, program.knowledge, near, module, whole)
                 if sink is None:
                     continue
                 handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None

@@ -79,19 +79,29 @@ def _every(program: Program) -> Iterator[Key]:
 
 def _sql(key: Key, call: Call) -> Row | None:
     """Raw SQL: the columns of an INSERT take the parameters in order."""
-    text = next((one.text for one in call.args[:1] if one.kind in ("const", "mix")), "")
+    text, rest = _statement(call)
     if "from" not in text.lower() and "into" not in text.lower():
         return None
     hit = SQL_WRITE.search(text)
     if hit:
         columns = tuple(one.strip(' "`\n\t') for one in hit[2].split(","))
-        given = call.args[1] if len(call.args) > 1 else None
+        given = rest[0] if rest else None
         if given is not None and given.kind == "object":
             return Row(key, call, normal(hit[1]), True, given)
-        parts = given.parts if given is not None else ()
+        listed = given is not None and given.kind == "mix" and len(rest) == 1
+        parts = given.parts if given is not None and listed else rest
         return Row(key, call, normal(hit[1]), True, Expr("object", "", parts, columns[: len(parts)]))
     hit = SQL_READ.search(text)
     return Row(key, call, normal(hit[1]), False) if hit else None
+
+
+def _statement(call: Call) -> tuple[str, tuple[Expr, ...]]:
+    """The SQL of a call, after a context where there is one, and the parameters behind it."""
+    for number, one in enumerate(call.args[:2]):
+        inner = one.parts[0] if one.kind == "call" and one.text.endswith("text") and one.parts else one
+        if inner.kind in ("const", "mix") and " " in inner.text:
+            return inner.text, call.args[number + 1 :]
+    return "", ()
 
 
 def _chain(key: Key, call: Call, function: Function) -> Row | None:

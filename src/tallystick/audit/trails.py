@@ -15,8 +15,13 @@ from tallystick.audit.sites import Site
 
 SCHEDULER = re.compile(
     r"(?i)^crons?\.|cron|schedule|setInterval|repeat|add_job|(?:^|\.)(?:every|Interval)$|^(?:hourly|daily)$"
+    r"|every\(\)\S*\.do$"
 )
 WRAPPER = re.compile(r"(?:^|\.)(?:with|lock|run|guard|verify|require|ensure)(?:[A-Z]|_)\w*$")
+STARTUP = re.compile(
+    r"on_event startup|(?:^|\.)(?:on_startup|before_serving|before_first_request|worker_ready|worker_process_init"
+    r"|after_server_start|main_process_start)(?:\.connect)?\b|listener (?:after|before)_server_start"
+)
 LONGEST = 14
 MOST = 400
 
@@ -127,7 +132,7 @@ class Climb:
         if entry is not None:
             done += [self._ended(trail, one) for one in (entry, *self.entries.shared.get(key, ()))]
             return self._fed(trail, entry) if entry.kind == "worker" else []
-        if key[1] == 0:
+        if key[1] == 0 or self._is_program(key):
             done.append(replace(trail, entry=Entry(key, "script", "script", key[0], 1)))
             return []
         if len(trail.hops) > LONGEST:
@@ -137,6 +142,16 @@ class Climb:
         if not up and not called and not self._scheduled_already(done, trail):
             done.append(trail)
         return up + called
+
+    def _is_program(self, key: Key) -> bool:
+        """Whether a function is where a program starts: `main` of Go and Java, what a server runs at its start."""
+        function = self.program.function(key)
+        if key[0].endswith((".go", ".java")):
+            return function.name in ("main", "init") and function.parent <= 0
+        return any(
+            STARTUP.search(f"{one.text} {' '.join(part.text for part in one.parts[:1])}")
+            for one in function.decorators
+        ) or (function.name == "ready" and key[0].endswith("apps.py"))
 
     @staticmethod
     def _scheduled_already(done: list[Trail], trail: Trail) -> bool:

@@ -16,6 +16,7 @@ FILLING = re.compile(
     r"(?:^|\.)(?:(?:Should|Must)?Bind(?:JSON|Query|Uri|Form|XML|With)?|BodyParser|QueryParser|Decode|Unmarshal)$"
 )
 KEPT_NAME = re.compile(r"^[\w$-]+$")
+RECEIVER = re.compile(r"\*?(\w+)(?:\[[^\]]*\])?\)$")
 
 
 @dataclass
@@ -80,7 +81,7 @@ def started(node: Node, context: Context) -> Draft:
     return Draft(
         assigns=_defaults(node),
         name=name if KEPT_NAME.match(name or "") else "",
-        owner=context.owner,
+        owner=context.owner or _receiver_type(node),
         line=node.start_point[0] + 1,
         end_line=node.end_point[0] + 1,
         parent=context.function,
@@ -91,6 +92,13 @@ def started(node: Node, context: Context) -> Draft:
         decorators=list(context.decorators),
         flags=flags_of(node.text or b""),
     )
+
+
+def _receiver_type(node: Node) -> str:
+    """The type that a Go method belongs to: `func (r *Reporter) Report()`."""
+    said = text_of(node.child_by_field_name("receiver")) if node.type == "method_declaration" else ""
+    hit = RECEIVER.search(said)
+    return hit[1] if hit else ""
 
 
 def _bindings(node: Node) -> list[Binding]:
