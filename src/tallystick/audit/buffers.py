@@ -14,7 +14,7 @@ EMPTIED = re.compile(
     + rb"\s*=\s*(?:\[\]|\{\}|nil\b|make\(|new (?:Map|Set|ArrayList)|(?:collections\.)?(?:defaultdict|deque|Counter)\("
     rb"|list\(\))"
     rb"|" + KEPT + rb"\s*=\s*[\w.]+\[:0\]"
-    rb"|" + KEPT + rb"\.(?:clear\(\)|splice\(0|drainTo\(|get_nowait\(|popleft\(|poll\(\))"
+    rb"|" + KEPT + rb"\.(?:clear\(\)|splice\(0|drainTo\(|get_nowait\(|popleft\(|poll\(\)|Swap\(0\))"
     rb"|,\s*" + KEPT + rb"\s*=\s*[\w.]+,\s*(?:\[\]|\{\}|nil|\w+\(\w*\))"
     rb"|<-\s*" + KEPT
 )
@@ -42,7 +42,7 @@ def _filled(text: bytes, name: bytes) -> bool:
     return (
         re.search(
             word
-            + rb"(?:\[[^\]\n]+\])?(?:\.(?:append|push|put|put_nowait|add|extend|set|offer|Enqueue)\(|\s*\+=|\s*<-)"
+            + rb"(?:\[[^\]\n]+\])?(?:\.(?:append|push|put|put_nowait|add|extend|set|offer|Enqueue|Add)\(|\s*\+=|\s*<-)"
             rb"|=\s*append\(\s*\w+" + word + rb"\b"
             rb"|" + word + rb"\[[^\]\n]+\]\s*=[^=]",
             text,

@@ -186,7 +186,7 @@ def scheduled(case: Case) -> None:
     workers = any(one.entry is not None and one.entry.kind == "worker" for one in case.trails)
     queues = Queues(case.program) if workers else None
     for number, trail in enumerate(case.trails):
-        entry = trail.entry or _dotted(case, trail)
+        entry = trail.entry or _dotted(case, trail) or _looping(case, trail)
         if entry is None:
             continue
         trail = replace(trail, entry=entry)
@@ -235,6 +235,16 @@ def _dotted(case: Case, trail: Trail) -> Entry | None:
         if one.target.endswith("." + name) and file.endswith(one.target.rpartition(".")[0]):
             return Entry(trail.top, "schedule", "script", name, case.program.function(trail.top).line)
     return None
+
+
+def _looping(case: Case, trail: Trail) -> Entry | None:
+    """A loop that keeps its own time, and that something starts in a way that was not followed."""
+    function = case.program.function(trail.top)
+    if trail.client or not function.name or not case.corpus.mentioned(function.name, trail.top[0]):
+        return None
+    if clocks.kept(case.program, case.corpus, trail) is None:
+        return None
+    return Entry(trail.top, "script", "script", function.name, function.line)
 
 
 def _repeated(case: Case, entry: Entry, queues: Queues | None) -> Schedule | None:

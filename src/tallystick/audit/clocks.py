@@ -23,6 +23,7 @@ STARTED = re.compile(
     r"|[^/]*\.service|render\.ya?ml|railway\.\w+|nixpacks\.toml|entrypoint[^/]*)$"
 )
 HEADER = 4000
+UNSAID = 60  # a pause that a setting gives: nobody waits a day in a loop
 SAID = re.compile(
     rb"(?im)(?:^|[\s#\"'`*])((?:[\d*,/\-]+[ \t]+){4}[\d*,/\-]+)(?=[ \t]+\S)|@(daily|hourly|weekly|monthly)\b"
 )
@@ -31,8 +32,9 @@ SAID = re.compile(
 def kept(program: Program, corpus: Corpus, trail: Trail) -> tuple[Schedule, int] | None:
     """The pause of a loop on this way, and at which step of the way the loop stands."""
     entry = trail.entry
-    if entry is None or entry.kind != "script":
+    if entry is not None and entry.kind != "script":
         return None
+    route = entry.route if entry is not None else program.function(trail.top).name
     for step, (key, _) in enumerate(trail.hops):
         function = program.function(key)
         pauses = [call for call in function.calls if PAUSE.search(call.callee)]
@@ -41,10 +43,10 @@ def kept(program: Program, corpus: Corpus, trail: Trail) -> tuple[Schedule, int]
         lines = corpus.sources[key[0]].split(b"\n")[max(0, function.line - 1) : function.end_line]
         if not ENDLESS.search(b"\n".join(lines if key[1] else corpus.sources[key[0]].split(b"\n"))):
             continue
-        found = [(seconds, call) for call in pauses if (seconds := _pause(program, key, call))]
+        found = [(_pause(program, key, call) or UNSAID, call) for call in pauses if call.args]
         if found:
             seconds, call = max(found, key=lambda one: one[0])
-            return Schedule(key[0], call.line, seconds, f"{call.callee}({seconds})", entry.route), step
+            return Schedule(key[0], call.line, seconds, f"{call.callee}({seconds})", route), step
     return None
 
 
@@ -104,7 +106,8 @@ def said(corpus: Corpus, entry: Entry) -> Schedule | None:
 def occasional(corpus: Corpus, entry: Entry) -> bool:
     """Whether a program stands among the tools and nothing in the tree starts it."""
     by_hand = (
-        entry.kind == "script" and (entry.framework == "django" or ASIDE.search(entry.key[0]) is not None)
+        entry.kind == "script"
+        and (entry.framework in ("django", "cobra") or ASIDE.search(entry.key[0]) is not None)
     ) or (entry.framework == "laravel" and "Commands/" in entry.key[0])
     if not by_hand:
         return False

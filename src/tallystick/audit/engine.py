@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tallystick.audit import crontabs, joins, schedules, sites, verdict
+from tallystick.audit import crontabs, joins, libraries, schedules, sites, verdict
 from tallystick.audit.cache import Cache
 from tallystick.audit.case import Case, scheduled
 from tallystick.audit.entries import Entries
@@ -32,6 +32,7 @@ COSTLY = re.compile(
 )
 
 SMALL = 400
+LIBRARY = "This is a library: it reports usage only where an application that uses it says so."
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -187,10 +188,12 @@ class Run:
             return set(every)
         found = {one for one in seeds if one in every}
         names = {function.name for path in sorted(found) for function in self._sending(path)}
-        for _ in range(6):
+        asked: set[str] = set()
+        for _ in range(8):
             words = [one.encode() for one in sorted(names) if len(one) > 4 and one not in COMMON]
             fresh = {one for one, data in every.items() if any(word in data for word in words)} - found
-            if not fresh or len(found) + len(fresh) > SMALL:
+            asked |= names
+            if not names or len(found) + len(fresh) > SMALL:
                 break
             self.lower(fresh)
             found |= fresh
@@ -199,16 +202,18 @@ class Run:
                 for path in sorted(found)
                 for function in self.modules[path].functions
                 if any(call.callee.rpartition(".")[2] in names for call in function.calls)
-            } - names
+            } - asked
         return found
 
     def _sending(self, path: str) -> list[Function]:
         """The functions of a file that hold a reporting call."""
-        text = self.corpus.sources[path].decode("utf-8", "replace")
         module = self.modules.get(path)
+        if module is None:
+            return []
+        text = self.corpus.sources[path].decode("utf-8", "replace")
         return [
             function
-            for function in (module.functions if module is not None else ())
+            for function in module.functions
             if any(sites.sink_of(call, self.knowledge, text, module, text) for call in function.calls)
         ]
 
@@ -275,11 +280,14 @@ class Run:
         endpoints = _endpoints(case, findings)
         reports = tuple(Hop(case.at(trail), "a usage report") for trail in case.trails[:20])
         signals = (*case.metered, *reports)
+        library = libraries.published(case) and bool(case.trails)
+        if library:
+            findings, endpoints, signals = [one for one in findings if not one.decides], [], ()
         answer, detail, code = verdict.decide(findings, endpoints, signals, profile, bool(case.payment))
         return Report(
             verdict=answer,
             profile=profile,
-            detail=detail,
+            detail=LIBRARY if library else detail,
             findings=tuple(findings),
             neighbours=tuple(_distinct([one for one in found if one.code in beside])),
             endpoints=tuple(endpoints),
@@ -288,7 +296,7 @@ class Run:
             stack=tuple(sorted({one.framework for one in case.entries.found.values()})),
             signals=(*case.metered, *case.priced[:3], *case.payment[:3]),
             remediation=next((one.remediation for one in verdict.deciding(findings)), ""),
-            reason=code,
+            reason="no_billing" if library else code,
         )
 
     def _coverage(self, case: Case, files: int) -> Coverage:

@@ -250,7 +250,7 @@ class Entries:
     def _factories(self, module: Module, caller: Key, call: Call) -> None:
         """`app.post("/x", meter("calls"), handler)`: what the factory returns runs for the route."""
         for one in call.args:
-            if one.kind != "call" or "." in one.text:
+            if one.kind != "call" or ("." in one.text and module.language != "go"):
                 continue
             for target in self.program.targets(caller, one.text):
                 for inner in self._inside(target):

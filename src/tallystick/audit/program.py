@@ -264,7 +264,11 @@ class Program:
             for key in self.by_name.get(parts[-1], ())
             if key[0].endswith(ending) and not STANDING_IN.match(self.function(key).owner)
         }
-        exact = [key for key, owner in owners.items() if owner == asked]
+        exact = [
+            key
+            for key, owner in owners.items()
+            if asked in (owner, posixpath.basename(posixpath.dirname(key[0])) + owner)
+        ]
         found = exact or [key for key, owner in owners.items() if owner.endswith(asked)]
         return found if len(found) == 1 and len(asked) > 3 else []
 
