@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from tallystick.audit import sites
 from tallystick.audit.entries import Entries, Entry
 from tallystick.audit.ir import Call
 from tallystick.audit.labels import CHOSEN, CLIENT, KEYED, Labels
@@ -30,6 +33,9 @@ FROM_REQUEST = (
     rb"@(?:Body|Query|Param|Headers|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?"
     rb"\s*(?:[A-Z\w<>]+\s+)?"
 )
+MESSAGES = re.compile(
+    r"(?i)mail|sms|messag|(?:^|[^a-z])calls?\b|voice|phone|campaign|broadcast|minutes|segment"
+)
 OPEN_KINDS = frozenset(["http", "action"])
 
 
@@ -44,6 +50,8 @@ class Case:
     trails: list[Trail]
     metered: tuple[Hop, ...] = ()
     priced: tuple[Hop, ...] = ()
+    sold: tuple[Hop, ...] = ()
+    flat: tuple[Hop, ...] = ()
     counted: tuple[Hop, ...] = ()
     payment: tuple[Hop, ...] = ()
     schedules: list[Schedule] = field(default_factory=list)
@@ -59,6 +67,20 @@ class Case:
     def direct(self) -> set[Key]:
         """Entries that reach the provider itself, not only a row of their own."""
         return {one.entry.key for one in self.live if one.entry is not None and not one.site.stored}
+
+    @cached_property
+    def work(self) -> re.Pattern[str]:
+        """What is sold by the piece here: messages only where a meter speaks of them."""
+        knowledge = self.program.knowledge
+        said = (text for one in self.live for text in self._spoken(one))
+        return knowledge.work if any(MESSAGES.search(text) for text in said) else knowledge.work_but_messages
+
+    def _spoken(self, trail: Trail) -> Iterator[str]:
+        """The words of a report: its constants, its route, and the functions on the way."""
+        yield from (sites.texts(one) for one in trail.site.call.args)
+        yield trail.entry.route if trail.entry is not None else ""
+        for key, call in trail.hops:
+            yield f"{key[0]} {call.callee} {' '.join(sites.texts(one) for one in call.args)}"
 
     def place(self, key: Key, line: int = 0) -> Place:
         """A place in a function's file."""

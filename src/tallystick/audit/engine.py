@@ -136,7 +136,7 @@ class Run:
     def _holds(self, path: str) -> bool:
         text = self.corpus.sources[path].decode("utf-8", "replace")
         return path in self.modules and any(
-            sites.sink_of(call, self.knowledge, text)
+            sites.sink_of(call, self.knowledge, text, text)
             for function in self.modules[path].functions
             for call in function.calls
         )
@@ -215,12 +215,20 @@ class Run:
                 case = self._traced(self.loaded(wider | case.program.modules.keys()), tables)
         signal = self.corpus.signals
         bare = not case.trails  # without a reporting call, prices and counters have to speak
+        idle = bool(case.trails) and not case.live
         case.metered = signal("metered")
         case.priced = signal("priced") if bare else ()
         case.counted = signal("counted") if bare else ()
+        case.sold = (*case.metered, *self._sold(case)) if idle else ()
+        case.flat = signal("flat", 1) if idle else ()
         case.payment = signal("payment", 3)
         case.versions = pinned(self.corpus)
         return case
+
+    def _sold(self, case: Case) -> tuple[Hop, ...]:
+        """Words of usage-based prices elsewhere than beside reporting calls that nothing reaches."""
+        beside = {site.key[0] for site in case.sites}
+        return tuple(one for one in self.corpus.signals("sold") if one.place.path not in beside)
 
     def _wider(self, case: Case, tables: dict[str, Trail]) -> set[str]:
         """Files that sell the same work, write the rows that are sent, or fill the queues."""

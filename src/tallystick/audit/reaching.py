@@ -34,7 +34,7 @@ def inside(case: Case, key: Key) -> list[Key]:
 
 def workers(case: Case) -> set[Key]:
     """Functions that themselves make a costly call."""
-    pattern = case.program.knowledge.work
+    pattern = case.work
     return {
         (path, index)
         for path, module in case.program.modules.items()

@@ -25,6 +25,7 @@ NATURAL = re.compile(
     r"(?:rate\(|every\s+|^(?=\d))(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr)s?", re.IGNORECASE
 )
 SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
+SQL_COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))--[^\n]*$")
 NUMBERS = (
     "",
     "Two",
@@ -303,6 +304,7 @@ def _terraform(path: str, data: bytes) -> list[Schedule]:
 
 
 def _sql(path: str, data: bytes) -> list[Schedule]:
+    data = SQL_COMMENT.sub(lambda hit: b" " * len(hit[0]), data)
     found = []
     for hit in SQL.finditer(data):
         seconds = seconds_of(hit[2].decode("utf-8", "replace"))

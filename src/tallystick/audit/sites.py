@@ -34,36 +34,40 @@ class Site:
     stored: bool = False  # a row of the application's own, which something else sends
 
 
-def sink_of(call: Call, knowledge: Knowledge, near: str) -> Sink | None:
-    """The sink model a call matches."""
+def sink_of(call: Call, knowledge: Knowledge, near: str, module: str) -> Sink | None:
+    """The sink model a call matches, given the text of its function and of its file."""
     if DATABASE.search(call.callee):
         return None
-    for sink, callee, text, nearness in knowledge.sinks:
+    for sink, callee, text, nearness, kit in knowledge.sinks:
         if not callee.search(call.callee):
             continue
-        if text is not None and not text.search(" ".join(_texts(one) for one in call.args[:2])):
+        if text is not None and not text.search(" ".join(texts(one) for one in call.args[:2])):
             continue
         if nearness is not None and not nearness.search(near):
+            continue
+        if kit is not None and not kit.search(module):
             continue
         return sink
     return None
 
 
-def _texts(value: Expr, depth: int = 0) -> str:
+def texts(value: Expr, depth: int = 0) -> str:
+    """All words of a value."""
     if depth > 4:
         return ""
-    return " ".join([value.text, *(_texts(part, depth + 1) for part in value.parts)])
+    return " ".join([value.text, *(texts(part, depth + 1) for part in value.parts)])
 
 
 def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> list[Site]:
     """All reporting calls, in order."""
     found = []
     for path in sorted(program.modules):
-        module = program.modules[path]
-        for index, function in enumerate(module.functions):
+        whole = sources[path].decode("utf-8", "replace")
+        lines = whole.split("\n")
+        for index, function in enumerate(program.modules[path].functions):
+            near = "\n".join(lines[max(0, function.line - 3) : function.end_line])
             for call in function.calls:
-                lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
-                sink = sink_of(call, program.knowledge, b"\n".join(lines).decode("utf-8", "replace"))
+                sink = sink_of(call, program.knowledge, near, whole)
                 if sink is None:
                     continue
                 handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None

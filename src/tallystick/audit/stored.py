@@ -30,7 +30,9 @@ CUSTOMER = re.compile(
     r"(?i)^(?:stripe_?)?(?:customer|org(?:ani[sz]ation)?|user|account|tenant|team|workspace|subscription)"
     r"(?:_?item)?_?id$|^(?:customer|external_?customer_?id)$"
 )
-SQL_WRITE = re.compile(r"(?is)\binsert\s+into\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)[\"`]?\s*\(([^)]*)\)\s*values")
+SQL_WRITE = re.compile(
+    r"(?is)\binsert\s+(?:or\s+\w+\s+)?into\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)[\"`]?\s*\(([^)]*)\)\s*values"
+)
 SQL_READ = re.compile(r"(?is)\bselect\b.*?\bfrom\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)")
 SUFFIX = re.compile(r"(?i)_?(?:collection(?:_?name)?|table(?:_?name)?|model|repository|repo|entity|schema)$")
 NAMES = frozenset(["objects", "query", "collection", "_default_manager", "model"])
@@ -66,7 +68,7 @@ def rows(program: Program, keys: Iterable[Key] | None = None) -> Iterator[Row]:
     for key in keys if keys is not None else _every(program):
         function = program.function(key)
         for call in function.calls:
-            found = _sql(key, call) or _chain(key, call, function) or _made(key, call, function)
+            found = _sql(key, call, function) or _chain(key, call, function) or _made(key, call, function)
             if found is not None and len(found.table) > 3:
                 yield found
 
@@ -77,10 +79,11 @@ def _every(program: Program) -> Iterator[Key]:
             yield path, index
 
 
-def _sql(key: Key, call: Call) -> Row | None:
+def _sql(key: Key, call: Call, function: Function) -> Row | None:
     """Raw SQL: the columns of an INSERT take the parameters in order."""
-    text = next((one.text for one in call.args[:1] if one.kind in ("const", "mix")), "")
-    if "from" not in text.lower() and "into" not in text.lower():
+    statement = next((one for one in call.args[:1] if one.kind in ("const", "mix")), None)
+    text = statement.text if statement is not None else ""
+    if statement is None or ("from" not in text.lower() and "into" not in text.lower()):
         return None
     hit = SQL_WRITE.search(text)
     if hit:
@@ -88,10 +91,17 @@ def _sql(key: Key, call: Call) -> Row | None:
         given = call.args[1] if len(call.args) > 1 else None
         if given is not None and given.kind == "object":
             return Row(key, call, normal(hit[1]), True, given)
-        parts = given.parts if given is not None else ()
+        parts = given.parts if given is not None else _bound(call, function) or statement.parts
         return Row(key, call, normal(hit[1]), True, Expr("object", "", parts, columns[: len(parts)]))
     hit = SQL_READ.search(text)
     return Row(key, call, normal(hit[1]), False) if hit else None
+
+
+def _bound(call: Call, function: Function) -> tuple[Expr, ...]:
+    """The parameters that `prepare(sql).bind(a, b)` and `prepare(sql).run(a, b)` give later."""
+    later = (f"{call.callee}().bind", f"{call.callee}().run")
+    chained = (one for one in function.calls if one.callee in later and one.line == call.line and one.args)
+    return next((one.args for one in chained), ())
 
 
 def _chain(key: Key, call: Call, function: Function) -> Row | None:

@@ -9,6 +9,7 @@ from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.reaching import works_below
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import excused
+from tallystick.audit.trails import Trail
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -18,7 +19,7 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         if trail.floating[1]:
             place, how = Place(*trail.floating), "without waiting for it"
-        elif trail.deferred[1]:
+        elif trail.deferred[1] and not _keeps_running(trail):
             place, how = (
                 Place(trail.deferred[0], trail.deferred[1]),
                 f"in a task put off ({trail.deferred[2]})",
@@ -39,6 +40,11 @@ def find(case: Case) -> Iterator[Finding]:
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _keeps_running(trail: Trail) -> bool:
+    """Whether a run by the clock only tells the platform to wait for it: there is no response to hurry for."""
+    return trail.entry is not None and trail.entry.kind == "schedule" and trail.deferred[2] == "waitUntil"
 
 
 RULE = Rule(

@@ -11,6 +11,9 @@ from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.stored import CUSTOMER, QUANTITY, rows
 
+METERS_ONLY = frozenset(
+    ["lago", "openmeter", "orb", "metronome", "aws-marketplace"]
+)  # who buys these sells usage
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -21,12 +24,13 @@ def find(case: Case) -> Iterator[Finding]:
         return
     dead = [one for one in case.trails if one.entry is None and not one.client]
     unsure = [one for one in dead if _mentioned(case, one.top)]
-    for trail in dead if not unsure else []:
+    sold = bool(case.sold) or not case.flat or any(one.site.sink.provider in METERS_ONLY for one in dead)
+    for trail in dead if not unsure or not sold else []:
         yield RULE.finding(
             f"{case.name(trail) or trail.site.call.callee} would report usage, but nothing in the "
-            f"application calls it",
+            f"application calls it" + ("" if sold else ", and every price found here is flat"),
             case.at(trail),
-            Confidence.HIGH,
+            Confidence.HIGH if sold else Confidence.LOW,
             case.name(trail),
             case.hops(trail),
         )

@@ -195,6 +195,8 @@ class Lowering:
         name = "default" if text == "module.exports" else text.rpartition(".")[2].lstrip("$")
         if right is not None:
             self.imports.required(left, right)
+            if text.startswith(("module.exports", "exports.")):
+                self.imports.handed_on(text, right)
             inner = replace(context, name=name, exported=exported, state="assigned")
             if right.type in tables.OBJECTS and not context.owner:
                 inner = replace(inner, owner=name)
