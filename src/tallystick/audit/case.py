@@ -205,8 +205,8 @@ class Case:
 
 def scheduled(case: Case) -> None:
     """Tell entries that the clock starts from those that requests start."""
-    workers = any(one.entry is not None and one.entry.kind == "worker" for one in case.trails)
-    queues = Queues(case.program) if workers else None
+    joined = any(one.entry is not None and one.entry.kind in ("worker", "http") for one in case.trails)
+    queues = Queues(case.program) if joined else None
     for number, trail in enumerate(case.trails):
         entry = trail.entry
         if entry is None:
@@ -215,7 +215,8 @@ def scheduled(case: Case) -> None:
         if found is not None:
             case.trails[number] = replace(trail, entry=_timed(entry, found))
         elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
-            case.trails[number] = replace(trail, entry=_retimed(entry))
+            fed = queues is not None and queues.feeding(entry)
+            case.trails[number] = trail if fed else replace(trail, entry=_retimed(entry))
 
 
 def _repeated(case: Case, entry: Entry, queues: Queues | None) -> Schedule | None:

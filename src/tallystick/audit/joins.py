@@ -11,6 +11,7 @@ from tallystick.audit.knowledge import Sink
 from tallystick.audit.labels import Labelling
 from tallystick.audit.program import Key
 from tallystick.audit.queues import Queues
+from tallystick.audit.queues import spelled as reached_by
 from tallystick.audit.sites import Site
 from tallystick.audit.trails import Trail
 
@@ -79,8 +80,9 @@ def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
     parts = [spelled(one) for one in sorted(tables)]
     queues = Queues(case.program)
     for trail in case.live:
-        if trail.entry is not None and trail.entry.kind in ("worker", "schedule"):
-            parts += [rf"[\"'`]{re.escape(name)}[\"'`]" for name in sorted(queues.names(trail.entry))]
+        entry = trail.entry
+        if entry is not None and entry.kind in ("worker", "schedule", "http"):
+            parts += [reached_by(name) for name in sorted(queues.names(entry)) if len(name) > 2]
     return re.compile("|".join(sorted(set(parts))).encode(), re.IGNORECASE) if parts else None
 
 
