@@ -50,6 +50,8 @@ KITS = {
     "orb": ("import Orb from 'orb-billing';\n", "this.client.events.ingest({ events: [{ external_customer_id: CUSTOMER, properties: { pages: 1 } }] })"),
     "metronome": ("import Metronome from '@metronome/sdk';\n", "this.client.v1.usage.ingest({ usage: [{ customer_id: CUSTOMER, properties: { pages: 1 } }] })"),
     "lemon-squeezy": ("import { createUsageRecord } from '@lemonsqueezy/lemonsqueezy.js';\n", "createUsageRecord({ subscriptionItemId: CUSTOMER, quantity: 1, action: 'increment' })"),
+    "lago by a helper": ("", "lagoRequest('/events', { method: 'POST', body: { event: { external_subscription_id: CUSTOMER, properties: { pages: 1 } } } })"),
+    "stripe by a helper": ("", "stripeRequest('/v1/billing/meter_events', { 'payload[stripe_customer_id]': CUSTOMER, 'payload[value]': '1' })"),
     "autumn": ("", "fetch('https://api.useautumn.com/v1/track', { method: 'POST', body: JSON.stringify({ customer_id: CUSTOMER, value: 1 }) })"),
 }  # fmt: skip
 
@@ -143,3 +145,54 @@ def test_a_schedule_with_comments(tmp_path: Path) -> None:
         "supabase/functions/report-usage/index.ts": f"{HEAD}Deno.serve(async () => {{ for (const {{ customer, id }} of await unsent()) {{ {SEND} }} return new Response('ok'); }});\n",
     }
     assert "scheduled_reporting" in codes(audited(tmp_path, tree))
+
+
+COUNTING = "export async function POST() { const { user } = await auth(); await db.usage.update({ where: { userId: user.id }, data: { calls: { increment: 1 } } }); return Response.json(await work()); }\n"
+
+
+@pytest.mark.parametrize(
+    ("plan", "counting", "wanted"),
+    [
+        ("{ units: 5000, overagePerUnit: 0.004 }", COUNTING, Verdict.FAIL),
+        ("{ units: 5000, overagePerUnit: 0 }", COUNTING, Verdict.SKIP),
+        ("{ units: 5000, overagePerUnit: null }", COUNTING, Verdict.SKIP),
+        ("{ units: 5000, overagePerUnit: 0.004 }", "", Verdict.SKIP),
+        ("{ units: 5000, coveragePerUnit: 0.004 }", COUNTING, Verdict.SKIP),
+    ],
+)
+def test_an_overage_price_that_nothing_reports(
+    tmp_path: Path, plan: str, counting: str, wanted: Verdict
+) -> None:
+    """A price for what exceeds the plan, and a counter: without a report the excess is free."""
+    tree = {
+        "lib/plans.ts": f"import Stripe from 'stripe';\nexport const PLANS = {{ pro: {plan} }};\n",
+        "app/api/run/route.ts": counting,
+    }
+    assert audited(tmp_path, tree).verdict is wanted
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        ("body.data", {"client_supplied_quantity"}),
+        ("{ ...body.data }", {"client_supplied_quantity"}),
+        ("{ pages: page.length, model: body.model }", set()),
+    ],
+)
+def test_properties_that_are_handed_on_whole(tmp_path: Path, data: str, wanted: set[str]) -> None:
+    """What a helper passes on as it is, is what its caller was given."""
+    tree = {
+        "lib/track.ts": "import { OpenMeter } from '@openmeter/sdk';\nconst openmeter = new OpenMeter();\nexport async function track({ subject, data }) { await openmeter.events.ingest({ subject, data, id: crypto.randomUUID() }); }\n",
+        "app/api/draw/route.ts": f"import {{ track }} from '../../../lib/track';\nexport async function POST(req: Request) {{ const {{ user }} = await auth(); const body = await req.json(); const page = await draw(body.url); await track({{ subject: user.id, data: {data} }}); return Response.json(page); }}\n",
+    }
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
+@pytest.mark.parametrize(("word", "verdict"), [("overage", Verdict.PASS), ("setup fee", Verdict.SKIP)])
+def test_an_invoice_item_behind_a_wrapper(tmp_path: Path, word: str, verdict: Verdict) -> None:
+    """What a wrapper bills is said by the function that calls it."""
+    tree = {
+        "lib/stripe.ts": "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport async function charge(customer: string, amount: number) { return stripe.invoiceItems.create({ customer, amount }); }\n",
+        "app/api/run/route.ts": f"import {{ charge }} from '../../../lib/stripe';\nexport async function POST() {{ const {{ user }} = await auth(); const made = await work(); /* the {word} */ await charge(user.customer, made.length); return Response.json(made); }}\n",
+    }
+    assert audited(tmp_path, tree).verdict is verdict

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tallystick.audit import stored
-from tallystick.audit.case import CRON_PATH, Case
+from tallystick.audit.case import CRON_PATH, STAFF, Case
 from tallystick.audit.knowledge import Sink
 from tallystick.audit.labels import Labelling
 from tallystick.audit.program import Key
@@ -23,7 +23,8 @@ def later(trail: Trail) -> bool:
     entry = trail.entry
     if entry is None:
         return False
-    return entry.kind not in DIRECT_KINDS or CRON_PATH.search(entry.key[0]) is not None
+    aside = CRON_PATH.search(entry.key[0]) is not None or STAFF.search(entry.key[0]) is not None
+    return entry.kind not in DIRECT_KINDS or aside
 
 
 def outboxes(case: Case) -> dict[str, Trail]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tallystick.audit.ir import Call, Expr
 from tallystick.audit.knowledge import Knowledge, Sink
 from tallystick.audit.labels import CLIENT, MEASURED, Labelling, Labels
 from tallystick.audit.program import Key, Program
 
+Nearness = Callable[[re.Pattern[str]], bool]
 HARMLESS = frozenset([MEASURED])
 DATABASE = re.compile(
     r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
 )  # a table named like a provider's resource is a table
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
-    r"|time|_at$|At$|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
+    r"|time|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
 )
 
 
@@ -34,8 +37,8 @@ class Site:
     stored: bool = False  # a row of the application's own, which something else sends
 
 
-def sink_of(call: Call, knowledge: Knowledge, near: str, module: str) -> Sink | None:
-    """The sink model a call matches, given the text of its function and of its file."""
+def sink_of(call: Call, knowledge: Knowledge, near: Nearness, module: str) -> Sink | None:
+    """The sink model a call matches, given what stands near it and the text of its file."""
     if DATABASE.search(call.callee):
         return None
     for sink, callee, text, nearness, kit in knowledge.sinks:
@@ -43,7 +46,7 @@ def sink_of(call: Call, knowledge: Knowledge, near: str, module: str) -> Sink | 
             continue
         if text is not None and not text.search(" ".join(texts(one) for one in call.args[:2])):
             continue
-        if nearness is not None and not nearness.search(near):
+        if nearness is not None and not near(nearness):
             continue
         if kit is not None and not kit.search(module):
             continue
@@ -63,9 +66,8 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
     found = []
     for path in sorted(program.modules):
         whole = sources[path].decode("utf-8", "replace")
-        lines = whole.split("\n")
         for index, function in enumerate(program.modules[path].functions):
-            near = "\n".join(lines[max(0, function.line - 3) : function.end_line])
+            near = partial(_stands_near, program, sources, (path, index))
             for call in function.calls:
                 sink = sink_of(call, program.knowledge, near, whole)
                 if sink is None:
@@ -77,6 +79,17 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
                     else _site((path, index), call, sink, labelling)
                 )
     return found
+
+
+def _stands_near(program: Program, sources: dict[str, bytes], key: Key, word: re.Pattern[str]) -> bool:
+    """Whether a word stands in a function or, when that is only a wrapper, in one that calls it."""
+    callers = [edge.caller for edge in program.callers.get(key, ()) if key[1] and edge.caller[1]]
+    for path, index in (key, *callers[:20]):
+        function = program.function((path, index))
+        lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
+        if word.search(b"\n".join(lines).decode("utf-8", "replace")):
+            return True
+    return False
 
 
 def _decorated(program: Program, key: Key, call: Call) -> Key | None:
@@ -175,7 +188,7 @@ def _at(call: Call, place: str) -> list[Expr]:
 
 
 def _below(value: Expr, steps: list[str]) -> list[Expr]:
-    if not steps:
+    if not steps or (steps == ["*"] and value.kind == "name"):
         return [value]
     if value.kind in ("call", "mix") and value.parts and not value.keys:
         return [one for part in value.parts for one in _below(part, steps)] if value.kind == "call" else []

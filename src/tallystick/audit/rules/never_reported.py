@@ -14,6 +14,7 @@ from tallystick.audit.stored import CUSTOMER, QUANTITY, rows
 METERS_ONLY = frozenset(
     ["lago", "openmeter", "orb", "metronome", "aws-marketplace"]
 )  # who buys these sells usage
+OVERAGE = "an overage price in code"
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -40,8 +41,8 @@ def find(case: Case) -> Iterator[Finding]:
         yield RULE.finding(message, setup.place, Confidence.MEDIUM)
         return
     counters = {hop.place.path for hop in case.counted}
-    hop = next((one for one in case.priced if one.place.path in counters), None)
-    if not case.trails and hop is not None and case.payment:
+    hop = next((one for one in case.priced if one.note == OVERAGE or one.place.path in counters), None)
+    if not case.trails and hop is not None and counters and case.payment:
         yield RULE.finding(
             "a price per unit is promised here and usage is only counted; nothing reports it to be billed",
             hop.place,
