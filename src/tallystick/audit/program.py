@@ -141,6 +141,9 @@ class Program:
         self.remote = knowledge.setting("remote", "callee")
         self.remote_call = knowledge.setting("remote", "call")
         self.listeners = self._listening()
+        self.injected: dict[str, list[Key]] = defaultdict(list)
+        for path in self.modules:
+            self._injections(path)
         for path in self.modules:
             self._connect(path)
 
@@ -223,7 +226,7 @@ class Program:
         parts = [one for one in parts if one not in ("delay", "apply_async", "bind", "default")] or parts
         head, last = parts[0], parts[-1]
         if len(parts) == 1:
-            return self._bare(path, head)
+            return self._bare(path, head) or self._alias(caller, head)
         if head in ("this", "self", "cls", "static") and len(parts) == 2:
             return self._method(path, last) or self._unique(last)
         found = self.imports[path].get(head)
@@ -237,7 +240,45 @@ class Program:
             for index in self.local[path].get(last, ())
             if self.modules[path].functions[index].owner == head
         ]
-        return owned or self._named(path, parts[-2], last) or self._unique(last)
+        return owned or self._named(path, parts[-2], last) or self._unique(last) or self._given(last)
+
+    def _alias(self, caller: Key, name: str) -> list[Key]:
+        """`const send = options.send ?? sendNow`: a local name for a function, or for one by default."""
+        path, index = caller
+        while index > 0:
+            function = self.function((path, index))
+            for local, value in function.assigns:
+                if local == name:
+                    given = (value,) if value.kind == "name" else value.parts if value.kind == "mix" else ()
+                    names = [one.text for one in given if one.kind == "name" and "." not in one.text]
+                    return [key for one in names if one != name for key in self._bare(path, one)]
+            index = function.parent
+        return []
+
+    def _injections(self, path: str) -> None:
+        """`{ track: createTrack(key) }`: what the factory returns is called `x.track` by whoever is given that."""
+        for index, function in enumerate(self.modules[path].functions):
+            values = [value for _, value in function.assigns] + list(function.returns)
+            values += [one for call in function.calls for one in call.args]
+            for value in values:
+                for name, part in zip(value.keys, value.parts, strict=False):
+                    if part.kind == "call" and "." not in part.text and name not in COMMON:
+                        self.injected[name] += self._produced((path, index), part.text)
+
+    def _produced(self, caller: Key, factory: str) -> list[Key]:
+        """The functions that a factory of the tree returns."""
+        found = [
+            self.literal(target[0], one)
+            for target in self.targets(caller, factory)
+            for one in self.function(target).returns
+            if one.kind == "func"
+        ]
+        return [key for key in found if key is not None]
+
+    def _given(self, name: str) -> list[Key]:
+        """The one function that anybody is given under this name."""
+        found = list(dict.fromkeys(self.injected.get(name, ())))
+        return found if len(found) == 1 else []
 
     def _named(self, path: str, owner: str, name: str) -> list[Key]:
         """`Billing.bill` of another file, where the language finds classes and packages by their names alone."""

@@ -211,7 +211,7 @@ def _fits(name: str, step: str) -> bool:
 
 def _bare(name: str) -> str:
     """A key without the spelling of its language: `StripeCustomerId`, `stripe_customer_id`."""
-    return name.replace("_", "").lower()
+    return name.replace("_", "").strip("[]").lower()
 
 
 def _anywhere(value: Expr, steps: list[str], depth: int = 0) -> list[Expr]:

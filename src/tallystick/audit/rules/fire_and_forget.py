@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tallystick.audit.case import Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
-from tallystick.audit.reaching import works_below
+from tallystick.audit.reaching import works, works_below
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import excused
 from tallystick.audit.trails import Trail
@@ -30,7 +30,7 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         if trail.site.stored and trail.entry is not None and trail.entry.kind == "script":
             continue
-        if works_below(case, trail, (place.path, place.line)):
+        if works_below(case, trail, (place.path, place.line)) or (trail.remote and works(case, trail)):
             continue
         yield RULE.finding(
             f"{trail.entry.route if trail.entry else 'the code'} reports usage {how}; when the process stops or the "
