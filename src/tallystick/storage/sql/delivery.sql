@@ -234,11 +234,11 @@ where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = r.was
 
 -- name: refuse_absent
 -- (returning: behind a CTE SQLite's driver counts no rows)
--- rows: smallint, bytea, smallint, text
-with r (l, d, n, why) as (:rows)
+-- rows: smallint, bytea, smallint, text, text
+with r (l, d, n, was, why) as (:rows)
 update tallystick.dispatches as d set state = 'refused', reason = r.why
 from r
-where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = 'parked'
+where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = r.was
 returning lane, dispatch, part
 
 -- name: find_reading
