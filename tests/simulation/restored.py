@@ -33,7 +33,7 @@ PENDING = """
 select e.attributes from tallystick_entries e
 join tallystick_obligations o on o.lane = e.lane and o.entry = e.entry where e.entry = ? or o.dispatch = ?
 """
-RECORDED = "select attributes from tallystick_entries"
+RECORDED = "select attributes from tallystick_entries where kind > 1"  # no holds: what was used
 Place = tuple[str, str, str]  # mode, customer, meter
 
 
@@ -128,7 +128,7 @@ def believed(path: Path) -> dict[int, tuple[Place, int]]:
 
 
 def wishes(path: Path) -> set[int]:
-    """The wishes that a database has entries of."""
+    """The wishes that a database has usage of."""
     with closing(sqlite3.connect(path)) as connection:
         rows = [json.loads(row[0]) for row in connection.execute(RECORDED)]
     return {row["wish"] for row in rows if "wish" in row}
