@@ -148,8 +148,8 @@ limit :limit
 -- name: undelivered
 select count(*), min(e.recorded_at)
 from tallystick.obligations o
-join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-where o.dispatch is null and e.tenant = :tenant and e.mode = :mode
+cross join tallystick.entries e
+where o.dispatch is null and e.lane = o.lane and e.entry = o.entry and e.tenant = :tenant and e.mode = :mode
 
 -- name: open_dispatches
 select state, count(*), sum(entries), min(happened_at)
@@ -178,8 +178,8 @@ update tallystick.leases set expires_at = 0 where name = :name and owner = :owne
 select min(due_at) from (
     select due_at from (
         select o.due_at from tallystick.obligations o
-        join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-        where o.dispatch is null and e.tenant = :tenant and e.mode = :mode
+        cross join tallystick.entries e
+        where o.dispatch is null and e.lane = o.lane and e.entry = o.entry and e.tenant = :tenant and e.mode = :mode
         order by o.due_at limit 1) as owed
     union all
     select min(due_at) from tallystick.dispatches
@@ -284,12 +284,16 @@ select lane, customer, meter, min(recorded_at), count(*), sum(quantity / 1000000
 from (
     select e.lane, e.customer, e.meter, e.recorded_at, e.quantity
     from tallystick.obligations o
-    join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-    where o.dispatch is null and e.tenant = :tenant and e.mode = :mode
+    cross join tallystick.entries e
+    where o.dispatch is null and e.lane = o.lane and e.entry = o.entry and e.tenant = :tenant and e.mode = :mode
     union all
     select d.lane, d.customer, d.meter, d.happened_at * 1000000, d.quantity
     from tallystick.dispatches d
-    where d.state in ('ready', 'sending', 'unknown', 'parked') and d.tenant = :tenant and d.mode = :mode
+    where d.state in ('ready', 'sending', 'unknown') and d.tenant = :tenant and d.mode = :mode
+    union all
+    select d.lane, d.customer, d.meter, d.happened_at * 1000000, d.quantity
+    from tallystick.dispatches d
+    where d.state = 'parked' and d.tenant = :tenant and d.mode = :mode
 ) as u
 group by lane, customer, meter
 order by min(recorded_at)
