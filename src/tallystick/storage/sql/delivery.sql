@@ -30,11 +30,12 @@ join tallystick.obligations o on o.lane = r.l and o.entry = r.e and o.dispatch i
 join tallystick.entries x on x.lane = o.lane and x.entry = o.entry
 
 -- name: due_obligations
-select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
+select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at, o.due_at
 from tallystick.obligations o
 join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
 where o.dispatch is null and o.due_at <= :now and e.tenant = :tenant and e.mode = :mode
-order by o.due_at
+  and (o.due_at, o.entry, o.lane) > (:due, :identity, :lane)
+order by o.due_at, o.entry, o.lane
 limit :limit
 
 -- name: postpone_obligations
@@ -106,7 +107,8 @@ select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, p
        fence, first_sent_at, due_at, reason
 from tallystick.dispatches
 where state in ('ready', 'sending', 'unknown') and due_at <= :now and tenant = :tenant and mode = :mode
-order by due_at
+  and (due_at, lane, dispatch, part) > (:due, :lane, :identity, :part)
+order by due_at, lane, dispatch, part
 limit :limit
 
 -- name: retake_dispatches
