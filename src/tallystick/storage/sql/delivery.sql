@@ -297,20 +297,23 @@ group by lane, customer, meter
 order by min(recorded_at)
 limit :limit
 
--- name: undelivered_before
-select count(*), coalesce(sum(quantity / 1000000000), 0), coalesce(sum(quantity % 1000000000), 0)
+-- name: undelivered_around
+-- (of one customer and meter what was recorded before a cutoff, and what since)
+select late, min(at), max(at), count(*), sum(quantity / 1000000000), sum(quantity % 1000000000)
 from (
-    select e.quantity
+    select case when e.recorded_at < :cutoff then 1 else 0 end as late, e.recorded_at as at, e.quantity
     from tallystick.obligations o
     join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
     where o.dispatch is null and e.lane = :lane and e.tenant = :tenant and e.mode = :mode
-      and e.customer = :customer and e.meter = :meter and e.recorded_at < :cutoff
+      and e.customer = :customer and e.meter = :meter
     union all
-    select d.quantity
+    select case when d.happened_at * 1000000 < :cutoff then 1 else 0 end, d.happened_at * 1000000, d.quantity
     from tallystick.dispatches d
     where d.state in ('ready', 'sending', 'unknown', 'parked') and d.lane = :lane and d.tenant = :tenant
-      and d.mode = :mode and d.customer = :customer and d.meter = :meter and d.happened_at * 1000000 < :cutoff
+      and d.mode = :mode and d.customer = :customer and d.meter = :meter
 ) as u
+group by late
+order by late desc
 
 -- name: find_periods
 -- rows: smallint, text, text, text, text
