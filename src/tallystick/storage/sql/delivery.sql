@@ -30,11 +30,12 @@ join tallystick.obligations o on o.lane = r.l and o.entry = r.e and o.dispatch i
 join tallystick.entries x on x.lane = o.lane and x.entry = o.entry
 
 -- name: due_obligations
-select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
+select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at, o.due_at
 from tallystick.obligations o
 join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
 where o.dispatch is null and o.due_at <= :now and e.tenant = :tenant and e.mode = :mode
-order by o.due_at
+  and (o.due_at, o.entry, o.lane) > (:due, :identity, :lane)
+order by o.due_at, o.entry, o.lane
 limit :limit
 
 -- name: postpone_obligations
@@ -106,7 +107,8 @@ select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, p
        fence, first_sent_at, due_at, reason
 from tallystick.dispatches
 where state in ('ready', 'sending', 'unknown') and due_at <= :now and tenant = :tenant and mode = :mode
-order by due_at
+  and (due_at, lane, dispatch, part) > (:due, :lane, :identity, :part)
+order by due_at, lane, dispatch, part
 limit :limit
 
 -- name: retake_dispatches
@@ -299,20 +301,23 @@ group by lane, customer, meter
 order by min(recorded_at)
 limit :limit
 
--- name: undelivered_before
-select count(*), coalesce(sum(quantity / 1000000000), 0), coalesce(sum(quantity % 1000000000), 0)
+-- name: undelivered_around
+-- (of one customer and meter what was recorded before a cutoff, and what since)
+select late, min(at), max(at), count(*), sum(quantity / 1000000000), sum(quantity % 1000000000)
 from (
-    select e.quantity
+    select case when e.recorded_at < :cutoff then 1 else 0 end as late, e.recorded_at as at, e.quantity
     from tallystick.obligations o
     join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
     where o.dispatch is null and e.lane = :lane and e.tenant = :tenant and e.mode = :mode
-      and e.customer = :customer and e.meter = :meter and e.recorded_at < :cutoff
+      and e.customer = :customer and e.meter = :meter
     union all
-    select d.quantity
+    select case when d.happened_at * 1000000 < :cutoff then 1 else 0 end, d.happened_at * 1000000, d.quantity
     from tallystick.dispatches d
     where d.state in ('ready', 'sending', 'unknown', 'parked') and d.lane = :lane and d.tenant = :tenant
-      and d.mode = :mode and d.customer = :customer and d.meter = :meter and d.happened_at * 1000000 < :cutoff
+      and d.mode = :mode and d.customer = :customer and d.meter = :meter
 ) as u
+group by late
+order by late desc
 
 -- name: find_periods
 -- rows: smallint, text, text, text, text
