@@ -310,10 +310,10 @@ def _jumps(random: Random, profile: str, start: int, length: int) -> list[tuple[
     ]
 
 
-def _seen(switch: int, anchor: datetime) -> int:
+def _seen(switch: int, subscription: Subscription) -> int:
     """A switch that some look of a relay lies before: these relays look every few hours only (docs/formulas.md)."""
-    began = int(anchor.timestamp())
-    return began + 12 * HOUR // SECOND if 0 <= switch - began < 12 * HOUR // SECOND else switch
+    period = subscription.running(switch)
+    return switch if period is None else max(switch, period[0] + 12 * HOUR // SECOND)
 
 
 def _subscriptions(
@@ -335,7 +335,7 @@ def _subscriptions(
             count = 1 if subscription.resets_anchor else random.randint(1, 2)
             subscription.switches = [random.randrange(first, last) for _ in range(count)]
             if subscription.resets_anchor:
-                subscription.switches = [_seen(at, subscription.anchor) for at in subscription.switches]
+                subscription.switches = [_seen(at, subscription) for at in subscription.switches]
     if random.random() < 0.3:
         found[2].cancelled_at = random.randrange(first + (last - first) // 2, last)
     return found

@@ -31,6 +31,7 @@ WHOLE = {
     "delivered_totals": "a tie-out of everything",
     "excluded_totals": "a tie-out of everything",
     "newest_entry": "once, after a restore",
+    "pending_dispatches": "once, after a restore",
 }
 
 
@@ -44,6 +45,9 @@ def on_sqlite(store: SqliteStore, query: Query) -> list[str]:
     found = []
     for *_, step in store._connection().execute(f"explain query plan {sql}", given):
         walked = re.match(r"SCAN (?:tallystick_)?(\w+)(?: USING (?:COVERING )?INDEX tallystick_(\w+))?", step)
+        lane = re.match(r"SEARCH (?:tallystick_)?(\w+) USING .*\(lane=\?\)$", step)
+        if lane and tables.get(lane[1], lane[1]) in GROWING:
+            found.append(f"{query.name}: {step}")
         if walked and tables.get(walked[1], walked[1]) in GROWING and walked[2] not in FEW:
             found.append(f"{query.name}: {step}")
     return found

@@ -302,19 +302,23 @@ order by min(recorded_at)
 limit :limit
 
 -- name: undelivered_around
--- (of one customer and meter what was recorded before a cutoff, and what since)
+-- (of one customer and meter what was recorded before a cutoff, and what since;
+-- + 0: among all that is under way, which is less than all that a lane ever held)
 select late, min(at), max(at), count(*), sum(quantity / 1000000000), sum(quantity % 1000000000)
 from (
     select case when e.recorded_at < :cutoff then 1 else 0 end as late, e.recorded_at as at, e.quantity
     from tallystick.obligations o
-    join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-    where o.dispatch is null and e.lane = :lane and e.tenant = :tenant and e.mode = :mode
-      and e.customer = :customer and e.meter = :meter
+    cross join tallystick.entries e
+    where o.dispatch is null and e.lane = o.lane and e.entry = o.entry
+      and e.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = :customer and e.meter = :meter
     union all
     select case when d.happened_at * 1000000 < :cutoff then 1 else 0 end, d.happened_at * 1000000, d.quantity
-    from tallystick.dispatches d
-    where d.state in ('ready', 'sending', 'unknown', 'parked') and d.lane = :lane and d.tenant = :tenant
-      and d.mode = :mode and d.customer = :customer and d.meter = :meter
+    from (
+        select * from tallystick.dispatches where state in ('ready', 'sending', 'unknown')
+        union all
+        select * from tallystick.dispatches where state = 'parked'
+    ) d
+    where d.lane + 0 = :lane and d.tenant = :tenant and d.mode = :mode and d.customer = :customer and d.meter = :meter
 ) as u
 group by late
 order by late desc
@@ -336,17 +340,19 @@ on conflict (lane, tenant, mode, provider_customer, provider_meter, since)
 do update set until = excluded.until, read_at = excluded.read_at
 
 -- name: unknown_periods
--- (of slots on one meter that were told something, those whose running period is not known, or was read long ago)
+-- (of slots on one meter that were told something, those whose running period is not known, or was read long ago;
+-- the order makes SQLite take the index by window, where it would go through the lane)
 select s.lane, s.tenant, s.mode, s.provider_customer, s.provider_meter
 from tallystick.slots s
 left join tallystick.periods x
   on x.lane = s.lane and x.tenant = s.tenant and x.mode = s.mode
  and x.provider_customer = s.provider_customer and x.provider_meter = s.provider_meter
 where s.tenant = :tenant and s.mode = :mode and s.provider_meter = :provider_meter
-  and exists (
-    select 1 from tallystick.dispatches d
+  and (
+    select d.happened_at from tallystick.dispatches d
     where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
-      and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter)
+      and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter
+    order by d.happened_at limit 1) is not null
 group by s.lane, s.tenant, s.mode, s.provider_customer, s.provider_meter
 having coalesce(max(x.read_at), 0) <= :asked_before
    and (coalesce(max(x.until), 0) <= :second or coalesce(max(x.read_at), 0) <= :stale)
