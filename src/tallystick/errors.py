@@ -16,7 +16,8 @@ Catch at the height you need::
     │   └── SchemaError             the tables are missing, older or newer than this code
     ├── ActionError                 an action was used wrongly: twice resolved, never awaited
     ├── ProviderError               the provider could not be asked or answered nonsense
-    │   └── NoSuchCustomerError     the provider does not have that customer (any more)
+    │   ├── NoSuchCustomerError     the provider does not have that customer (any more)
+    │   └── KeyRefusedError         the provider refuses our key; a ConfigError, too
     └── NoticeError                 a webhook that is not the provider's own, or of the other mode
 """
 
@@ -91,6 +92,10 @@ class ProviderError(TallystickError):
 
 class NoSuchCustomerError(ProviderError):
     """The provider does not have that customer, or not any more."""
+
+
+class KeyRefusedError(ProviderError, ConfigError):
+    """The provider refuses our key: nothing can be asked until it is mended."""
 
 
 class NoticeError(TallystickError):

@@ -71,9 +71,10 @@ class Rivals:
         """The one dispatch, which is on its way."""
         every = self.clock._now + 10**15
         with self.store.read() as transaction:
-            found: list[Dispatch] = drive(transaction, due.due_dispatches(self.tally.ledger.where, every, 10))
+            found, _ = drive(transaction, due.due_dispatches(self.tally.ledger.where, every, 10))
         assert len(found) == 1, "the dispatch is no longer on its way"
-        return found[0]
+        dispatch: Dispatch = found[0]
+        return dispatch
 
     def retake(self, due: Sequence[Dispatch], terms: Terms) -> list[Attempt]:
         """Take dispatches up again."""

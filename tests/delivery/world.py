@@ -75,13 +75,18 @@ class World:
 
 
 @contextmanager
-def billed(store_url: str, meters: Catalogue, start: int, *, formula: str) -> Iterator[World]:
+def billed(
+    store_url: str, meters: Catalogue, start: int, *, formula: str, draft_hours: int = 1
+) -> Iterator[World]:
     """A customer "ada", subscribed to prices of 1 a unit from `start` on (seconds since 1970 UTC)."""
     with Sandbox.start(Settings(frozen_at=start)) as sandbox:
+        sandbox.switch(draft_seconds=draft_hours * 3600)
         prices = {m.name: {"formula": formula, "unit_amount_decimal": "100"} for m in meters}
         customers = sandbox.provision(meters=prices, customers=["ada"])["customers"]
         clock = FrozenClock(datetime.fromtimestamp(start, UTC))
-        provider = StripeProvider("sk_test_absolutes", base=sandbox.url, timeout_seconds=2)
+        provider = StripeProvider(
+            "sk_test_absolutes", base=sandbox.url, timeout_seconds=2, draft_hours=draft_hours
+        )
         settings = DeliverySettings(inline=False, relay="process")
         store = open_store(store_url, auto_migrate=True)
         with Tally(store, meters, provider=provider, delivery=settings, clock=clock) as tally:

@@ -12,6 +12,7 @@ from tallystick import Catalogue, Meter, Tally
 from tallystick.meters.config import DeliverySettings
 from tallystick.providers.stripe import StripeProvider
 from tallystick.sandbox import Sandbox
+from tallystick.sandbox.serving import Settings
 from tallystick.storage import open_store
 from tallystick.values.instant import FrozenClock
 
@@ -20,9 +21,11 @@ METERS = Catalogue([Meter("tokens", hold=False), Meter("gb", decimals=3, hold=Fa
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox.start() as made:
+    earlier = int(datetime.now(UTC).timestamp()) - 4 * 3600  # subscribed before anything is used
+    with Sandbox.start(Settings(frozen_at=earlier)) as made:
         prices = {meter.name: {"formula": "sum", "unit_amount_decimal": "1"} for meter in METERS}
         made.links = made.provision(meters=prices, customers=["ada", "bob"])["customers"]  # type: ignore[attr-defined]
+        made.advance(4 * 3600)
         yield made
 
 

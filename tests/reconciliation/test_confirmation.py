@@ -119,7 +119,7 @@ def _only(tally: Tally) -> Any:
     from tallystick.delivery import due
 
     ledger = tally.ledger
-    owed = ledger.read(due.due_obligations(ledger.where, ledger.clock.now(), 10))
+    owed, _ = ledger.read(due.due_obligations(ledger.where, ledger.clock.now(), 10))
     _, by_slot = tally.relay._by_slot(owed)
     assert tally.sender is not None
     return tally.sender.claim(by_slot)

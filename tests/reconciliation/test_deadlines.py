@@ -7,17 +7,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tallystick import Tally
+from tallystick import Catalogue, Meter, Tally
 from tallystick.cycles import Level, deadline, level
 from tallystick.errors import ProviderError
+from tallystick.meters.config import DeliverySettings
+from tallystick.providers.stripe import StripeProvider
 from tallystick.providers.stripe.provider import PROFILE
 from tallystick.sandbox import Sandbox
+from tallystick.sandbox.serving import Settings
+from tallystick.storage import open_store
 from tallystick.values.instant import DAY, HOUR, SECOND, FrozenClock
 
 
@@ -64,7 +68,7 @@ def later(tally: Tally, clock: FrozenClock) -> Callable[..., list[str]]:
 
 
 def test_alarms_until_the_period_closes(
-    tally: Tally, sandbox: Sandbox, clock: FrozenClock, later: Any, store_url: str, tmp_path: Path
+    tally: Tally, sandbox: Sandbox, clock: FrozenClock, later: Any
 ) -> None:
     """The period's end comes from the provider while it can be asked; then it is away for the rest of it."""
     assert tally.provider is not None
@@ -88,16 +92,6 @@ def test_alarms_until_the_period_closes(
     assert later(seconds=15 * third) == ["deadline_near"]
     assert later(seconds=15 * third) == ["deadline_missed"]
     assert tally.deadlines.missed()[0].quantity == 40
-    _check_the_command(store_url, tmp_path, clock)
-
-
-def _check_the_command(store_url: str, folder: Path, clock: FrozenClock) -> None:
-    (folder / "tallystick.toml").write_text("[meters.tokens]\nhold = false\n[meters.gb]\ndecimals = 3\n")
-    environ = {**os.environ, "TALLYSTICK_STORE": store_url, "STRIPE_API_KEY": "sk_test_x"}
-    command = [sys.executable, "-m", "tallystick", "proposals", "--json"]
-    answer = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
-    listed = json.loads(answer.stdout)
-    assert answer.returncode == bool(listed), "by the real clock the period has not closed yet"
 
 
 def test_a_provider_that_names_no_period(tally: Tally, clock: FrozenClock, later: Any) -> None:
@@ -116,4 +110,61 @@ def test_a_provider_that_names_no_period(tally: Tally, clock: FrozenClock, later
     assert tally.deadlines is not None
     (missed,) = tally.deadlines.missed()
     assert (missed.quantity, missed.entries) == (1, 1), "the younger one can still be reported"
-    assert tally.deadlines.pressing()[0].quantity == 6
+    assert [(one.quantity, one.level) for one in tally.deadlines.pressing()] == [
+        (1, Level.MISSED),
+        (5, Level.CALM),
+    ]
+    assert later(days=10) == ["deadline_near"], "what is late does not hide what is not"
+    assert later(days=1) == ["deadline_near"]
+    assert later(days=6) == ["deadline_near"]
+    assert later(days=3) == ["deadline_missed"]
+    assert [one.quantity for one in tally.deadlines.missed()] == [6]
+
+
+@pytest.mark.parametrize(
+    ("days", "reached"), [(5, ""), (16, "half"), (24, "most"), (40, "missed")]
+)  # a month has 28 to 31
+def test_on_the_command_line(store_url: str, tmp_path: Path, days: int, reached: str) -> None:
+    """Recorded so many days ago, when the period began, and undelivered; the commands' clock is the real one."""
+    then = datetime.now(UTC) - timedelta(days=days)
+    with Sandbox.start(Settings(frozen_at=int(then.timestamp()))) as sandbox:
+        prices = {"tokens": {"formula": "sum", "unit_amount_decimal": "1"}}
+        customers = sandbox.provision(meters=prices, customers=["ada"])["customers"]
+        provider = StripeProvider("sk_test_deadlines", base=sandbox.url)
+        settings = DeliverySettings(inline=False, relay="process")
+        clock = FrozenClock(then)
+        with Tally(
+            open_store(store_url, auto_migrate=True),
+            Catalogue([Meter("tokens", hold=False)]),
+            provider=provider,
+            delivery=settings,
+            clock=clock,
+        ) as tally:
+            tally.links.link(customers)
+            sandbox.fault("fail route=/v1/billing/meter_events")
+            tally.record("tokens", 40, customer="ada")
+            tally.relay.step()
+            clock.advance(timedelta(minutes=2))
+            tally.relay.step()  # it waits, so the period is asked for
+        code, shown = command(store_url, tmp_path, "status", "--json")
+        assert {level: n for level, n in json.loads(shown)["deadlines"].items() if n} == (
+            {reached: 1} if reached else {}
+        )
+        assert code == (1 if reached else 0)
+        assert "too late to deliver" in command(store_url, tmp_path, "status")[1] or reached != "missed"
+        _, metrics = command(store_url, tmp_path, "status", "--format", "prometheus")
+        for level in ("half", "most", "urgent", "missed"):
+            line = f'tallystick_deadlines{{tenant="default",mode="test",level="{level}"}} {int(level == reached)}'
+            assert line in metrics.splitlines()
+        code, listed = command(store_url, tmp_path, "proposals", "--json")
+        assert [one["quantity"] for one in json.loads(listed)] == (["40"] if reached == "missed" else [])
+        assert code == (1 if reached == "missed" else 0)
+
+
+def command(store_url: str, folder: Path, *words: str) -> tuple[int, str]:
+    """Exit code and output of a command in a process of its own."""
+    (folder / "tallystick.toml").write_text("[meters.tokens]\nhold = false\n")
+    environ = {**os.environ, "TALLYSTICK_STORE": store_url, "STRIPE_API_KEY": "sk_test_deadlines"}
+    line = [sys.executable, "-m", "tallystick", *words]
+    answer = subprocess.run(line, cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
+    return answer.returncode, answer.stdout

@@ -15,7 +15,9 @@ COMMENT = re.compile(r"# (HELP tallystick_[a-z_]+ .+|TYPE tallystick_[a-z_]+ (ga
 
 def test_every_line_is_of_the_format() -> None:
     status = Status(3, 70, {"ready": 2}, [], 4, 5, 6)
-    text = prometheus(status, {"unclear": 1}, {"key_refused": 2}, Partition('a "b"\\\n', "live"))
+    text = prometheus(
+        status, {"unclear": 1}, {"missed": 7}, {"key_refused": 2}, Partition('a "b"\\\n', "live")
+    )
     assert text.endswith("\n")
     found = {}
     for line in text.splitlines():
@@ -29,11 +31,12 @@ def test_every_line_is_of_the_format() -> None:
     assert found["tallystick_entries_in_delivery", 'state="ready"'] == 2
     assert found["tallystick_entries_in_delivery", 'state="unknown"'] == 0
     assert found["tallystick_doubts", 'state="unclear"'] == 1
+    assert found["tallystick_deadlines", 'level="missed"'] == 7
     assert found["tallystick_findings_total", 'code="key_refused"'] == 2
 
 
 def test_a_family_is_told_once_and_in_one_piece() -> None:
-    text = prometheus(Status(0, 0, {}, [], 0, 0), {}, {}, Partition("default", "test"))
+    text = prometheus(Status(0, 0, {}, [], 0, 0), {}, {}, {}, Partition("default", "test"))
     kinds = re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)
     assert len(kinds) == len(set(kinds))
     order = [

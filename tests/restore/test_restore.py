@@ -62,6 +62,32 @@ def test_what_was_waiting_in_the_backup_and_was_sent_since_is_not_sent_again(sce
         assert balanced(tally)
 
 
+@pytest.mark.parametrize("was_told", [0, 1], ids=["one", "both"])
+def test_of_two_equal_usages_of_a_minute_each_is_counted(scene: Scene, was_told: int) -> None:
+    """Of one the answer was lost, one waited. Which of them the total holds nobody knows, and no identifier is free."""
+    with scene.open() as tally:
+        scene.work(tally, 1)
+        scene.sandbox.fault("lose_reply times=1 route=/v1/billing/meter_events")
+        tally.record("tokens", 3, customer="ada")
+        tally.relay.step()
+        tally.record("tokens", 3, customer="ada")
+        scene.back_up()
+        if not was_told:
+            scene.sandbox.fault("drop times=20 route=/v1/billing/meter_events")
+        tally.record("tokens", 8, customer="bob")
+        scene.go_on(tally, minutes=11)
+        assert scene.counted() == 4 + was_told * 11
+        scene.sandbox.faults()
+    with scene.open("backup.db") as tally:
+        scene.go_on(tally, hours=30)
+        found = [("recovered", 8), ("sent", 6)] if was_told else [("sent", 3), ("unsent", 3)]
+        assert sorted(recover(tally)) == found
+        for _ in range(3):
+            scene.go_on(tally, minutes=6)
+        assert scene.counted() == 7 + was_told * 8
+        assert balanced(tally)
+
+
 def test_where_others_report_too_a_person_says_whether_it_was_sent(tmp_path: Path) -> None:
     with Sandbox.start(Settings(frozen_at=START)) as sandbox:
         scene = Scene(sandbox, tmp_path, ["file"])

@@ -16,6 +16,7 @@ from tallystick.ledger.model import Entry, Kind, Posting
 from tallystick.values.identifiers import lane_of
 from tests.simulation.person import Person
 from tests.simulation.plan import ABSOLUTES, DAY, HOUR, SECOND, WAYS, Plan
+from tests.simulation.restored import SETTLED, Note, back_up, recover, told, wishes
 from tests.simulation.seams import BrittleStore, application_connection, start_tally
 from tests.simulation.stand_in import StandIn
 from tests.simulation.stripe_account import StripeAccount
@@ -91,6 +92,9 @@ class Application:
         self.wishes: list[Wish] = []
         self.closing = False
         self.witness = Witness(path)
+        self.notes = {mode: Note() for mode in self.modes} if plan.restored else {}
+        self.lost: Path | None = None  # the database that a backup took the place of
+        self.gone: set[int] = set()  # wishes that only that one knew
         self._incarnations = 0
         self._random = Random(f"wishes {plan.seed}")
         world.on_death = self._bury
@@ -126,6 +130,7 @@ class Application:
             way=plan.way,
             mode=mode,
             incarnation=number,
+            note=self.notes.get(mode),
         )
 
     def _dark(self) -> bool:
@@ -176,10 +181,47 @@ class Application:
             world.spawn(None, lambda n=count: self._burst(n), at=at)  # type: ignore[misc]
         for at, name, skew in plan.jumps:
             world.spawn(None, lambda n=name, s=skew: self._jump(n, s), at=at)  # type: ignore[misc]
+        if plan.restored is not None:
+            world.spawn(None, self._back_up, at=plan.restored[0])
         if plan.blackout is not None:
             world.spawn(None, self.kill_all, at=plan.blackout[0])
             for name in ("app1", "app2", "relay1", "relay2"):
                 world.spawn(None, lambda n=name: self.start(n), at=plan.blackout[1])  # type: ignore[misc]
+
+    def _back_up(self) -> None:
+        assert self.plan.restored is not None
+        copy = self.path.with_suffix(".backup.db")
+        back_up(self.path, copy)
+        known = sum(note.generation for note in self.notes.values())
+        self.world.spawn(None, lambda: self._restore(copy, known), at=self.plan.restored[1])
+
+    def _restore(self, copy: Path, known: int) -> None:
+        """Put the copy in the place of the database, once every anchor says more than it did then."""
+        if sum(note.generation for note in self.notes.values()) < known + 2 * len(self.notes):
+            self.world.spawn(None, lambda: self._restore(copy, known), at=self.world.now + 60 * SECOND)
+            return
+        self.kill_all()
+        self.lost, self.path = self.path, copy
+        self.gone = wishes(self.lost) - wishes(copy)
+        self.witness.close()
+        self.witness = Witness(copy)
+        wait = (SETTLED + self._random.randrange(3600)) * SECOND
+        self.world.spawn(None, self._recover, at=self.world.now + wait)
+
+    def _recover(self) -> None:
+        """A person recovers each mode, and tries again while the provider is away."""
+        self._incarnations += 1
+        process = Process(self.world, "the person")
+        for mode in self.modes:
+            if not recover(self._tally(process, mode), self._sent(mode)):
+                self.world.spawn(None, self._recover, at=self.world.now + HOUR)
+                return
+        self.nudge()
+
+    def _sent(self, mode: str) -> set[int]:
+        """The wishes that the provider was told of by the database that is lost."""
+        assert self.lost is not None
+        return set(told(self.lost, {event.identifier for event in self.accounts[mode].events}))
 
     def _jump(self, name: str, skew: int) -> None:
         self.plan.skews[name] = skew
@@ -208,6 +250,8 @@ class Application:
             "repeat",
             "correction",
         )
+        if self.plan.restored is not None:  # a key that is lost says nothing about a repeat
+            kinds = ("record", "record", "action", "failing", "ride", "rollback", "many", "correction")
         if self.plan.meters == ABSOLUTES:  # what stands, each time: nothing adds up
             kinds = ("record", "record", "keyed", "ride", "rollback", "repeat")
         kind = random.choice(kinds)
@@ -226,7 +270,8 @@ class Application:
         if meter in ABSOLUTES:
             steps = 1 if meter == "people" else random.randrange(1, 100)
         number = len(self.wishes)
-        key = f"job:{number}" if kind in ("keyed", "action", "failing") and random.random() < 0.7 else None
+        keyed = kind in ("keyed", "action", "failing") and random.random() < 0.7 and not self.plan.restored
+        key = f"job:{number}" if keyed else None
         wish = Wish(number, kind, random.choice(self.modes), customer, meter, steps, key)
         if kind == "repeat":
             first = random.choice(earlier)
@@ -349,6 +394,9 @@ class Application:
         self._incarnations += 1
         process = Process(self.world, "judge")
         tallies = {mode: self._tally(process, mode) for mode in self.modes}
+        if self.lost is not None:
+            for mode, tally in tallies.items():
+                recover(tally, self._sent(mode))
         for tally in tallies.values():
             self._drain(tally)
         if self.plan.hell is not None:

@@ -16,17 +16,26 @@ from pathlib import Path
 from typing import Any
 
 from tallystick import Tally
-from tests.simulation import absolutes
+from tests.simulation import absolutes, restored
 from tests.simulation.afterthoughts import SILENT
 from tests.simulation.application import LINKS, METERS, Application, Wish
 from tests.simulation.billing import Subscription, invoice_lines
 from tests.simulation.person import ANEW, OWNERS
 from tests.simulation.plan import ABSOLUTES, SECOND, SUMS, Plan
 from tests.simulation.stand_in import LAGO, StandIn
-from tests.simulation.stripe_account import StripeAccount
+from tests.simulation.stripe_account import Event, StripeAccount
 
 LISTED = ("ready", "sending", "unknown", "parked")  # not known to be delivered
 DONE = ("accepted", "confirmed")
+RECOVERED = -1  # the wish of an entry that was found at the provider after a restore
+RESTORED = (  # what a recovery says of a dispatch; only of their sum it says so for sure
+    "the provider had it when this ledger was restored",
+    "the provider's totals lacked it when this ledger was restored; sent under a new identity",
+)
+DISPATCHES = """
+select dispatch, mode, customer, meter, quantity, value, identifier, happened_at, state, reason,
+provider_customer, provider_meter, first_sent_at from tallystick_dispatches
+"""
 Place = tuple[str, str, str, int]  # mode, customer, meter, period
 
 
@@ -43,6 +52,13 @@ class Row:
     wish: int
     second: int
     recorded_at: int
+
+
+def _row(r: Any) -> Row:
+    about = json.loads(r[6])
+    wish = about.get("wish", RECOVERED)
+    second = (r[9] if wish == RECOVERED else r[7]) // SECOND
+    return Row(bytes(r[0]), r[1], r[2], r[3], r[4], r[5], wish, second, r[7])
 
 
 def minute_of(d: Any) -> Place:
@@ -68,13 +84,10 @@ class Judge:
             return connection.execute(sql).fetchall()
 
         entries = ask(
-            "select entry, mode, customer, meter, quantity, key, attributes, recorded_at, kind from tallystick_entries"
+            "select entry, mode, customer, meter, quantity, key, attributes, recorded_at, kind, occurred_at "
+            "from tallystick_entries"
         )
-        self.rows = [
-            Row(bytes(r[0]), r[1], r[2], r[3], r[4], r[5], json.loads(r[6])["wish"], r[7] // SECOND, r[7])
-            for r in entries
-            if r[8] > 1
-        ]
+        self.rows = [_row(r) for r in entries if r[8] > 1]
         self.holds = {bytes(r[0]): r[1] for r in entries if r[8] == 1}
         self.resolved = {bytes(r[0]) for r in ask("select hold from tallystick_resolutions")}
         self.settled = {bytes(r[0]) for r in ask("select hold from tallystick_resolutions where outcome = 1")}
@@ -82,10 +95,11 @@ class Judge:
         self.owed = {
             bytes(e): d and bytes(d) for e, d in ask("select entry, dispatch from tallystick_obligations")
         }
-        self.dispatches = ask(
-            "select dispatch, mode, customer, meter, quantity, value, identifier, happened_at, state, reason, "
-            "provider_customer, provider_meter, first_sent_at from tallystick_dispatches"
-        )
+        self.dispatches = ask(DISPATCHES)
+        self.lost_dispatches: list[Any] = []
+        if self.application.lost is not None:
+            with closing(sqlite3.connect(self.application.lost)) as lost:
+                self.lost_dispatches = lost.execute(DISPATCHES).fetchall()
         self.app_rows = {r[0] for r in ask("select wish from app_rows")}
 
     def check(self) -> list[str]:
@@ -96,7 +110,7 @@ class Judge:
         self._obligations()
         self._events()
         self._conservation()
-        self.problems += absolutes.problems(self)
+        self.problems += absolutes.problems(self) + restored.problems(self)
         self._ledger()
         for mode, account in self.accounts.items():
             self.problems += [f"{mode}: {violation}" for violation in account.violations]
@@ -110,8 +124,11 @@ class Judge:
         """T1, T2, T10: what was acknowledged is there, exactly; what is there was asked for."""
         found: dict[int, list[Row]] = defaultdict(list)
         for row in self.rows:
-            found[row.wish].append(row)
+            if row.wish != RECOVERED:
+                found[row.wish].append(row)
         for wish in self.application.wishes:
+            if wish.number in self.application.gone:
+                continue
             rows = [row for row in found.pop(wish.number, []) if row.steps]
             for row in rows:
                 if (row.mode, row.customer, row.meter) != (wish.mode, wish.customer, wish.meter):
@@ -142,7 +159,8 @@ class Judge:
         for wish in self.application.wishes:
             if wish.key is not None:
                 groups[wish.mode, wish.customer, wish.meter, wish.key].append(wish)
-        rows = Counter((r.mode, r.customer, r.meter, r.key) for r in self.rows if r.key is not None)
+        keyed = [r for r in self.rows if r.key is not None and r.wish != RECOVERED]
+        rows = Counter((r.mode, r.customer, r.meter, r.key) for r in keyed)
         steps = {(r.mode, r.customer, r.meter, r.key): r for r in self.rows}
         for place, wishes in groups.items():
             count = rows.pop(place, 0)
@@ -193,7 +211,8 @@ class Judge:
 
     def _events(self) -> None:
         """T9: what the provider counted is one of our dispatches, as it was frozen, once."""
-        known = {(d[1], d[6]): d for d in self.dispatches}
+        mine = {(d[1], d[6]): d for d in self.dispatches}
+        known = {(d[1], d[6]): d for d in self.lost_dispatches} | mine
         counted: Counter[tuple[str, str]] = Counter()
         for mode, account in self.accounts.items():
             for event in account.events:
@@ -206,8 +225,9 @@ class Judge:
         self.problems += [f"{name} was counted {n} times" for name, n in counted.items() if n > 1]
         said: dict[Place, list[str]] = defaultdict(list)
         net: Counter[Place] = Counter()
-        for (mode, identifier), frozen in known.items():
-            if frozen[8] in DONE and not counted[mode, identifier] and not self._lost_silently(frozen):
+        for (mode, identifier), frozen in mine.items():
+            believed = frozen[8] in DONE and not counted[mode, identifier] and frozen[9] not in RESTORED
+            if believed and not self._lost_silently(frozen):
                 said[minute_of(frozen)].append(f"{identifier} is {frozen[8]} and the provider has it not")
                 net[minute_of(frozen)] += 0 if self._comes_to_nothing(identifier) else frozen[4]
             if frozen[8] in ("ready", "sending", "unknown"):
@@ -216,6 +236,7 @@ class Judge:
                 frozen[8] == "refused"
                 and frozen[3] not in ABSOLUTES
                 and counted[mode, identifier]
+                and frozen[9] not in RESTORED
                 and not self._is_void(mode, identifier)
             ):
                 said[minute_of(frozen)].append(f"{identifier} was proven absent, and the provider has it")
@@ -239,12 +260,10 @@ class Judge:
 
         def place(mode: str, customer: str, meter: str, second: int) -> Place:
             cuts = boundaries.get(LINKS.get(customer, ""), [])
+            if self.plan.restored is not None:  # what was found again is known by its minute
+                return mode, customer, meter, sum(cut // 60 <= second // 60 for cut in cuts)
             return mode, customer, meter, sum(cut <= second for cut in cuts)
 
-        names = {
-            provider: name
-            for name, provider in [*LINKS.items(), *((OWNERS[gone], anew) for gone, anew in ANEW.items())]
-        }
         counted = {(mode, e.identifier) for mode, a in self.accounts.items() for e in a.events}
         for row in (row for row in self.rows if row.meter in SUMS):
             recorded[place(row.mode, row.customer, row.meter, row.second)] += row.steps
@@ -254,8 +273,9 @@ class Judge:
             for event in account.events:
                 if event.meter in ABSOLUTES or self._is_void(mode, event.identifier):
                     continue
-                scaled = event.value.scaleb(METERS[event.meter].decimals)
-                explained[place(mode, names[event.customer], event.meter, event.timestamp)] += int(scaled)
+                explained[place(mode, self.owner(event.customer), event.meter, event.timestamp)] += (
+                    self.steps(event)
+                )
         for d in self.dispatches:
             if d[3] not in ABSOLUTES and (
                 (d[8] in LISTED and (d[1], d[6]) not in counted) or self._lost_silently(d)
@@ -267,6 +287,15 @@ class Judge:
                     f"T6: {key}: recorded {recorded[key]}, delivered and listed {explained[key]}"
                 )
         self._listing()
+
+    def owner(self, customer: str) -> str:
+        """Whose usage a customer of the provider is billed for."""
+        names = {provider: name for name, provider in LINKS.items()}
+        return names[customer] if customer in names else OWNERS[next(g for g in ANEW if ANEW[g] == customer)]
+
+    def steps(self, event: Event) -> int:
+        """The quantity of an event, in steps of its meter."""
+        return int(event.value.scaleb(METERS[event.meter].decimals))
 
     def _lost_silently(self, d: Any) -> bool:
         """Whether the provider lost it without a word; then a finding names its window (the person looks)."""

@@ -70,14 +70,17 @@ class Ground:
             connection.commit()
             connection.execute("pragma wal_checkpoint(truncate)")
 
-    def fresh(self) -> Path:
-        """A ledger of its own for the next run."""
+    def fresh(self, at: int) -> Path:
+        """A ledger of its own for the next run, which begins at an instant."""
         # Never the same name twice: SQLite removes a log by its name when the last connection is closed.
         for old in self.path.glob("run-*"):
             old.unlink()
         self._runs += 1
         made = self.path / f"run-{self._runs}.db"
         shutil.copy(self.template, made)
+        with closing(sqlite3.connect(made)) as connection:
+            connection.execute("update tallystick_identity set created_at = ?", (at,))
+            connection.commit()
         return made
 
     def close(self) -> None:
@@ -107,7 +110,7 @@ def open_account(mode: str, world: World, plan: Plan) -> StripeAccount | StandIn
         account = StripeAccount(mode, world.random, faults)
         account.customers = {"cus_a", "cus_b", "cus_c"}
         account.meters = {meter.name for meter in METERS}
-        if plan.profile == "absolutes":
+        if plan.profile in ("absolutes", "restored"):
             account.subscriptions = {cycle.customer: cycle for cycle in plan.subscriptions}
         if plan.hell is not None:
             account.archived, account.deleted = plan.hell.archived, plan.hell.deleted
@@ -128,7 +131,7 @@ def run_seed(seed: int, ground: Ground, *, trace: bool = False) -> Verdict:
     accounts = {mode: open_account(mode, world, plan) for mode in ("test", "live")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TallystickWarning)  # actions of killed processes are never ended
-        application = Application(world, plan, ground.fresh(), accounts)
+        application = Application(world, plan, ground.fresh(plan.start), accounts)
         application.schedule()
         world.run(plan.start + plan.length)
         tallies = application.settle()

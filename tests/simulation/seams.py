@@ -19,6 +19,7 @@ from tallystick.storage.port import Statement, Transaction
 from tallystick.storage.sqlite import SqliteStore
 from tallystick.values.identifiers import SeededIds
 from tests.simulation.providers import connect
+from tests.simulation.restored import Note
 from tests.simulation.stand_in import StandIn
 from tests.simulation.stripe_account import StripeAccount
 from tests.simulation.wire import Line
@@ -169,20 +170,32 @@ def start_tally(
     way: str,
     mode: str,
     incarnation: int,
+    note: Note | None,
 ) -> Tally:
     """A Tally as an application starts it, wired into the world."""
     line = Line(world, account, witness)
     provider = connect(way, mode, line, world, has_reports=account.has_reports)
     settings = DeliverySettings(inline=True, budget_ms=300, relay="process")
     ids = SeededIds(incarnation)
-    tally = Tally(store, meters, provider=provider, mode=mode, delivery=settings, clock=process, ids=ids)
+    anchors = [note] if note is not None else []
+    tally = Tally(
+        store,
+        meters,
+        provider=provider,
+        mode=mode,
+        delivery=settings,
+        clock=process,
+        ids=ids,
+        anchors=anchors,
+    )
     shared = SharedCommit(world, store, process)
     shared.grace = tally.ledger.commit.grace
     tally.ledger.commit = shared
     tally.courier = GreenCourier(world, process, tally)
-    tally.relay._chores = (
-        Seldom(tally.relay._chores, process, 60 * MINUTE if account.has_reports else 240 * MINUTE),
-    )
+    anchoring = [tally.anchoring.chore] if tally.anchoring is not None else []
+    others = [chore for chore in tally.relay._chores if chore not in anchoring]
+    often = 60 * MINUTE if account.has_reports else 240 * MINUTE
+    tally.relay._chores = (Seldom(others, process, often), *anchoring)
     tally.relay._pool = Threads(world, process)  # type: ignore[assignment]
     return tally
 

@@ -20,7 +20,7 @@ from tallystick.errors import (
 from tallystick.storage import Statement, open_store
 from tallystick.storage.durability import check_disk, filesystem, throw_away
 from tallystick.storage.opening import check_throw_away
-from tallystick.storage.queries import expand, load
+from tallystick.storage.queries import load
 from tallystick.storage.sqlite import SqliteStore
 
 SOURCE = Path(__file__).parents[2] / "src" / "tallystick"
@@ -208,19 +208,3 @@ def test_urls_that_cannot_hold_a_ledger(url: str) -> None:
     """No memory, no unknown database."""
     with pytest.raises(ConfigError, match="store"):
         open_store(url)
-
-
-def test_no_lookup_scans_a_table(tmp_path: Path) -> None:
-    """Every query over many rows looks them up by key: its cost does not grow with the ledger."""
-    store = SqliteStore(tmp_path / "usage.db")
-    scanning = []
-    for query in load("sqlite").values():
-        if query.row_types:
-            plan = store._connection().execute(
-                f"explain query plan {expand(query, 16, 'sqlite')}", [0] * 16 * len(query.row_types)
-            )
-            scanning += [
-                (query.name, step) for *_, step in plan if re.match(r"SCAN (tallystick|[a-qs-z]\b)", step)
-            ]
-    store.close()
-    assert scanning == []

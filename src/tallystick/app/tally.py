@@ -86,7 +86,8 @@ class Tally:
             environment.refuse_unbillable(meters, provider.profile)
         self.provider = provider
         self.noted = Findings(self.ledger)
-        self.links = Links(self.ledger, provider.profile.name if provider else "none", resolver=resolver)
+        name = provider.profile.name if provider else "none"
+        self.links = Links(self.ledger, name, self.find, resolver=resolver)
         self.sender: Sender | None = None
         self.courier: Courier | None = None
         self.holds = Holds(self.ledger, meters)
@@ -104,7 +105,7 @@ class Tally:
             self._assemble_reconciliation(provider)
         self.webhook_secrets: tuple[str, ...] = ()
         self.alarms = Alarms(self.ledger, alarms) if alarms is not None else None
-        self.relay = Relay(self.ledger, self.sender, chores=chores(self))
+        self.relay = Relay(self.ledger, self.sender, self.find, chores=chores(self))
         self._recorder = Recorder(
             self.ledger,
             meters,

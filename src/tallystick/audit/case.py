@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from tallystick.audit import clocks
+from tallystick.audit import clocks, sites
 from tallystick.audit.entries import Entries, Entry
 from tallystick.audit.ir import Call
 from tallystick.audit.labels import CHOSEN, CLIENT, KEYED, Labels
@@ -30,6 +32,9 @@ FROM_REQUEST = (
     rb"@(?:Body|Query|Param|Headers|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?"
     rb"\s*(?:[A-Z\w<>]+\s+)?"
 )
+MESSAGES = re.compile(
+    r"(?i)mail|sms|messag|(?:^|[^a-z])calls?\b|voice|phone|campaign|broadcast|minutes|segment"
+)
 OPEN_KINDS = frozenset(["http", "action"])
 
 
@@ -44,6 +49,8 @@ class Case:
     trails: list[Trail]
     metered: tuple[Hop, ...] = ()
     priced: tuple[Hop, ...] = ()
+    sold: tuple[Hop, ...] = ()
+    flat: tuple[Hop, ...] = ()
     counted: tuple[Hop, ...] = ()
     payment: tuple[Hop, ...] = ()
     schedules: list[Schedule] = field(default_factory=list)
@@ -59,6 +66,20 @@ class Case:
     def direct(self) -> set[Key]:
         """Entries that reach the provider itself, not only a row of their own."""
         return {one.entry.key for one in self.live if one.entry is not None and not one.site.stored}
+
+    @cached_property
+    def work(self) -> re.Pattern[str]:
+        """What is sold by the piece here: messages only where a meter speaks of them."""
+        knowledge = self.program.knowledge
+        said = (text for one in self.live for text in self._spoken(one))
+        return knowledge.work if any(MESSAGES.search(text) for text in said) else knowledge.work_but_messages
+
+    def _spoken(self, trail: Trail) -> Iterator[str]:
+        """The words of a report: its constants, its route, and the functions on the way."""
+        yield from (sites.texts(one) for one in trail.site.call.args)
+        yield trail.entry.route if trail.entry is not None else ""
+        for key, call in trail.hops:
+            yield f"{key[0]} {call.callee} {' '.join(sites.texts(one) for one in call.args)}"
 
     def place(self, key: Key, line: int = 0) -> Place:
         """A place in a function's file."""
@@ -183,8 +204,8 @@ class Case:
 
 def scheduled(case: Case) -> None:
     """Tell entries that the clock starts from those that requests start."""
-    workers = any(one.entry is not None and one.entry.kind == "worker" for one in case.trails)
-    queues = Queues(case.program) if workers else None
+    joined = any(one.entry is not None and one.entry.kind in ("worker", "http") for one in case.trails)
+    queues = Queues(case.program) if joined else None
     for number, trail in enumerate(case.trails):
         entry = trail.entry or _dotted(case, trail) or _looping(case, trail)
         if entry is None:
@@ -203,7 +224,8 @@ def scheduled(case: Case) -> None:
         elif entry.kind == "worker" and (clock := _fed_by_clock(case, entry)) is not None:
             case.trails[number] = replace(trail, entry=_timed(entry, clock))
         elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
-            case.trails[number] = replace(trail, entry=_retimed(entry))
+            fed = queues is not None and queues.feeding(entry)
+            case.trails[number] = trail if fed else replace(trail, entry=_retimed(entry))
 
 
 def _fed_by_clock(case: Case, worker: Entry) -> Schedule | None:

@@ -214,7 +214,10 @@ class Run:
         return [
             function
             for function in module.functions
-            if any(sites.sink_of(call, self.knowledge, text, module, text) for call in function.calls)
+            if any(
+                sites.sink_of(call, self.knowledge, lambda word: True, module, text)
+                for call in function.calls
+            )
         ]
 
     def _nitro(self) -> bool:
@@ -247,12 +250,20 @@ class Run:
                 case = self._traced(self.loaded(wider | case.program.modules.keys()), tables)
         signal = self.corpus.signals
         bare = not case.trails  # without a reporting call, prices and counters have to speak
+        idle = bool(case.trails) and not case.live
         case.metered = signal("metered")
         case.priced = signal("priced") if bare else ()
         case.counted = signal("counted") if bare else ()
+        case.sold = (*case.metered, *self._sold(case)) if idle else ()
+        case.flat = signal("flat", 1) if idle else ()
         case.payment = signal("payment", 3)
         case.versions = pinned(self.corpus)
         return case
+
+    def _sold(self, case: Case) -> tuple[Hop, ...]:
+        """Words of usage-based prices elsewhere than beside reporting calls that nothing reaches."""
+        beside = {site.key[0] for site in case.sites}
+        return tuple(one for one in self.corpus.signals("sold") if one.place.path not in beside)
 
     def _wider(self, case: Case, tables: dict[str, Trail]) -> set[str]:
         """Files that sell the same work, write the rows that are sent, or fill the queues."""

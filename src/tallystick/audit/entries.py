@@ -9,8 +9,10 @@ from tallystick.audit import crontabs, schedules
 from tallystick.audit.ir import Call, Expr, Function, Module
 from tallystick.audit.knowledge import Route, compiled
 from tallystick.audit.program import Key, Program
+from tallystick.audit.registries import registered
 
 HANDLING = frozenset(["handler", "start", "worker", "view_func", "endpoint"])
+RECORDS = re.compile(r"^\w+\.Records\b")
 Pattern = re.Pattern[str] | None
 Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
 
@@ -30,6 +32,7 @@ class Entry:
     task: str = ""  # the name a worker was given
     handler: Key = ("", 0)  # the route's own function, when this is a wrapper or a middleware before it
     flags: set[str] = field(default_factory=set)
+    job: str = ""  # the name a table of handlers knows it by
 
     @property
     def path(self) -> str:
@@ -56,6 +59,9 @@ class Entries:
                     self.found[entry.key] = entry
             self._handed(module)
             self._aliased(module)
+        for key, job in registered(program):
+            line = program.function(key).line
+            self.found.setdefault(key, Entry(key, "worker", "registry", f"job {job}", line, job=job))
         self._urls()
         self._wrapped()
 
@@ -95,6 +101,8 @@ class Entries:
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
+            if row.framework == "lambda" and _reads_records(module, key[1]):
+                return Entry(key, "worker", "sqs", f"queue {module.path}", function.line)
             return Entry(key, row.kind, row.framework, _path_route(row, module.path, name), function.line)
         return None
 
@@ -322,6 +330,14 @@ def _given(value: Expr, name: str) -> str:
     """The constant given by keyword."""
     pairs = [pair for one in value.parts for pair in zip(one.keys, one.parts, strict=False)]
     return next((part.text for key, part in pairs if key == name and part.kind == "const"), "")
+
+
+def _reads_records(module: Module, index: int) -> bool:
+    """Whether a handler goes over the messages of a queue."""
+    functions = [one for at, one in enumerate(module.functions) if index in (at, one.parent)]
+    values = [value.text for one in functions for _, value in one.assigns]
+    names = [*values, *(call.callee for one in functions for call in one.calls)]
+    return any(RECORDS.search(name) for name in names)
 
 
 def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:

@@ -30,7 +30,7 @@ class Sink(msgspec.Struct, frozen=True):
     timestamp: tuple[str, ...] = ()
     text: str = ""
     near: str = ""
-    file: str = ""
+    kit: str = ""  # what the file has to import, where the callee alone could be anybody's
     legacy: bool = False
     durable: bool = False
 
@@ -75,7 +75,7 @@ class Knowledge:
     def sinks(
         self,
     ) -> tuple[tuple[Sink, re.Pattern[str], Pattern, Pattern, Pattern], ...]:
-        """The sinks with their callee, text, nearness and file patterns."""
+        """The sinks with their callee, text, nearness and kit patterns."""
         rows = [msgspec.convert(row, Sink) for row in self.rows("sink")]
         return tuple(
             (
@@ -83,7 +83,7 @@ class Knowledge:
                 compiled(row.callee),
                 compiled(row.text) if row.text else None,
                 compiled(row.near) if row.near else None,
-                compiled(row.file) if row.file else None,
+                compiled(row.kit) if row.kit else None,
             )
             for row in rows
         )
@@ -96,9 +96,12 @@ class Knowledge:
     @cached_property
     def work(self) -> re.Pattern[str]:
         """All kinds of sellable work in one pattern."""
-        return compiled(
-            "|".join(f"(?:{_unflagged(row['callee'])})" for row in self.rows("work")), re.IGNORECASE
-        )
+        return _any_of(self.rows("work"))
+
+    @cached_property
+    def work_but_messages(self) -> re.Pattern[str]:
+        """The work of products that sell something else than messages."""
+        return _any_of([row for row in self.rows("work") if not row.get("message")])
 
     @cached_property
     def labels(self) -> tuple[tuple[str, re.Pattern[str] | None, re.Pattern[str] | None], ...]:
@@ -117,6 +120,10 @@ class Knowledge:
         return tuple(
             (row["note"], re.compile(row["pattern"].encode(), re.MULTILINE)) for row in self.rows(name)
         )
+
+
+def _any_of(rows: list[dict[str, Any]]) -> re.Pattern[str]:
+    return compiled("|".join(f"(?:{_unflagged(row['callee'])})" for row in rows), re.IGNORECASE)
 
 
 def _unflagged(pattern: str) -> str:

@@ -168,7 +168,7 @@ class Labelling:
     def _asked(self, key: Key, value: Expr, depth: int) -> Labels:
         """Whose row a look-up finds: one that the client names, unless the session has a say in it."""
         found: set[Label] = set()
-        for name, part in _fields(value):
+        for name, part in (*_fields(value), *self._chained(key, value)):
             labels = self.of(key, part, "", depth + 1)
             if any(kind in (SESSION, EVENT) for kind, _ in labels):
                 return frozenset()
@@ -177,6 +177,19 @@ class Labelling:
                 if kind in (CLIENT, "param") and IDENTITY.search(asked):
                     found.add((CHOSEN if kind == CLIENT else KEYED, text))
         return frozenset(found)
+
+    def _chained(self, key: Key, value: Expr) -> list[tuple[str, Expr]]:
+        """What the earlier calls of a chain were given: `from("t").select().eq("id", id).single()`."""
+        calls = self.program.function(key).calls
+        whole = [one for one in calls if one.callee == value.text]
+        if len(whole) != 1 or "()" not in value.text:
+            return []
+        inner = [
+            one
+            for one in calls
+            if value.text.startswith(f"{one.callee}().") and whole[0].line <= one.line <= whole[0].end_line
+        ]
+        return [("", part) for one in inner for part in one.args if part.kind in ("name", "call", "member")]
 
     def _arguments(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
         found: set[Label] = set()

@@ -29,6 +29,7 @@ FIELDS = re.compile(r"(?:^|\.)(?:crontab|CronTrigger|cron)$")
 NAMED_FIELDS = frozenset(["minute", "hour", "day", "day_of_month", "day_of_week", "weekday", "week", "month"])
 SHORT = {"sec": "second", "s": "second", "min": "minute", "m": "minute", "hr": "hour", "h": "hour"}
 SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
+SQL_COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))--[^\n]*$")
 NUMBERS = (
     "",
     "Two",
@@ -315,6 +316,7 @@ def _terraform(path: str, data: bytes) -> list[Schedule]:
 
 
 def _sql(path: str, data: bytes) -> list[Schedule]:
+    data = SQL_COMMENT.sub(lambda hit: b" " * len(hit[0]), data)
     found = []
     for hit in SQL.finditer(data):
         seconds = seconds_of(hit[2].decode("utf-8", "replace"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tallystick.audit.ir import Call, Expr, Module
 from tallystick.audit.knowledge import Knowledge, Sink
 from tallystick.audit.labels import CLIENT, MEASURED, Labelling, Labels
 from tallystick.audit.program import Key, Program
 
+Nearness = Callable[[re.Pattern[str]], bool]
 HARMLESS = frozenset([MEASURED])
 DATABASE = re.compile(
     r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
@@ -17,7 +20,7 @@ DATABASE = re.compile(
 ADDRESS = re.compile(r"(?i)url|uri|endpoint|path|base|host|api$|href|route")
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
-    r"|time|_at$|At$|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
+    r"|time|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
 )
 
 
@@ -35,28 +38,35 @@ class Site:
     stored: bool = False  # a row of the application's own, which something else sends
 
 
-def sink_of(call: Call, knowledge: Knowledge, near: str, module: Module, whole: str) -> Sink | None:
-    """The sink model a call matches; `near` is the text around it, `whole` that of its file."""
+def sink_of(call: Call, knowledge: Knowledge, near: Nearness, module: Module, whole: str) -> Sink | None:
+    """The sink model a call matches, given what stands near it and the text of its file."""
     if DATABASE.search(call.callee):
         return None
-    for sink, callee, text, nearness, file in knowledge.sinks:
+    for sink, callee, text, nearness, kit in knowledge.sinks:
         if not callee.search(call.callee):
             continue
-        if text is not None and not text.search(" ".join(_texts(one, module) for one in call.args[:4])):
+        if text is not None and not text.search(" ".join(addressed(one, module) for one in call.args[:4])):
             continue
-        if nearness is not None and not nearness.search(near):
+        if nearness is not None and not near(nearness):
             continue
-        if file is not None and not file.search(whole):
+        if kit is not None and not kit.search(whole):
             continue
         return sink
     return None
 
 
-def _texts(value: Expr, module: Module, depth: int = 0) -> str:
-    """The words of a value; a name stands for what the file gives it, such as the address of a provider."""
+def texts(value: Expr, depth: int = 0) -> str:
+    """All words of a value."""
     if depth > 4:
         return ""
-    said = [value.text, *(_texts(part, module, depth + 1) for part in value.parts)]
+    return " ".join([value.text, *(texts(part, depth + 1) for part in value.parts)])
+
+
+def addressed(value: Expr, module: Module, depth: int = 0) -> str:
+    """The words of a value; a name stands for what its file gives it, such as the address of a provider."""
+    if depth > 4:
+        return ""
+    said = [value.text, *(addressed(part, module, depth + 1) for part in value.parts)]
     if value.kind == "name" and ADDRESS.search(value.text):
         last = value.text.rpartition(".")[2]
         given = [
@@ -65,7 +75,7 @@ def _texts(value: Expr, module: Module, depth: int = 0) -> str:
             for name, one in function.assigns
             if name.rpartition(".")[2] == last
         ]
-        said += [_texts(one, module, depth + 2) for one in given[:3]]
+        said += [addressed(one, module, depth + 2) for one in given[:3]]
     return " ".join(said)
 
 
@@ -76,9 +86,8 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
         module = program.modules[path]
         whole = sources[path].decode("utf-8", "replace")
         for index, function in enumerate(module.functions):
+            near = partial(_stands_near, program, sources, (path, index))
             for call in function.calls:
-                lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
-                near = b"\n".join(lines).decode("utf-8", "replace")
                 sink = sink_of(call, program.knowledge, near, module, whole)
                 if sink is None:
                     continue
@@ -89,6 +98,17 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
                     else _site((path, index), call, sink, labelling)
                 )
     return found
+
+
+def _stands_near(program: Program, sources: dict[str, bytes], key: Key, word: re.Pattern[str]) -> bool:
+    """Whether a word stands in a function or, when that is only a wrapper, in one that calls it."""
+    callers = [edge.caller for edge in program.callers.get(key, ()) if key[1] and edge.caller[1]]
+    for path, index in (key, *callers[:20]):
+        function = program.function((path, index))
+        lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
+        if word.search(b"\n".join(lines).decode("utf-8", "replace")):
+            return True
+    return False
 
 
 def _decorated(program: Program, key: Key, call: Call) -> Key | None:
@@ -187,7 +207,7 @@ def _at(call: Call, place: str) -> list[Expr]:
 
 
 def _below(value: Expr, steps: list[str]) -> list[Expr]:
-    if not steps:
+    if not steps or (steps == ["*"] and value.kind == "name"):
         return [value]
     if value.kind in ("call", "mix") and value.parts and not value.keys:
         return [one for part in value.parts for one in _below(part, steps)] if value.kind == "call" else []
@@ -210,7 +230,7 @@ def _fits(name: str, step: str) -> bool:
 
 def _bare(name: str) -> str:
     """A key without the spelling of its language: `StripeCustomerId`, `stripe_customer_id`."""
-    return name.replace("_", "").lower()
+    return name.replace("_", "").strip("[]").lower()
 
 
 def _anywhere(value: Expr, steps: list[str], depth: int = 0) -> list[Expr]:

@@ -30,7 +30,9 @@ CUSTOMER = re.compile(
     r"(?i)^(?:stripe_?)?(?:customer|org(?:ani[sz]ation)?|user|account|tenant|team|workspace|subscription)"
     r"(?:_?item)?_?id$|^(?:customer|external_?customer_?id)$"
 )
-SQL_WRITE = re.compile(r"(?is)\binsert\s+into\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)[\"`]?\s*\(([^)]*)\)\s*values")
+SQL_WRITE = re.compile(
+    r"(?is)\binsert\s+(?:or\s+\w+\s+)?into\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)[\"`]?\s*\(([^)]*)\)\s*values"
+)
 SQL_READ = re.compile(r"(?is)\bselect\b.*?\bfrom\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)")
 SUFFIX = re.compile(r"(?i)_?(?:collection(?:_?name)?|table(?:_?name)?|model|repository|repo|entity|schema)$")
 NAMES = frozenset(["objects", "query", "collection", "_default_manager", "model"])
@@ -66,7 +68,7 @@ def rows(program: Program, keys: Iterable[Key] | None = None) -> Iterator[Row]:
     for key in keys if keys is not None else _every(program):
         function = program.function(key)
         for call in function.calls:
-            found = _sql(key, call) or _chain(key, call, function) or _made(key, call, function)
+            found = _sql(key, call, function) or _chain(key, call, function) or _made(key, call, function)
             if found is not None and len(found.table) > 3:
                 yield found
 
@@ -77,9 +79,9 @@ def _every(program: Program) -> Iterator[Key]:
             yield path, index
 
 
-def _sql(key: Key, call: Call) -> Row | None:
+def _sql(key: Key, call: Call, function: Function) -> Row | None:
     """Raw SQL: the columns of an INSERT take the parameters in order."""
-    text, rest = _statement(call)
+    text, rest, inside = _statement(call)
     if "from" not in text.lower() and "into" not in text.lower():
         return None
     hit = SQL_WRITE.search(text)
@@ -89,19 +91,26 @@ def _sql(key: Key, call: Call) -> Row | None:
         if given is not None and given.kind == "object":
             return Row(key, call, normal(hit[1]), True, given)
         listed = given is not None and given.kind == "mix" and len(rest) == 1
-        parts = given.parts if given is not None and listed else rest
+        parts = given.parts if given is not None and listed else rest or _bound(call, function) or inside
         return Row(key, call, normal(hit[1]), True, Expr("object", "", parts, columns[: len(parts)]))
     hit = SQL_READ.search(text)
     return Row(key, call, normal(hit[1]), False) if hit else None
 
 
-def _statement(call: Call) -> tuple[str, tuple[Expr, ...]]:
-    """The SQL of a call, after a context where there is one, and the parameters behind it."""
+def _statement(call: Call) -> tuple[str, tuple[Expr, ...], tuple[Expr, ...]]:
+    """The SQL of a call, after a context where there is one; the parameters behind it, and those written into it."""
     for number, one in enumerate(call.args[:2]):
         inner = one.parts[0] if one.kind == "call" and one.text.endswith("text") and one.parts else one
         if inner.kind in ("const", "mix") and " " in inner.text:
-            return inner.text, call.args[number + 1 :]
-    return "", ()
+            return inner.text, call.args[number + 1 :], inner.parts
+    return "", (), ()
+
+
+def _bound(call: Call, function: Function) -> tuple[Expr, ...]:
+    """The parameters that `prepare(sql).bind(a, b)` and `prepare(sql).run(a, b)` give later."""
+    later = (f"{call.callee}().bind", f"{call.callee}().run")
+    chained = (one for one in function.calls if one.callee in later and one.line == call.line and one.args)
+    return next((one.args for one in chained), ())
 
 
 def _chain(key: Key, call: Call, function: Function) -> Row | None:

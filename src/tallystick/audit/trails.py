@@ -157,7 +157,8 @@ class Climb:
         entry = self.entries.found.get(key)
         if entry is not None:
             done += [self._ended(trail, one) for one in (entry, *self.entries.shared.get(key, ()))]
-            return self._fed(trail, entry) if entry.kind == "worker" else []
+            fed = entry.kind == "worker" or (entry.kind == "http" and self.queues.feeding(entry))
+            return self._fed(trail, entry) if fed else []
         if key[1] == 0 or self._is_program(key):
             done.append(replace(trail, entry=Entry(key, "script", "script", key[0], 1)))
             return []

@@ -14,6 +14,13 @@ from tallystick.errors import ConfigError
 from tallystick.reconciliation.metrics import prometheus
 from tallystick.values.instant import to_datetime
 
+_ALARMS = {
+    "half": "customers and meters past 50 % of the time to deliver",
+    "most": "past 75 %",
+    "urgent": "past 90 %",
+    "missed": "too late to deliver (tallystick proposals)",
+}
+
 
 def relay(
     once: Annotated[
@@ -45,15 +52,17 @@ def status(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Undelivered, oldest age, parked, doubts, open holds, settings. Exit code 1 when something waits for you."""
+    """Undelivered, deadlines, parked, doubts, open holds, settings. Exit code 1 when something waits for you."""
     if form not in ("table", "json", "prometheus"):
         raise ConfigError(f"--format {form!r} is not known; use table, json or prometheus")
     json = json or form == "json"
     with configured(config) as tally:
         found = tally.status()
         doubts = tally.rejections.standing() if tally.rejections is not None else {}
+        deadlines = tally.deadlines.levels() if tally.deadlines is not None else {}
         if form == "prometheus":
-            typer.echo(prometheus(found, doubts, tally.finding_counts, tally.ledger.where), nl=False)
+            text = prometheus(found, doubts, deadlines, tally.finding_counts, tally.ledger.where)
+            typer.echo(text, nl=False)
             return
         settings = _settings(tally)
         halted = _halted(tally)
@@ -62,6 +71,7 @@ def status(
     if json:
         shown = {**msgspec.to_builtins(found, builtin_types=(bytes,)), "settings": settings}
         shown["doubts"] = doubts
+        shown["deadlines"] = deadlines
         shown["halted"] = halted
         shown["parked"] = [{"identifier": d.identifier, "reason": d.reason} for d in found.parked]
         as_json(shown)
@@ -76,6 +86,7 @@ def status(
             ("parked dispatches", len(found.parked)),
             ("doubts being looked into", doubts.get("open", 0)),
             ("doubts for you (tallystick doubts)", doubts.get("unclear", 0)),
+            *((_ALARMS[name], count) for name, count in deadlines.items() if count),
             *(("sends nothing (tallystick recover)", why) for why in halted),
             *settings.items(),
         ]
@@ -85,7 +96,8 @@ def status(
             table(
                 "parked (tallystick redrive)", ("identifier", "customer", "meter", "value", "reason"), parked
             )
-    raise typer.Exit(1 if found.parked or doubts.get("unclear") or halted else 0)
+    waits_for_you = found.parked or doubts.get("unclear") or any(deadlines.values()) or halted
+    raise typer.Exit(1 if waits_for_you else 0)
 
 
 def _halted(tally: Tally) -> list[str]:

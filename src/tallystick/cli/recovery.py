@@ -110,6 +110,7 @@ def _anchoring(tally: Tally) -> Any:
 def _row(tally: Tally, one: Found) -> tuple[str, ...]:
     meaning = {
         "sent": "ours, and the provider has it: will not be sent again",
+        "unsent": "ours, and the provider has it not: will be sent under a new identity",
         "recovered": "lost here, the provider has it: is recorded again",
         "ambiguous": "the totals cannot tell whether it was sent: say --pending sent or unsent",
     }

@@ -71,6 +71,19 @@ class Periods(msgspec.Struct, frozen=True):
         """The one that an instant lies in; None: not known."""
         return next((p for p in reversed(self.known) if p.holds(second)), None)
 
+    def closing(self, second: int) -> int | None:
+        """When the period that an instant lies in ends, by what is known; None: not known."""
+        period = self.at(second)
+        if period is not None:
+            return period.until
+        first = self.known[0] if self.known else None
+        return first.since if first is not None and second < first.since else None
+
+    def closed(self, second: int) -> int | None:
+        """When the period that an instant lies in ended, for sure; None: it runs, or that is not known."""
+        closing, sure = self.closing(second), self.sure(second)
+        return closing if self.at(second) is None or (sure is not None and sure.until == closing) else None
+
     def is_asked(self, second: int) -> bool:
         """Whether the provider was asked after that instant."""
         return second < _sure_until(self.read_at)

@@ -44,8 +44,8 @@ def freeze(owed: Sequence[Owed], slot: Slot, terms: Terms) -> Flow[list[Attempt]
     placed = yield from _placed(owed, known, meter, terms.now())
     made: list[Attempt] = []
     for span in sorted((span for span in placed if span is not None), key=lambda s: s.since):
-        dispatch = yield from _of_span(span, placed[span], slot, meter, terms)
-        if dispatch is not None:
+        dispatch = yield from _of_span(span, placed[span], slot, meter, terms, known)
+        if dispatch is not None and dispatch.state == "sending":
             made.append(Attempt(dispatch, slot, None))
     yield from postpone([entry for _, entry in placed.get(None, ())], terms.now() + MINUTE)
     return made
@@ -82,7 +82,12 @@ def span_of(second: int, known: Periods, meter: Meter, now: int) -> Span | None:
 
 
 def _of_span(
-    span: Span, placed: Sequence[tuple[int, Owed]], slot: Slot, meter: Meter, terms: Terms
+    span: Span,
+    placed: Sequence[tuple[int, Owed]],
+    slot: Slot,
+    meter: Meter,
+    terms: Terms,
+    known: Periods,
 ) -> Flow[Dispatch | None]:
     now = terms.now()
     owed = [entry for _, entry in placed]
@@ -100,6 +105,8 @@ def _of_span(
     where = Partition(first.tenant, first.mode)
     steps = yield from standing(where, first.customer, meter, span.since * SECOND, span.until * SECOND)
     dispatch = rules.dispatch(ours, identity, terms.prefix, slot, meter, steps, stamp, now)
+    if why := rules.reason_to_park(dispatch, terms.profile, now, known, repeatable=True):
+        dispatch = rules.parked(dispatch, why, now)
     yield from overtake(dispatch, span, now)
     yield Statement("insert_dispatches", rows=[dispatch.row()])
     return dispatch

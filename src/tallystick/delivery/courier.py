@@ -192,6 +192,11 @@ class Courier:
             answered = self._sender.send_in_turn(attempts)
         except TallystickError:
             answered = []  # the entries are durable and still owed: the relay sends them
+        except Exception as error:  # a thread that ends takes its share of all later turns with it
+            self._sender.find(
+                "courier_failed", "courier", f"{type(error).__name__}: {error}; the relay sends it"
+            )
+            answered = []
         finally:
             for _, expedition in waiting:
                 expedition.arrive()

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tallystick.cycles import NOTHING_KNOWN, periods_of
+from tallystick.cycles import NOTHING_KNOWN, Periods, periods_of
 from tallystick.delivery import absolutes, rules
 from tallystick.delivery.model import Attempt, Dispatch, Owed, Slot, SlotKey, Terms
 from tallystick.providers import Answer
@@ -21,6 +21,7 @@ from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import SECOND
 
 Rows = list[tuple[Any, ...]]
+Known = Mapping[SlotKey, Periods]
 
 
 def take_slots(keys: Sequence[SlotKey], terms: Terms) -> Flow[dict[SlotKey, Slot]]:
@@ -78,8 +79,7 @@ def _freeze(
 def _freeze_added(
     mine: Mapping[SlotKey, Sequence[Owed]], slots: Mapping[SlotKey, Slot], terms: Terms
 ) -> Flow[list[Attempt]]:
-    several = [key for key, entries in mine.items() if len({e.recorded_at // SECOND for e in entries}) > 1]
-    known = yield from periods_of(several)
+    known = yield from periods_of(key for key, entries in mine.items() if _needs_periods(entries, terms))
     groups: list[tuple[Slot, bytes, list[Owed]]] = []
     for key, entries in mine.items():
         meter = terms.meter(entries[0].meter)
@@ -95,24 +95,34 @@ def _freeze_added(
     for slot, identity, group in groups:
         ours = [e for e in group if (e.lane, e.entry) in won]
         if ours:
-            meter = terms.meter(ours[0].meter)
-            for dispatch in rules.dispatches(
-                ours, identity, terms.prefix, slot, meter, terms.profile, terms.now()
-            ):
-                made.append(Attempt(dispatch, slot, None))
+            meter, now = terms.meter(ours[0].meter), terms.now()
+            for dispatch in rules.dispatches(ours, identity, terms.prefix, slot, meter, terms.profile, now):
+                made.append(Attempt(_sendable(dispatch, terms, now, known), slot, None))
     if made:
         yield Statement("insert_dispatches", rows=[attempt.dispatch.row() for attempt in made])
-    return made
+    return [attempt for attempt in made if attempt.dispatch.state == "sending"]
+
+
+def _needs_periods(entries: Sequence[Owed], terms: Terms) -> bool:
+    """Whether it matters in which periods entries lie: they could share a dispatch, or come too late."""
+    seconds = {e.recorded_at // SECOND for e in entries}
+    return len(seconds) > 1 or rules.may_be_too_late(min(seconds), terms.profile, terms.now())
+
+
+def _sendable(d: Dispatch, terms: Terms, now: int, known: Known) -> Dispatch:
+    """A new dispatch; what the provider would take and nobody would bill is parked instead."""
+    fresh = msgspec.structs.replace(d, first_sent_at=None)
+    why = rules.reason_to_park(fresh, terms.profile, now, known.get(d.slot_key, NOTHING_KNOWN))
+    return rules.parked(d, why, now) if why else d
 
 
 def retake(due: Sequence[Dispatch], terms: Terms) -> Flow[list[Attempt]]:
     """Take up dispatches whose time has come again; those past their window are parked instead."""
     now = terms.now()
-    parked = [
-        (d, why)
-        for d in due
-        if (why := rules.reason_to_park(d, terms.profile, now, repeatable=terms.is_absolute(d.meter)))
-    ]
+    known = yield from periods_of(
+        d.slot_key for d in due if rules.may_be_too_late(d.happened_at, terms.profile, now)
+    )
+    parked = [(d, why) for d in due if (why := _reason_to_park(d, terms, now, known))]
     if parked:
         yield Statement("settle_dispatches", rows=[_parked_row(d, why, now) for d, why in parked])
     out = {(d.lane, d.dispatch, d.part) for d, _ in parked}
@@ -134,8 +144,9 @@ def retake(due: Sequence[Dispatch], terms: Terms) -> Flow[list[Attempt]]:
     return [_again(d, slots[d.slot_key], now) for d in ours if (d.lane, d.dispatch, d.part) in won]
 
 
-def _reason_to_park(d: Dispatch, terms: Terms, now: int) -> str:
-    return rules.reason_to_park(d, terms.profile, now, repeatable=terms.is_absolute(d.meter))
+def _reason_to_park(d: Dispatch, terms: Terms, now: int, known: Known) -> str:
+    periods, repeatable = known.get(d.slot_key, NOTHING_KNOWN), terms.is_absolute(d.meter)
+    return rules.reason_to_park(d, terms.profile, now, periods, repeatable=repeatable)
 
 
 def _again(d: Dispatch, slot: Slot, now: int) -> Attempt:

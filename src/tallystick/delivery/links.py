@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from tallystick.ledger.ledger import Ledger
 from tallystick.storage import Flow, Statement
 from tallystick.values.identifiers import lane_of
+from tallystick.values.instant import MINUTE
 
 Resolver = Callable[[Sequence[str]], Mapping[str, str]]
 
@@ -18,14 +19,24 @@ class Links:
     change of provider sends nothing to ids of the one before.
 
     `resolver` is asked for customers that are not linked: it takes application ids and gives those
-    it knows, for instance from the application's own `stripe_customer_id` column.
+    it knows, for instance from the application's own `stripe_customer_id` column. When it fails, `find` is
+    told, and they wait.
     """
 
-    def __init__(self, ledger: Ledger, provider: str, *, resolver: Resolver | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        provider: str,
+        find: Callable[[str, str, str], None],
+        *,
+        resolver: Resolver | None = None,
+    ) -> None:
         self._ledger = ledger
+        self._find = find
         self.provider = provider
         self._resolver = resolver
         self._known: dict[str, str] = {}
+        self._since = ledger.clock.elapsed()
 
     def known(self, customer: str) -> str | None:
         """The provider's id if this process has seen it; no look-up."""
@@ -33,16 +44,35 @@ class Links:
 
     def find(self, customers: Iterable[str]) -> dict[str, str]:
         """The provider's ids of those customers that have one."""
-        asked = set(customers)
-        missing = sorted(asked - self._known.keys())
+        asked, known = set(customers), self._fresh()
+        found = {customer: known[customer] for customer in asked & known.keys()}
+        missing = sorted(asked - found.keys())
         if missing:
-            self._known.update(self._ledger.read(self._stored(missing)))
-            missing = [customer for customer in missing if customer not in self._known]
-        if missing and self._resolver is not None:
-            found = {c: p for c, p in self._resolver(missing).items() if p}
-            if found:
-                self.link(found)
-        return {customer: self._known[customer] for customer in asked if customer in self._known}
+            stored = self._ledger.read(self._stored(missing))
+            known.update(stored)
+            found.update(stored)
+            missing = [customer for customer in missing if customer not in stored]
+        if missing and self._resolver is not None and (new := self._resolved(self._resolver, missing)):
+            self.link(new)
+            found.update(new)
+        return found
+
+    def _fresh(self) -> dict[str, str]:
+        """What this process remembers: for a minute, because another process may link anew."""
+        now = self._ledger.clock.elapsed()
+        if not 0 <= now - self._since < MINUTE:
+            self._known, self._since = {}, now
+        return self._known
+
+    def _resolved(self, resolver: Resolver, missing: Sequence[str]) -> dict[str, str]:
+        try:
+            return {customer: found for customer, found in resolver(missing).items() if found}
+        except Exception as error:  # the application's own code: its failures are not the relay's
+            text = f"{type(error).__name__}: {error}"
+            self._find(
+                "resolver_failed", "resolver", f"{len(missing)} customer(s) wait for their link: {text}"
+            )
+            return {}
 
     def linked(self, customers: Iterable[str]) -> dict[str, str]:
         """The provider's ids of those that are linked; the resolver is not asked."""

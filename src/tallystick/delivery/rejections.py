@@ -208,14 +208,25 @@ def successor(absent: Dispatch, part: int, now: int) -> Dispatch:
     return _anew(absent, part, absent.provider_customer, "ready", f"in place of {absent.identifier}", now)
 
 
-def _anew(d: Dispatch, part: int, provider_customer: str, state: str, reason: str, now: int) -> Dispatch:
+def renewed(unsent: Dispatch, part: int, mark: str, now: int) -> Dispatch:
+    """The dispatch that takes the place of one that a restored ledger has to send after all.
+
+    The ledger that was lost may have used its identifier, and that of its successor: the `mark` is nobody else's.
+    """
+    reason = f"in place of {unsent.identifier}"
+    return _anew(unsent, part, unsent.provider_customer, "ready", reason, now, f"{part}-{mark}")
+
+
+def _anew(
+    d: Dispatch, part: int, provider_customer: str, state: str, reason: str, now: int, suffix: str = ""
+) -> Dispatch:
     """The same usage under a new identity, never sent yet.
 
     The old identifier may be taken although nothing was counted (Stripe does not say); under it a repeat
     could be answered "already exists" and lose the usage for good.
     """
     first = d.identifier.removesuffix(f"-{d.part}") if d.part else d.identifier
-    identifier = f"{first}-{part}"
+    identifier = f"{first}-{suffix or part}"
     return msgspec.structs.replace(
         d,
         part=part,

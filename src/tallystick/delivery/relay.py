@@ -26,6 +26,7 @@ from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import MINUTE, SECOND
 
 LEASE = 10 * SECOND
+RETRIES = 1000  # dispatches looked at in one step
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -47,14 +48,15 @@ class Relay:
     """The worker of one process.
 
     Without a `sender` it sequences and does its `chores` (each does one bounded piece of upkeep and says
-    how much). `batch` bounds the entries of a step, `threads` the calls in flight, `idle_seconds` the pause
-    when there is nothing to do.
+    how much; one that fails is a finding, told to `find`, and keeps nobody waiting). `batch` bounds the entries
+    of a step, `threads` the calls in flight, `idle_seconds` the pause when there is nothing to do.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         sender: Sender | None,
+        find: Callable[[str, str, str], None],
         *,
         chores: Sequence[Callable[[], int]] = (),
         batch: int = 10_000,
@@ -63,6 +65,7 @@ class Relay:
     ) -> None:
         self._ledger = ledger
         self._sending = sender
+        self._find = find
         self._owner = sender.owner if sender is not None else ledger.ids.next().hex()
         self._lease = f"relay {ledger.where.tenant} {ledger.where.mode}"
         self._chores = chores
@@ -73,6 +76,7 @@ class Relay:
         self._thread: threading.Thread | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._pid = os.getpid()
+        self._owed_behind = self._retried_behind = due.BEGINNING
 
     def start(self) -> None:
         """Run in the background of this process; calling it again does nothing."""
@@ -95,11 +99,14 @@ class Relay:
         self._stop.set()
 
     def run(self) -> None:
-        """Step until asked to stop; a ledger that cannot be reached is tried again."""
+        """Step until asked to stop; a ledger that cannot be reached is tried again, and so is whatever else fails."""
         while not self._stop.is_set():
             try:
-                idle = not self._hold_lease() or self.step().idle
+                idle = not self._hold_lease() or (self.step().idle and not self._midway)
             except LedgerError:
+                idle = True
+            except Exception as error:  # a relay that ends leaves everything undelivered, and nobody notices
+                self._failed("relay", error)
                 idle = True
             if idle:
                 self._stop.wait(self._idle_seconds)
@@ -119,7 +126,7 @@ class Relay:
         while not self._stop.is_set():
             step = self.step() if self._hold_lease() else Progress()
             done = Progress(*(a + b for a, b in zip(_fields(done), _fields(step), strict=True)))
-            if step.idle and not self._await_due(until):
+            if step.idle and not self._midway and not self._await_due(until):
                 break
         self._let_go()
         return done
@@ -139,12 +146,13 @@ class Relay:
         """One bounded round: sequence, retry what is due, send what is owed."""
         sequenced = self._ledger.sequencer.step()
         failpoint("relay.sequenced")
-        kept_up = sum(chore() for chore in self._chores)
+        kept_up = sum(self._kept_up(chore) for chore in self._chores)
         if self._sending is None or self._sending.breaker.is_open or not self._sending.may_send():
             return Progress(sequenced, kept_up=kept_up)
         now = self._ledger.clock.now()
         retried = self._retry(now)
-        owed = self._ledger.read(due.due_obligations(self._ledger.where, now, self._batch))
+        where, behind = self._ledger.where, self._owed_behind
+        owed, self._owed_behind = self._ledger.read(due.due_obligations(where, now, self._batch, behind))
         unlinked, by_slot = self._by_slot(owed)
         if unlinked:
             self._ledger.commit.run(errand=lambda: due.postpone(unlinked, now + MINUTE))
@@ -155,13 +163,31 @@ class Relay:
         entries = sum(a.dispatch.entries for a in attempts if a.dispatch.part == 0)
         return Progress(sequenced, entries, len(attempts) + retried, len(unlinked), kept_up)
 
+    def _kept_up(self, chore: Callable[[], int]) -> int:
+        try:
+            return chore()
+        except LedgerError:
+            raise
+        except Exception as error:  # the others, and sending, do not wait for its cause to be mended
+            self._failed("upkeep", error)
+            return 0
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self._find("relay_failed", what, f"{type(error).__name__}: {error}; it is tried again")
+
+    @property
+    def _midway(self) -> bool:
+        """Whether more is due than the last step has looked at."""
+        return not self._owed_behind == self._retried_behind == due.BEGINNING
+
     @property
     def _sender(self) -> Sender:
         assert self._sending is not None
         return self._sending
 
     def _retry(self, now: int) -> int:
-        again = self._ledger.read(due.due_dispatches(self._ledger.where, now, 1000))
+        where, behind = self._ledger.where, self._retried_behind
+        again, self._retried_behind = self._ledger.read(due.due_dispatches(where, now, RETRIES, behind))
         if not again:
             return 0
         failpoint("relay.retrying")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from tallystick.cycles import Periods
+from tallystick.cycles import NOTHING_KNOWN, Periods
 from tallystick.delivery.model import Dispatch, Owed, Slot
 from tallystick.meters import Meter
 from tallystick.providers import Answer, Outcome, Profile
@@ -20,6 +20,7 @@ PAUSE = 30 * SECOND
 PAST_WINDOW = (
     "the outcome is unknown and the provider's duplicate window is over; compare with its summaries first"
 )
+TOO_LATE = "the invoice of its period is closed; bill it as an invoice item (tallystick proposals)"
 MARGIN = 4 * HOUR  # distance kept from the end of the provider's duplicate window
 
 
@@ -196,12 +197,20 @@ def settle(dispatch: Dispatch, answer: Answer, sent_before: int | None, now: int
     return Settled(state, answer.reason, sent_before, again, key, None, again)
 
 
-def reason_to_park(dispatch: Dispatch, profile: Profile, now: int, *, repeatable: bool = False) -> str:
-    """Why a dispatch must not be sent again by itself ('' when it may be).
+def reason_to_park(
+    dispatch: Dispatch,
+    profile: Profile,
+    now: int,
+    periods: Periods = NOTHING_KNOWN,
+    *,
+    repeatable: bool = False,
+) -> str:
+    """Why a dispatch must not be sent, or sent again, by itself ('' when it may be).
 
     Past the duplicate window a repeat could be counted twice (Stripe: identifiers are unique for at
     least 24 hours), so it is asked for instead where that is possible; past the provider's greatest age it
-    would be refused. What is `repeatable` (an absolute) counts once however often it arrives.
+    would be refused, and after the invoice of its period taken and billed by nobody. What is `repeatable` (an
+    absolute) counts once however often it arrives.
     """
     doubtful = not (repeatable or profile.finds_identifiers)
     if doubtful and is_past_window(dispatch.first_sent_at, profile, now):
@@ -209,7 +218,22 @@ def reason_to_park(dispatch: Dispatch, profile: Profile, now: int, *, repeatable
     if now // SECOND - dispatch.happened_at > profile.max_age_seconds:
         days = profile.max_age_seconds // 86400
         return f"older than {days} days, which the provider no longer takes; bill it as an invoice item"
+    closed = periods.closed(dispatch.happened_at)
+    if closed is not None and now >= (closed + profile.closes_after_seconds) * SECOND:
+        return TOO_LATE
     return ""
+
+
+def may_be_too_late(second: int, profile: Profile, now: int) -> bool:
+    """Whether the invoice of what happened then can be closed at all: its period has not ended before."""
+    return now >= (second + profile.closes_after_seconds) * SECOND
+
+
+def parked(dispatch: Dispatch, why: str, now: int) -> Dispatch:
+    """A new dispatch that is not sent, for a person to see."""
+    return msgspec.structs.replace(
+        dispatch, state="parked", reason=why, attempt=0, first_sent_at=None, due_at=now
+    )
 
 
 def is_past_window(sent_at: int | None, profile: Profile, now: int) -> bool:

@@ -39,7 +39,7 @@ class Sender:
     ) -> None:
         self.ledger = ledger
         self.may_send = may_send
-        self._find = find
+        self.find = find
         self.links = links
         self.provider = provider
         self.breaker = Breaker(ledger.clock)
@@ -91,13 +91,13 @@ class Sender:
         self.breaker.note(answer.outcome)
         after, name = self.breaker.key_refused, self.provider.profile.name
         if after and not before:
-            self._find(
+            self.find(
                 "key_refused",
                 name,
                 f"{name} refuses our key ({answer.reason}); sending is paused, nothing is dropped: mend the key",
             )
         elif before and not after:
-            self._find("key_accepted", name, f"{name} takes our key again; sending goes on")
+            self.find("key_accepted", name, f"{name} takes our key again; sending goes on")
 
     def look_up(self, attempt: Attempt, sent_at: int) -> Answer:
         """Ask for what must not be sent again: whether an earlier attempt arrived."""

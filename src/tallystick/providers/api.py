@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from tallystick.errors import ConfigError, ProviderError
+from tallystick.errors import KeyRefusedError, ProviderError
 from tallystick.providers.port import Answer, Instruction, Outcome
 from tallystick.providers.transport import Connections, NotSent, Reply
 
@@ -47,7 +47,7 @@ class JsonApi:
     def read(self, path: str, kind: type[T], **params: str) -> T | None:
         """The decoded answer to a GET, None where the provider says that there is no such thing.
 
-        ConfigError when the key is refused, ProviderError when the provider cannot be asked.
+        KeyRefusedError when the key is refused, ProviderError when the provider cannot be asked.
         """
         url = f"{self._base}{path}" + (f"?{urlencode(params)}" if params else "")
         reply = self._ask("GET", url, None)
@@ -69,7 +69,7 @@ class JsonApi:
         except Exception as error:
             raise ProviderError(f"{self.name} cannot be asked: {type(error).__name__}: {error}") from error
         if reply.status in (401, 403):
-            raise ConfigError(f"{self.name} refuses {self._key_variable}: {text_of(reply)}")
+            raise KeyRefusedError(f"{self.name} refuses {self._key_variable}: {text_of(reply)}")
         if reply.status != 404 and not 200 <= reply.status < 300:
             raise ProviderError(f"{self.name} answers {reply.status}: {text_of(reply)}")
         return reply
@@ -100,7 +100,7 @@ class Acquaintances:
             return None
         try:
             why = self._look(name)
-        except ConfigError as error:
+        except KeyRefusedError as error:
             return Answer(Outcome.PAUSED, str(error))
         except ProviderError as error:
             return Answer(Outcome.NOT_SENT, str(error), answered=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -18,12 +18,14 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `duplicate_window_hours` is how long this OpenMeter recognises a repeated id (0: not at all), as its
     operator configured it; `check_customers` whether its subjects must belong to customers. `via` is the
     interface of Stripe's that usage goes through (docs/providers.md), `anchor` whether Stripe remembers how far
-    the ledger has come (docs/restore.md).
+    the ledger has come (docs/restore.md). `draft_hours` is how long Stripe leaves a renewal's invoice a draft, as
+    its Dashboard says: usage that arrives later is billed by nobody.
     """
 
     kind: Literal["stripe", "openmeter", "lago"] = "stripe"
     via: Literal["meter_events", "meter_events_v2", "meter_event_stream", "usage_records"] = "meter_events"
     anchor: bool = False
+    draft_hours: int = 1
     duplicate_window_hours: int = 0
     check_customers: bool = True
 
@@ -40,7 +42,9 @@ def choose(settings: ProviderSettings, mode: str, environ: Mapping[str, str]) ->
         )
     if settings.kind != "stripe" and settings.anchor:
         raise ConfigError(f"[provider] anchor: {settings.kind} keeps none; use [store] anchor, a file")
-    stripes = ProviderSettings(kind=settings.kind, via=settings.via, anchor=settings.anchor)
+    if not 1 <= settings.draft_hours <= 72 or (settings.kind != "stripe" and settings.draft_hours != 1):
+        raise ConfigError(f"[provider] draft_hours = {settings.draft_hours}; it is Stripe's, 1 to 72 hours")
+    stripes = msgspec.structs.replace(settings, duplicate_window_hours=0, check_customers=True)
     if settings.kind != "openmeter" and settings != stripes:
         raise ConfigError(
             f"[provider] duplicate_window_hours and check_customers are OpenMeter's; {settings.kind} has none"
@@ -54,18 +58,18 @@ def choose(settings: ProviderSettings, mode: str, environ: Mapping[str, str]) ->
     if base and not base.startswith(("http://", "https://")):
         raise ConfigError(f"{prefix}_API_BASE = {base!r}; it must begin with https:// (or http://)")
     if settings.kind == "stripe":
-        return _stripe(key, base, mode, settings.via) if key else None
+        return _stripe(key, base, mode, settings) if key else None
     assert isinstance(key, str)
     if settings.kind == "lago":
         return _lago(key, base) if key else None
     return _openmeter(key, base, settings) if key or base else None
 
 
-def _stripe(key: str | Callable[[], str], base: str, mode: str, via: Any) -> Provider:
+def _stripe(key: str | Callable[[], str], base: str, mode: str, settings: ProviderSettings) -> Provider:
     from tallystick.providers.stripe import StripeProvider
     from tallystick.providers.stripe.provider import API
 
-    provider = StripeProvider(key, base=base or API, via=via)
+    provider = StripeProvider(key, base=base or API, via=settings.via, draft_hours=settings.draft_hours)
     refuse_other_mode(provider.mode, mode)
     return provider
 

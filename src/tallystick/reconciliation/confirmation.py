@@ -229,7 +229,7 @@ def _resolving(
         yield Statement("confirm_dispatches", rows=confirmed)
     for d in absent:
         why = "the provider's totals prove that it never arrived; sent again under a new identity"
-        refused = yield Statement("refuse_absent", rows=[(*_key(d), why)])
+        refused = yield Statement("refuse_absent", rows=[(*_key(d), "parked", why)])
         if refused:
             [(part,)] = yield Statement("next_part", {"lane": d.lane, "dispatch": d.dispatch})
             yield Statement("insert_dispatches", rows=[successor(d, part, now).row()])

@@ -6,14 +6,28 @@ invoice item; it is never silently left out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from tallystick.cycles import NOTHING_KNOWN, Level, Periods, Place, ask, cutoff, deadline, level, periods_of
+from tallystick.cycles import (
+    NOTHING_KNOWN,
+    Level,
+    Period,
+    Periods,
+    Place,
+    ask,
+    cutoff,
+    deadline,
+    level,
+    periods_of,
+)
+from tallystick.delivery.absolutes import newest_taken
 from tallystick.delivery.links import Links
+from tallystick.delivery.model import Slot
 from tallystick.errors import ProviderError
 from tallystick.ledger.absolutes import standing
 from tallystick.ledger.ledger import Ledger
@@ -21,15 +35,19 @@ from tallystick.ledger.sequencer import LIMB
 from tallystick.meters import Catalogue
 from tallystick.providers import Provider
 from tallystick.storage import Flow, Statement
-from tallystick.values.instant import MINUTE, SECOND, to_datetime
+from tallystick.values.instant import DAY, MINUTE, SECOND, to_datetime
 from tallystick.values.quantity import from_steps
 
 FRESH = 10 * MINUTE  # how long what the provider said about a period is not asked for again
-AT_ONCE = 1000
+AT_ONCE = 1000  # customers and meters looked at by one chore, the oldest first
+MOST = 100_000  # and by a person
 ASKED_AT_ONCE = 50
 
 Row = tuple[Any, ...]
 Known = Mapping[Place, Periods]
+Subject = tuple[
+    str, str, bool, int
+]  # what an alarm is about: customer, meter, missed or not, day of the deadline
 
 
 class Pressing(msgspec.Struct, frozen=True):
@@ -41,7 +59,8 @@ class Pressing(msgspec.Struct, frozen=True):
     entries: int
     quantity: Decimal
     oldest: int
-    due_at: int
+    due_at: int  # of the oldest, and of the newest that can no longer be reported
+    last_due_at: int
     level: Level
 
 
@@ -63,7 +82,7 @@ class Deadlines:
         self._find = find
         self._where = {"tenant": ledger.where.tenant, "mode": ledger.where.mode}
         self._next = 0
-        self._told: dict[tuple[str, str], Level] = {}
+        self._told: dict[Subject, Level] = {}
 
     def chore(self) -> int:
         """The relay's piece of upkeep: one look a minute; how many alarms were raised."""
@@ -71,53 +90,82 @@ class Deadlines:
         if now < self._next <= now + MINUTE:
             return 0
         self._next = now + MINUTE
-        rows, known = self._ledger.read(self._undelivered())
+        rows, known = self._ledger.read(self._undelivered(AT_ONCE))
         known = {**known, **self._learn(rows, known, now)}
-        return sum(self._alarm(one) for one in self._sorted(rows, known, now))
+        found = self._sorted(rows, known, now)
+        higher = [one for one in found if one.level > self._told.get(_subject(one), Level.CALM)]
+        for one in higher:
+            self._alarm(one)
+        self._told = {_subject(one): one.level for one in found}
+        return len(higher)
 
     def pressing(self) -> list[Pressing]:
-        """All undelivered usage with its deadline, the most pressing first; from what is known, without asking."""
-        rows, known = self._ledger.read(self._undelivered())
+        """All undelivered usage with its deadline, the most pressing first; from what is known, without asking.
+
+        What can no longer be reported stands apart from what was recorded later.
+        """
+        rows, known = self._ledger.read(self._undelivered(MOST))
         return self._sorted(rows, known, self._ledger.clock.now())
 
     def missed(self) -> list[Pressing]:
         """What can no longer be reported, and only that: to be billed as invoice items."""
-        now = self._ledger.clock.now()
-        rows, known = self._ledger.read(self._undelivered())
-        late = [one for one in self._sorted(rows, known, now) if one.level is Level.MISSED]
-        return [self._ledger.read(self._late_part(one, self._periods(one, known), now)) for one in late]
+        return [one for one in self.pressing() if one.level is Level.MISSED]
 
-    def _late_part(self, one: Pressing, periods: Periods, now: int) -> Flow[Pressing]:
-        newest = periods.newest
-        late = cutoff((newest.since, newest.until) if newest else None, self._provider.profile, now)
+    def levels(self) -> dict[str, int]:
+        """Of how many customers and meters undelivered usage has reached each level of alarm."""
+        found = Counter(one.level for one in self.pressing())
+        return {level.name.lower(): found[level] for level in Level if level is not Level.CALM}
+
+    def _parts(self, one: Pressing, periods: Periods, now: int) -> Flow[list[Pressing]]:
+        """Undelivered usage whose oldest is too late: that which is, and that which is not."""
+        profile, newest = self._provider.profile, periods.newest
+        late = cutoff((newest.since, newest.until) if newest else None, profile, now)
         about = {**self._ledger.where.of(one.customer), "meter": one.meter, "cutoff": late}
-        [(entries, high, low)] = yield Statement("undelivered_before", about)
-        if self._is_absolute(one.meter):
-            quantity = yield from self._standing(one, late)
-        else:
+        found = []
+        for is_late, oldest, last, entries, high, low in (yield Statement("undelivered_around", about)):
+            due_at, last_due_at = (
+                deadline(at, periods.closing(at // SECOND), profile) for at in (oldest, last)
+            )
             quantity = self._units(one.meter, high, low)
-        return msgspec.structs.replace(one, entries=entries, quantity=quantity)
+            if is_late and self._is_absolute(one.meter):
+                quantity = yield from self._difference(one, periods.at(oldest // SECOND), oldest, late)
+            reached = Level.MISSED if is_late else level(oldest, due_at, now)
+            changes = {"oldest": oldest, "due_at": due_at, "last_due_at": last_due_at, "level": reached}
+            found.append(msgspec.structs.replace(one, entries=entries, quantity=quantity, **changes))
+        return found
 
     def _is_absolute(self, meter: str) -> bool:
         return meter in self._catalogue and self._catalogue[meter].formula.is_absolute
 
-    def _standing(self, one: Pressing, until: int) -> Flow[Decimal]:
-        """What an absolute meter stood at by what is late: what that adds up to means nothing."""
+    def _difference(self, one: Pressing, period: Period | None, oldest: int, until: int) -> Flow[Decimal]:
+        """What an absolute meter stood at by what is late, beyond what the provider was told of that period."""
         meter = self._catalogue[one.meter]
-        steps = yield from standing(self._ledger.where, one.customer, meter, one.oldest, until)
-        return from_steps(steps, meter.decimals)
+        span = period or Period(oldest // SECOND, until // SECOND)
+        steps = yield from standing(
+            self._ledger.where, one.customer, meter, span.since * SECOND, min(until, span.until * SECOND)
+        )
+        place = self._place(self._ledger.where.of(one.customer)["lane"], one.provider_customer, one.meter)
+        told = yield from newest_taken(Slot(place, 0, 0), span)
+        return from_steps(steps - (told.quantity if told else 0), meter.decimals)
 
     def _sorted(self, rows: Sequence[Row], known: Known, now: int) -> list[Pressing]:
         links = self._links.linked({row[1] for row in rows})
-        found = [self._pressing(row, links.get(row[1], ""), known, now) for row in rows]
+        found: list[Pressing] = []
+        for row in rows:
+            one = self._pressing(row, links.get(row[1], ""), known, now)
+            if one.level is Level.MISSED:
+                found += self._ledger.read(self._parts(one, self._periods(one, known), now))
+            else:
+                found.append(one)
         return sorted(found, key=lambda one: one.due_at)
 
     def _pressing(self, row: Row, link: str, known: Known, now: int) -> Pressing:
         lane, customer, meter, oldest, entries, high, low = row
         periods = known.get(self._place(lane, link, meter), NOTHING_KNOWN)
-        due_at = deadline(oldest, _closing(periods, oldest), self._provider.profile)
+        due_at = deadline(oldest, periods.closing(oldest // SECOND), self._provider.profile)
         quantity = self._units(meter, high, low)
-        return Pressing(customer, meter, link, entries, quantity, oldest, due_at, level(oldest, due_at, now))
+        reached = level(oldest, due_at, now)
+        return Pressing(customer, meter, link, entries, quantity, oldest, due_at, due_at, reached)
 
     def _place(self, lane: int, link: str, meter: str) -> Place:
         name = self._catalogue[meter].provider_name if meter in self._catalogue else meter
@@ -131,23 +179,16 @@ class Deadlines:
         decimals = self._catalogue[meter].decimals if meter in self._catalogue else 0
         return from_steps(int(high) * LIMB + int(low), decimals)
 
-    def _alarm(self, one: Pressing) -> int:
-        place = (one.customer, one.meter)
-        if one.level <= self._told.get(place, Level.CALM):
-            if one.level is Level.CALM:
-                self._told.pop(place, None)
-            return 0
-        self._told[place] = one.level
+    def _alarm(self, one: Pressing) -> None:
         when = f"{to_datetime(one.due_at):%Y-%m-%d %H:%M} UTC"
         amount = "usage" if self._is_absolute(one.meter) else one.quantity  # absolutes do not add up
         what = f"{amount} of {one.meter} of customer {one.customer!r} ({one.entries} entries)"
         if one.level is Level.MISSED:
-            told = f"of {what} undelivered, some can no longer be reported since {when}; see: tallystick proposals"
+            told = f"{what} can no longer be reported, the oldest since {when}; see: tallystick proposals"
             self._find("deadline_missed", f"{one.customer} {one.meter}", told)
         else:
             told = f"{what} is undelivered, {one.level.value} % of the time is used; the provider bills it until {when}"
             self._find("deadline_near", f"{one.customer} {one.meter}", told)
-        return 1
 
     def _learn(self, rows: Sequence[Row], known: Known, now: int) -> dict[Place, Periods]:
         """Ask for the periods of those whose usage waits, and whose period was not asked for lately."""
@@ -163,8 +204,8 @@ class Deadlines:
         except ProviderError:
             return {}  # what is known stands; a provider that is away is told of elsewhere
 
-    def _undelivered(self) -> Flow[tuple[list[Row], dict[Place, Periods]]]:
-        rows = list((yield Statement("oldest_undelivered", {**self._where, "limit": AT_ONCE})))
+    def _undelivered(self, limit: int) -> Flow[tuple[list[Row], dict[Place, Periods]]]:
+        rows = list((yield Statement("oldest_undelivered", {**self._where, "limit": limit})))
         where = list(self._where.values())
         customers = sorted({(row[0], *where, row[1], self._links.provider) for row in rows})
         links = dict((yield Statement("find_links", rows=customers))) if customers else {}
@@ -172,11 +213,5 @@ class Deadlines:
         return rows, (yield from periods_of(places))
 
 
-def _closing(periods: Periods, recorded_at: int) -> int | None:
-    """When the period that usage lies in closes, in seconds; None: not known."""
-    second = recorded_at // SECOND
-    period = periods.at(second)
-    if period is not None:
-        return period.until
-    first = periods.known[0] if periods.known else None
-    return first.since if first is not None and second < first.since else None
+def _subject(one: Pressing) -> Subject:
+    return (one.customer, one.meter, one.level is Level.MISSED, one.last_due_at // DAY)

@@ -14,11 +14,15 @@ Samples = Mapping[str, int]  # by label value; '' for a metric without a label o
 
 
 def prometheus(
-    status: Status, doubts: Mapping[str, int], findings: Mapping[str, int], where: Partition
+    status: Status,
+    doubts: Mapping[str, int],
+    deadlines: Mapping[str, int],
+    findings: Mapping[str, int],
+    where: Partition,
 ) -> str:
     """All metrics; every sample carries tenant and mode, so that live and test never add up.
 
-    `findings` are those of this process: a counter since it started.
+    `deadlines` counts customers and meters by level, `findings` are those of this process: a counter since it started.
     """
     doubtful = {"open": 0, "unclear": 0, **doubts}
     moving = {"ready": 0, "sending": 0, "unknown": 0, **status.in_delivery}
@@ -46,6 +50,13 @@ def prometheus(
             {"": len(status.parked)},
         ),
         ("doubts", "gauge", "Minutes the provider reported errors about, by state.", "state", doubtful),
+        (
+            "deadlines",
+            "gauge",
+            "Customers and meters whose undelivered usage is past 50 (half), 75 (most), 90 (urgent) or 100 % (missed).",
+            "level",
+            deadlines,
+        ),
         ("open_holds", "gauge", "Actions begun and not ended.", "", {"": status.open_holds}),
         ("unsequenced_entries", "gauge", "Entries not yet in the hash chain.", "", {"": status.unsequenced}),
         ("spooled_postings", "gauge", "Postings kept while the ledger is away.", "", {"": status.spooled}),

@@ -16,6 +16,7 @@ import msgspec
 from tallystick.cycles import NOTHING_KNOWN, Place, ask
 from tallystick.delivery import rules as delivery
 from tallystick.delivery.model import Dispatch, Owed, Slot, to_dispatch
+from tallystick.delivery.rejections import renewed
 from tallystick.errors import ActionError
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, Kind, Posting
@@ -29,7 +30,7 @@ LOOK_BACK = HOUR  # before the oldest that may be in doubt: what was being sent 
 CLOSELY = 100  # leaves with pending usage that are each looked at, of one customer and meter
 AN_HOUR, A_MINUTE = HOUR // SECOND, MINUTE // SECOND
 
-Verdict = Literal["sent", "recovered", "ambiguous"]
+Verdict = Literal["sent", "unsent", "recovered", "ambiguous"]
 Pending = Literal["", "sent", "unsent"]
 
 
@@ -91,12 +92,19 @@ class Recovery:
         return found
 
     def apply(self, found: Sequence[Found]) -> None:
-        """Write it down: what was sent already is confirmed, what was lost is recorded again, and not sent."""
+        """Write it down: what was sent already is confirmed, what was lost is recorded again, and not sent.
+
+        A dispatch that is left to send gets a new identity. Which of several equal ones arrived nobody knows, and
+        when the lost ledger first sent it neither; that the provider lacks so much is what the totals say.
+        """
         if any(one.verdict == "ambiguous" for one in found):
             raise ActionError("something is ambiguous; say --pending sent or --pending unsent for it")
         for one in found:
             if one.verdict == "recovered":
                 self._recover(one)
+            elif one.verdict == "unsent":
+                absent = [d.dispatch for d in one.doubtful if d.dispatch is not None]
+                self._ledger.commit.run(errand=partial(self._renew, absent))
             else:
                 confirmed = [_row(d.dispatch) for d in one.doubtful if d.dispatch is not None]
                 owed = [d.entry for d in one.doubtful if d.entry is not None]
@@ -178,6 +186,14 @@ class Recovery:
             row = msgspec.structs.replace(made, state="confirmed", reason=reason, due_at=now).row()
             yield Statement("insert_dispatches", rows=[row])
 
+    def _renew(self, absent: Sequence[Dispatch]) -> Flow[None]:
+        mark, now = self._ledger.ids.next().hex(), self._ledger.clock.now()
+        why = "the provider's totals lacked it when this ledger was restored; sent under a new identity"
+        for d in absent:
+            if (yield Statement("refuse_absent", rows=[(d.lane, d.dispatch, d.part, d.state, why)])):
+                [(part,)] = yield Statement("next_part", {"lane": d.lane, "dispatch": d.dispatch})
+                yield Statement("insert_dispatches", rows=[renewed(d, part, mark, now).row()])
+
     def _place(self, customer: str, meter: Meter) -> Place:
         where = self._ledger.where
         lane = where.of(customer)["lane"]
@@ -233,6 +249,7 @@ class _Search:
         inside = [one for one in doubtful if since <= one.second < until]
         hidden = bool(inside) and (self._closely or counted_of([one.quantity for one in inside], 0) != ())
         if gap == 0 and not hidden:
+            self._left(since, until, inside)
             return
         middle = (since + until) // 2 // self._leaf * self._leaf
         if middle <= since:
@@ -258,9 +275,11 @@ class _Search:
         return int(meant.scaleb(self._meter.decimals)) - ours
 
     def _conclude(self, since: int, until: int, gap: int, inside: Sequence[Doubtful]) -> None:
-        """Which of what was pending makes up the gap. Any choice will do: what is left to send is the same."""
+        """Which of what was pending makes up the gap. Any choice will do: what is left to send is as much."""
         choices = choices_of([one.quantity for one in inside], gap)
         counted = choices[0] if choices else None
+        if counted is not None:
+            self._left(since, until, [one for index, one in enumerate(inside) if index not in counted])
         if counted is None and self._pending == "sent":
             counted = tuple(range(len(inside)))
         elif (counted is None and self._pending == "unsent") or not inside:
@@ -274,6 +293,12 @@ class _Search:
         rest = gap - sum(one.quantity for one in sent)
         if rest:
             self._add(since, until, "recovered", rest, ())
+
+    def _left(self, since: int, until: int, unsent: Sequence[Doubtful]) -> None:
+        """What the totals lack: an entry will be sent as any other, a dispatch under a new identity."""
+        dispatches = [one for one in unsent if one.dispatch is not None]
+        if dispatches:
+            self._add(since, until, "unsent", sum(one.quantity for one in dispatches), dispatches)
 
     def _add(
         self, since: int, until: int, verdict: Verdict, steps: int, doubtful: Sequence[Doubtful]

@@ -11,7 +11,7 @@ from tallystick.audit.rules.base import Rule
 
 def find(case: Case) -> Iterator[Finding]:
     """Requests in which the report precedes the costly call in the same function."""
-    pattern = case.program.knowledge.work
+    pattern = case.work
     for trail in case.live:
         key, report = trail.hops[-1]
         calls = case.program.function(key).calls

@@ -1,18 +1,38 @@
-"""Errors that a call returns instead of raising them: Go's `err`, checked by the next statement or dropped."""
+"""Errors that a call returns instead of raising them: Go's `err`, or a false answer; checked later, or dropped."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from tree_sitter import Node
 
 from tallystick.audit.ir import Handler
+from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.expressions import text_of
 from tallystick.audit.syntax.patterns import catch_kind
 
 HANDED_ON = re.compile(
     rb"\breturn\b[^\n]*[eE]rr|\bpanic\(|\.Fatal|http\.Status[A-Z]|http\.Error\(|AbortWith|\(\s*[45]\d\d\s*,"
 )
+
+
+def is_heeded(node: Node, names: list[str]) -> bool:
+    """Whether an answer kept under these names is asked for later in its function, or handed on."""
+    holder = node.parent
+    while holder is not None and holder.parent is not None and holder.type not in tables.FUNCTIONS:
+        holder = holder.parent
+    text = (holder.text or b"")[node.end_byte - holder.start_byte :] if holder is not None else b""
+    return any(_asked(name).search(text) for name in names)
+
+
+@lru_cache(1024)
+def _asked(name: str) -> re.Pattern[bytes]:
+    word = rb"(?<![\w.])" + re.escape(name.encode()) + rb"\b"
+    return re.compile(
+        rb"\b(?:if|elif|while|switch|assert\w*|return|throw|raise|yield|await|in|of)\b[^\n;]*" + word
+        + rb"|!\s*" + word + rb"|" + word + rb"[\w.?\[\]]*\s*(?:\?[^.:]|&&|\|\||[=!]==?|[<>])"
+    )  # fmt: skip
 
 
 def checked(node: Node, left: Node) -> tuple[Handler, ...]:

@@ -65,13 +65,14 @@ class StripeProvider:
         base: str = API,
         via: Via = "meter_events",
         timeout_seconds: float = PROFILE.timeout_seconds,
+        draft_hours: int = PROFILE.closes_after_seconds // 3600,
     ) -> None:
         self._read_key = key if callable(key) else None
         self._key = key() if callable(key) else key
         self.mode = mode_of(self._key)
         self.base = base
         self._via, self._way = via, self._way_of(via)
-        self.profile = self._profile(timeout_seconds)
+        self.profile = self._profile(timeout_seconds, draft_hours)
         self._transport = KeptAliveClient(timeout_seconds)
         self.client = self._connect(self._key)
         self._meter_ids: dict[str, str] = {}
@@ -81,12 +82,17 @@ class StripeProvider:
             StripeReports(lambda: self.client, self._list_meters) if told_later else None
         )
 
-    def _profile(self, timeout_seconds: float) -> Profile:
+    def _profile(self, timeout_seconds: float, draft_hours: int) -> Profile:
         profile = self._way.profile
         pace = profile.requests_per_second
         if self.mode == "test" and self.base == API:
             pace = min(pace, IN_TEST_MODE)
-        return msgspec.structs.replace(profile, timeout_seconds=timeout_seconds, requests_per_second=pace)
+        return msgspec.structs.replace(
+            profile,
+            timeout_seconds=timeout_seconds,
+            requests_per_second=pace,
+            closes_after_seconds=draft_hours * 3600,
+        )
 
     def _way_of(self, via: Via) -> Way:
         match via:

@@ -126,8 +126,8 @@ join tallystick.entries e on e.lane = h.lane and e.entry = h.entry
 select e.lane, e.entry, e.kind, e.tenant, e.mode, e.account, e.customer, e.meter, e.quantity, e.key,
        e.refers, e.attributes, e.occurred_at, e.recorded_at
 from tallystick.open_holds h
-join tallystick.entries e on e.lane = h.lane and e.entry = h.entry
-where h.overdue = 1 and e.tenant = :tenant and e.mode = :mode
+cross join tallystick.entries e
+where h.overdue = 1 and e.lane = h.lane and e.entry = h.entry and e.tenant = :tenant and e.mode = :mode
   and not exists (select 1 from tallystick.resolutions r where r.lane = h.lane and r.hold = h.entry)
 order by e.recorded_at
 limit :limit

@@ -30,11 +30,12 @@ join tallystick.obligations o on o.lane = r.l and o.entry = r.e and o.dispatch i
 join tallystick.entries x on x.lane = o.lane and x.entry = o.entry
 
 -- name: due_obligations
-select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
+select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at, o.due_at
 from tallystick.obligations o
 join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
 where o.dispatch is null and o.due_at <= :now and e.tenant = :tenant and e.mode = :mode
-order by o.due_at
+  and (o.due_at, o.entry, o.lane) > (:due, :identity, :lane)
+order by o.due_at, o.entry, o.lane
 limit :limit
 
 -- name: postpone_obligations
@@ -106,7 +107,8 @@ select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, p
        fence, first_sent_at, due_at, reason
 from tallystick.dispatches
 where state in ('ready', 'sending', 'unknown') and due_at <= :now and tenant = :tenant and mode = :mode
-order by due_at
+  and (due_at, lane, dispatch, part) > (:due, :lane, :identity, :part)
+order by due_at, lane, dispatch, part
 limit :limit
 
 -- name: retake_dispatches
@@ -148,8 +150,8 @@ limit :limit
 -- name: undelivered
 select count(*), min(e.recorded_at)
 from tallystick.obligations o
-join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-where o.dispatch is null and e.tenant = :tenant and e.mode = :mode
+cross join tallystick.entries e
+where o.dispatch is null and e.lane = o.lane and e.entry = o.entry and e.tenant = :tenant and e.mode = :mode
 
 -- name: open_dispatches
 select state, count(*), sum(entries), min(happened_at)
@@ -178,8 +180,8 @@ update tallystick.leases set expires_at = 0 where name = :name and owner = :owne
 select min(due_at) from (
     select due_at from (
         select o.due_at from tallystick.obligations o
-        join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-        where o.dispatch is null and e.tenant = :tenant and e.mode = :mode
+        cross join tallystick.entries e
+        where o.dispatch is null and e.lane = o.lane and e.entry = o.entry and e.tenant = :tenant and e.mode = :mode
         order by o.due_at limit 1) as owed
     union all
     select min(due_at) from tallystick.dispatches
@@ -234,11 +236,11 @@ where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = r.was
 
 -- name: refuse_absent
 -- (returning: behind a CTE SQLite's driver counts no rows)
--- rows: smallint, bytea, smallint, text
-with r (l, d, n, why) as (:rows)
+-- rows: smallint, bytea, smallint, text, text
+with r (l, d, n, was, why) as (:rows)
 update tallystick.dispatches as d set state = 'refused', reason = r.why
 from r
-where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = 'parked'
+where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = r.was
 returning lane, dispatch, part
 
 -- name: find_reading
@@ -284,31 +286,42 @@ select lane, customer, meter, min(recorded_at), count(*), sum(quantity / 1000000
 from (
     select e.lane, e.customer, e.meter, e.recorded_at, e.quantity
     from tallystick.obligations o
-    join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-    where o.dispatch is null and e.tenant = :tenant and e.mode = :mode
+    cross join tallystick.entries e
+    where o.dispatch is null and e.lane = o.lane and e.entry = o.entry and e.tenant = :tenant and e.mode = :mode
     union all
     select d.lane, d.customer, d.meter, d.happened_at * 1000000, d.quantity
     from tallystick.dispatches d
-    where d.state in ('ready', 'sending', 'unknown', 'parked') and d.tenant = :tenant and d.mode = :mode
+    where d.state in ('ready', 'sending', 'unknown') and d.tenant = :tenant and d.mode = :mode
+    union all
+    select d.lane, d.customer, d.meter, d.happened_at * 1000000, d.quantity
+    from tallystick.dispatches d
+    where d.state = 'parked' and d.tenant = :tenant and d.mode = :mode
 ) as u
 group by lane, customer, meter
 order by min(recorded_at)
 limit :limit
 
--- name: undelivered_before
-select count(*), coalesce(sum(quantity / 1000000000), 0), coalesce(sum(quantity % 1000000000), 0)
+-- name: undelivered_around
+-- (of one customer and meter what was recorded before a cutoff, and what since;
+-- + 0: among all that is under way, which is less than all that a lane ever held)
+select late, min(at), max(at), count(*), sum(quantity / 1000000000), sum(quantity % 1000000000)
 from (
-    select e.quantity
+    select case when e.recorded_at < :cutoff then 1 else 0 end as late, e.recorded_at as at, e.quantity
     from tallystick.obligations o
-    join tallystick.entries e on e.lane = o.lane and e.entry = o.entry
-    where o.dispatch is null and e.lane = :lane and e.tenant = :tenant and e.mode = :mode
-      and e.customer = :customer and e.meter = :meter and e.recorded_at < :cutoff
+    cross join tallystick.entries e
+    where o.dispatch is null and e.lane = o.lane and e.entry = o.entry
+      and e.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = :customer and e.meter = :meter
     union all
-    select d.quantity
-    from tallystick.dispatches d
-    where d.state in ('ready', 'sending', 'unknown', 'parked') and d.lane = :lane and d.tenant = :tenant
-      and d.mode = :mode and d.customer = :customer and d.meter = :meter and d.happened_at * 1000000 < :cutoff
+    select case when d.happened_at * 1000000 < :cutoff then 1 else 0 end, d.happened_at * 1000000, d.quantity
+    from (
+        select * from tallystick.dispatches where state in ('ready', 'sending', 'unknown')
+        union all
+        select * from tallystick.dispatches where state = 'parked'
+    ) d
+    where d.lane + 0 = :lane and d.tenant = :tenant and d.mode = :mode and d.customer = :customer and d.meter = :meter
 ) as u
+group by late
+order by late desc
 
 -- name: find_periods
 -- rows: smallint, text, text, text, text
@@ -327,17 +340,19 @@ on conflict (lane, tenant, mode, provider_customer, provider_meter, since)
 do update set until = excluded.until, read_at = excluded.read_at
 
 -- name: unknown_periods
--- (of slots on one meter that were told something, those whose running period is not known, or was read long ago)
+-- (of slots on one meter that were told something, those whose running period is not known, or was read long ago;
+-- the order makes SQLite take the index by window, where it would go through the lane)
 select s.lane, s.tenant, s.mode, s.provider_customer, s.provider_meter
 from tallystick.slots s
 left join tallystick.periods x
   on x.lane = s.lane and x.tenant = s.tenant and x.mode = s.mode
  and x.provider_customer = s.provider_customer and x.provider_meter = s.provider_meter
 where s.tenant = :tenant and s.mode = :mode and s.provider_meter = :provider_meter
-  and exists (
-    select 1 from tallystick.dispatches d
+  and (
+    select d.happened_at from tallystick.dispatches d
     where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
-      and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter)
+      and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter
+    order by d.happened_at limit 1) is not null
 group by s.lane, s.tenant, s.mode, s.provider_customer, s.provider_meter
 having coalesce(max(x.read_at), 0) <= :asked_before
    and (coalesce(max(x.until), 0) <= :second or coalesce(max(x.read_at), 0) <= :stale)

@@ -59,13 +59,23 @@ join tallystick.dispatches x on x.lane = r.l and x.dispatch = r.d and x.part = r
 
 -- name: accepted_between
 -- (what was answered late, or is not yet, may have been rejected at any attempt since the first)
-select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
-       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
-       fence, first_sent_at, due_at, reason
-from tallystick.dispatches
-where state in ('accepted', 'confirmed', 'sending', 'unknown') and tenant = :tenant and mode = :mode
-  and (settled_at is null or settled_at >= :since) and first_sent_at < :until and (provider_meter = :meter or :meter = '')
-order by first_sent_at
+select d.lane, d.dispatch, d.part, d.tenant, d.mode, d.customer, d.meter, d.provider_customer, d.provider_meter,
+       d.identifier, d.quantity, d.value, d.happened_at, d.entries, d.payload_hash, d.created_at, d.state, d.attempt,
+       d.idempotency_key, d.fence, d.first_sent_at, d.due_at, d.reason
+from (
+    select lane, dispatch, part from tallystick.dispatches where state = 'accepted' and settled_at >= :since
+    union all
+    select lane, dispatch, part from tallystick.dispatches where state = 'confirmed' and settled_at >= :since
+    union all
+    select lane, dispatch, part from tallystick.dispatches where state = 'confirmed' and settled_at is null
+    union all
+    select lane, dispatch, part from tallystick.dispatches
+    where state in ('ready', 'sending', 'unknown') and state <> 'ready'
+) k
+cross join tallystick.dispatches d
+where d.lane = k.lane and d.dispatch = k.dispatch and d.part = k.part and d.tenant = :tenant and d.mode = :mode
+  and d.first_sent_at < :until and (d.provider_meter = :meter or :meter = '')
+order by d.first_sent_at
 limit :limit
 
 -- name: dispatches_of_minute

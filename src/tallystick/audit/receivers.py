@@ -1,0 +1,70 @@
+"""Whose method a call through a variable or a field means: told by what it was made of, or by its name."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tallystick.audit.program import Key, Program
+
+STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|stub)$")
+MADE = re.compile(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
+
+
+def _spelled(name: str) -> str:
+    """One spelling for `UsageReporter`, `usage_reporter`, `usageReporter`."""
+    return name.replace("_", "").lower()
+
+
+def held(program: Program, caller: Key, parts: list[str]) -> list[Key]:
+    """The method of the class that a variable or a field is of: by what it was made of, or by its name."""
+    made = _spelled(_made(program, caller, ".".join(parts[:-1])))
+    asked = made or _spelled(parts[-2])
+    ending = caller[0][caller[0].rfind(".") :]
+    owners = {
+        key: _spelled(program.function(key).owner)
+        for key in program.by_name.get(parts[-1], ())
+        if key[0].endswith(ending) and not STANDING_IN.match(program.function(key).owner)
+    }
+    exact = [
+        key
+        for key, owner in owners.items()
+        if asked in (owner, posixpath.basename(posixpath.dirname(key[0])) + owner)
+    ]
+    found = exact or [key for key, owner in owners.items() if owner.endswith(asked)]
+    return found if len(found) == 1 and len(asked) > 3 else []
+
+
+def fellow(program: Program, caller: Key, parts: list[str]) -> list[Key]:
+    """`s.Run` inside a Go method: another method of the same type."""
+    if not caller[0].endswith(".go") or len(parts) != 2:
+        return []
+    functions, holder = program.modules[caller[0]].functions, caller[1]
+    while functions[holder].parent > 0:
+        holder = functions[holder].parent
+    owner, folder = functions[holder].owner, posixpath.dirname(caller[0])
+    found = [
+        key
+        for key in program.by_name.get(parts[1], ())
+        if owner and program.function(key).owner == owner and posixpath.dirname(key[0]) == folder
+    ]
+    return found if len(found) == 1 else []
+
+
+def _made(program: Program, caller: Key, name: str) -> str:
+    """The class whose instance a name was given: `reporter = UsageReporter(store)`."""
+    module = program.modules[caller[0]]
+    holder: int = caller[1]
+    near = [module.functions[holder]]
+    while holder > 0:
+        holder = module.functions[holder].parent
+        near.append(module.functions[holder])
+    near += module.functions if name.startswith(("self.", "this.")) else []
+    for function in near:
+        for given, value in function.assigns:
+            last = value.text.rpartition(".")[2]
+            if given == name and value.kind == "call" and MADE.match(last):
+                return last.removeprefix("New")
+    return ""
