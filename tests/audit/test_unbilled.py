@@ -238,3 +238,24 @@ def test_another_service_called_by_hand(tmp_path: Path) -> None:
         },
     )
     assert report.verdict is Verdict.SKIP
+
+
+TABLE = """import stripe
+
+class Events:
+    def __init__(self):
+        self.handlers = {"invoice.paid": self.on_invoice_paid}
+
+    def on_invoice_paid(self, event):
+        SEND
+""".replace(
+    "SEND", SEND.replace("KEY", "event.id").replace("CUSTOMER", "event.customer").replace("NUMBER", "event.n")
+)
+
+
+@pytest.mark.parametrize("is_handed", [True, False])
+def test_a_method_in_a_table_of_its_own_file_may_be_called(tmp_path: Path, is_handed: bool) -> None:
+    said = TABLE if is_handed else TABLE.replace("self.on_invoice_paid}", "None}")
+    report = audited(tmp_path, {"requirements.txt": "stripe==12.0.0\n", "shop/events.py": said})
+    sure = [one for one in report.findings if one.code == "never_reported" and one.confidence == "high"]
+    assert (sure == []) is is_handed

@@ -77,7 +77,12 @@ def _mentioned(case: Case, key: tuple[str, int]) -> bool:
     names = [name for name in (function.name, function.owner) if len(name) > 2]
     if function.name in ("default", "") or not names:
         return True
-    return case.corpus.mentioned(names[0], key[0])
+    handed = (
+        rb"\b" + re.escape(names[0]).encode() + rb"\b(?!\s*[\w(:=])"
+    )  # by its name, into a table of handlers
+    return (
+        case.corpus.mentioned(names[0], key[0]) or re.search(handed, case.corpus.sources[key[0]]) is not None
+    )
 
 
 RULE = Rule(
