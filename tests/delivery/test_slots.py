@@ -113,6 +113,15 @@ def a_stale_failure_changes_nothing(rivals: Rivals) -> None:
     assert rivals.dispatch().attempt == current.dispatch.attempt
 
 
+def an_unknown_outcome_keeps_its_slot_closed(rivals: Rivals) -> None:
+    """Until the same is told again: nobody adds to what is in doubt meanwhile."""
+    [attempt] = rivals.claim(rivals.first)
+    rivals.answer(attempt, LOST)
+    assert rivals.do(flows.take_slots([rivals.key], rivals.second)) == {}
+    rivals.pass_seconds(1)
+    assert rivals.do(flows.take_slots([rivals.key], rivals.second))
+
+
 def what_is_accepted_stays_accepted(rivals: Rivals) -> None:
     """Whatever a rival's attempt came to."""
     [stale] = rivals.claim(rivals.first)
@@ -165,6 +174,7 @@ CHECKS = [
     a_held_slot_is_not_taken,
     a_stale_holder_does_not_free_the_slot,
     a_stale_failure_changes_nothing,
+    an_unknown_outcome_keeps_its_slot_closed,
     what_is_accepted_stays_accepted,
     a_dispatch_is_taken_up_once,
     an_entry_is_claimed_once,
@@ -178,6 +188,7 @@ SAFEGUARDS: list[tuple[Callable[[Rivals], None], list[tuple[str, str, str]]]] = 
         a_stale_failure_changes_nothing,
         [("settle_dispatches", "(d.attempt = r.tried or r.new_state = 'accepted')", "true")],
     ),
+    (an_unknown_outcome_keeps_its_slot_closed, [("release_slots", "expires_at = r.until", "expires_at = 0")]),
     (
         what_is_accepted_stays_accepted,
         [("settle_dispatches", "d.state not in ('accepted', 'confirmed', 'refused')", "true")],

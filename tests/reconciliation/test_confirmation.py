@@ -92,6 +92,21 @@ def test_what_never_arrived_is_sent_again(
     assert all(balance.difference == 0 for balance in tally.tie_out())
 
 
+def test_two_that_prove_it_at_once_send_it_again_once(
+    tally: Tally, sandbox: Sandbox, later: Later, states: Any, counted: Any, monkeypatch: Any
+) -> None:
+    """A relay whose lease ran out while it read the totals comes to the same conclusion as its successor."""
+    tally.record("tokens", 40, customer="ada")
+    leave_in_doubt(tally, sandbox, later, fail=100, seed=1)
+    assert tally.confirmer is not None
+    resolve = tally.confirmer._resolve
+    monkeypatch.setattr(tally.confirmer, "_resolve", lambda *what: resolve(*what) + resolve(*what))
+    later(minutes=1)
+    assert later(minutes=11) == 2
+    assert states() == [("accepted", 40), ("refused", 40)]
+    assert counted() == 40
+
+
 def test_partly_counted(
     tally: Tally, sandbox: Sandbox, clock: FrozenClock, later: Later, states: Any, counted: Any
 ) -> None:
