@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 
 from tallystick import Catalogue, Meter, Tally
@@ -234,6 +235,18 @@ def test_its_safeguard_is_missed(
         monkeypatch.setitem(queries, query, changed)
     with pytest.raises(AssertionError):
         check(rivals)
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_whatever_isolation_the_database_gives_by_itself(postgres_url: str, level: str) -> None:
+    """PostgreSQL: an operator's default for the application does not make rivals fail here."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(
+            f"alter database {connection.info.dbname} set default_transaction_isolation = '{level}'"
+        )
+    rivals = Rivals(postgres_url)
+    rivals_take_a_slot_once(rivals)
+    rivals.tally.close()
 
 
 def test_every_check_has_its_safeguard() -> None:
