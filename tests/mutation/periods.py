@@ -48,18 +48,11 @@ PERIODS = [
         OF_SWITCHES + "test_late_values_of_an_ended_period_have_seconds_of_their_own",
     ),
     Mutation(
-        "a value that stands is not told for a second to come",
-        "delivery/absolutes.py",
-        "if stamp >= span.until or stamp > now // SECOND:",
-        "if stamp >= span.until:",
-        "tests/delivery/test_absolutes.py::test_a_burst_in_one_second_is_told_once_and_in_order",
-    ),
-    Mutation(
         "a value that was overtaken is given up",
         "delivery/absolutes.py",
         "    yield from overtake(dispatch, span, now)\n",
         "",
-        "tests/delivery/test_absolutes.py::test_lost_replies_and_an_outage_over_a_day_leave_the_last_value",
+        "tests/delivery/test_absolutes.py::test_what_a_newer_value_says_too_is_given_up",
     ),
     Mutation(
         "what stands is carried into the next period",
