@@ -18,7 +18,6 @@ OF_ENDURANCE = "tests/delivery/test_endurance.py::"
 OF_SWITCHES = "tests/delivery/test_switches.py::"
 OF_DEADLINES = "tests/reconciliation/test_deadlines.py::"
 OF_KEYS = "tests/delivery/test_keys.py::"
-HELL = "tests/simulation/test_simulation.py::test_a_provider_that_takes_back_what_it_accepted"
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,20 @@ def test_what_was_accepted_and_is_in_the_totals_is_confirmed(
     assert all(balance.difference == 0 for balance in tally.tie_out())
 
 
+def test_what_is_accepted_and_never_counted_is_a_finding(
+    tally: Tally, sandbox: Sandbox, later: Later, states: Any
+) -> None:
+    """Half an hour later; it is not sent again, for nothing proves that it is lost."""
+    sandbox.fault("swallow times=1 route=/v1/billing/meter_events")
+    tally.record("tokens", 40, customer="ada")
+    tally.relay.drain()
+    later(minutes=29)
+    assert not tally.finding_counts["unconfirmed_window"]
+    later(minutes=2)
+    assert tally.finding_counts["unconfirmed_window"] == 1
+    assert states() == [("accepted", 40)]
+
+
 def leave_in_doubt(tally: Tally, sandbox: Sandbox, later: Later, **faults: int) -> None:
     """Send into the fault; a day later the repeats would be counted again, and are parked."""
     sandbox.faults(**faults)
