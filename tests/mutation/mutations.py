@@ -171,7 +171,7 @@ ALL = [
     Mutation(
         "what takes a dispatch's place has an identity of its own",
         LATER,
-        '    identifier = f"{first}-{part}"\n',
+        '    identifier = f"{first}-{suffix or part}"\n',
         "    identifier = d.identifier\n",
         OF_LATER + "test_whatever_a_sample_names",
     ),
@@ -231,8 +231,8 @@ ALL = [
     Mutation(
         "doubts reach what was answered late",
         "storage/sql/reports.sql",
-        "(settled_at is null or settled_at >= :since) and first_sent_at < :until",
-        "settled_at >= :since and settled_at < :until",
+        "and d.first_sent_at < :until and",
+        "and d.settled_at < :until and",
         OF_LATER + "test_what_was_answered_late_is_doubted_too",
     ),
     Mutation(
@@ -252,7 +252,7 @@ ALL = [
     Mutation(
         "two that prove an absence at once send it again once",
         SQL,
-        "d.part = r.n and d.state = 'parked'\nreturning",
+        "d.part = r.n and d.state = r.was\nreturning",
         "d.part = r.n\nreturning",
         OF_CONFIRM + "test_two_that_prove_it_at_once_send_it_again_once",
     ),
