@@ -259,3 +259,53 @@ def test_a_method_in_a_table_of_its_own_file_may_be_called(tmp_path: Path, is_ha
     report = audited(tmp_path, {"requirements.txt": "stripe==12.0.0\n", "shop/events.py": said})
     sure = [one for one in report.findings if one.code == "never_reported" and one.confidence == "high"]
     assert (sure == []) is is_handed
+
+
+BUS = "def on(name):\n    def register(f):\n        return handlers.add(name, f)\n    return register\n\ndef emit(name, **data):\n    for f in handlers[name]:\n        f(**data)\n"
+BILL = (
+    "import stripe\n\nDECORATED def bill(FIRSTcustomer, n, key):\n    "
+    + SEND.replace("KEY", "key").replace("CUSTOMER", "customer").replace("NUMBER", "n")
+    + "\n"
+)
+TOLD = """from fastapi import Depends, FastAPI
+from shop.auth import current_account
+from shop.bus import emit
+
+app = FastAPI()
+
+@app.post("/run")
+async def run(body: dict, account=Depends(current_account)):
+    answer = await client.responses.create(input="x")
+    CALL
+    return answer
+"""
+BY_WORD = {
+    "an event": (
+        "from shop.bus import on\n\n@on('used')\n",
+        "",
+        "emit('used', customer=account.customer, n=NUMBER, key=answer.id)",
+    ),
+    "a job": (
+        "async",
+        "ctx, ",
+        "await app.state.pool.enqueue_job('bill', account.customer, NUMBER, answer.id)",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", BY_WORD)
+@pytest.mark.parametrize(
+    ("number", "is_right"), [("answer.usage.total_tokens", True), ("body['tokens']", False)]
+)
+def test_told_by_a_word(tmp_path: Path, way: str, number: str, is_right: bool) -> None:
+    head, first, call = BY_WORD[way]
+    billing = BILL.replace("DECORATED ", f"{head} " if head == "async" else head).replace("FIRST", first)
+    tree = {
+        **SHOP,
+        "shop/bus.py": BUS,
+        "shop/billing.py": billing,
+        "shop/main.py": TOLD.replace("CALL", call.replace("NUMBER", number)),
+    }
+    report = audited(tmp_path, tree)
+    assert ("client_supplied_quantity" not in codes(report)) is is_right, report.findings
+    assert (report.verdict is Verdict.PASS) is is_right, report.findings

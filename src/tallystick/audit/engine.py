@@ -11,13 +11,14 @@ from msgspec.structs import replace
 from tallystick.audit import crontabs, joins, libraries, schedules, sites, verdict
 from tallystick.audit.cache import Cache
 from tallystick.audit.case import Case, scheduled
+from tallystick.audit.endpoints import endpoints_of
 from tallystick.audit.entries import Entries
 from tallystick.audit.ir import Function, Module
 from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.labels import Labelling
 from tallystick.audit.lexical import Corpus
 from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
-from tallystick.audit.program import COMMON, NAMED, Program
+from tallystick.audit.program import COMMON, NAMED, Program, signals
 from tallystick.audit.remedies import fitting
 from tallystick.audit.resolve import Graph, Resolver
 from tallystick.audit.rules import RULES
@@ -73,7 +74,7 @@ def inventory(
     corpus = Corpus(root, knowledge, options.include_tests)
     corpus.load(files, _silent)
     run = Run(corpus, knowledge, _silent, Cache(options.cache_dir))
-    metered = {(one.place, one.route): one for one in _endpoints(run.case(), [])}
+    metered = {(one.place, one.route): one for one in endpoints_of(run.case(), [])}
     everything = run.loaded(set(corpus.sources))
     found = dict(metered)
     for entry in Entries(everything).found.values():
@@ -172,6 +173,7 @@ class Run:
             words = re.compile("|".join(rf"\b{re.escape(_camel(one))}\b" for one in sorted(stems)).encode())
             endings = tuple({"." + path.rpartition(".")[2] for path in named})
             found |= {path for path in self.corpus.grep(words) if path.endswith(endings)}
+        found |= self._by_word({path for path in seeds if path.endswith(".py")})
         for folder in ("convex/", "server/") if self._nitro() else ("convex/",):
             roots = {path[: path.index(folder)] + folder for path in seeds if folder in path}
             if folder == "server/":
@@ -180,6 +182,28 @@ class Run:
                 }
             found |= {path for path in self.corpus.sources if roots and path.startswith(tuple(roots))}
         return found
+
+    def _by_word(self, seeds: set[str]) -> set[str]:
+        """Python files that name an event these listen to, or enqueue a function of theirs by its name."""
+        self.lower(seeds)
+        functions = [
+            one for path in sorted(seeds & self.modules.keys()) for one in self.modules[path].functions
+        ]
+        events = {
+            said
+            for one in functions
+            for given in one.decorators
+            for said in signals(given)
+            if said[:1] == "'"
+        }
+        parts = [rf"[\"']{re.escape(one[1:-1])}[\"']" for one in sorted(events)]
+        names = sorted({one.name for one in functions if len(one.name) > 3})
+        parts += [rf"enqueue_job\(\s*[\"'](?:{'|'.join(map(re.escape, names))})[\"']"] if names else []
+        return (
+            {one for one in self.corpus.grep(re.compile("|".join(parts).encode())) if one.endswith(".py")}
+            if parts
+            else set()
+        )
 
     def _packages(self, seeds: set[str]) -> set[str]:
         """Go files around these: all of a small program; of a large one those that call up to them, by name."""
@@ -288,7 +312,7 @@ class Run:
         found = [one for rule in RULES if rule.code not in options.disabled for one in rule.find(case)]
         beside = {rule.code for rule in NEIGHBOURS}
         findings = [_fitted(case, one) for one in _distinct([one for one in found if one.code not in beside])]
-        endpoints = _endpoints(case, findings)
+        endpoints = endpoints_of(case, findings)
         reports = tuple(Hop(case.at(trail), "a usage report") for trail in case.trails[:20])
         signals = (*case.metered, *reports)
         library = libraries.published(case) and bool(case.trails)
@@ -352,34 +376,3 @@ def _distinct(findings: list[Finding]) -> list[Finding]:
         if key not in kept or verdict.CERTAINTY[one.confidence] < verdict.CERTAINTY[kept[key].confidence]:
             kept[key] = one
     return sorted(kept.values(), key=lambda one: (one.place, one.code, one.message))
-
-
-def _endpoints(case: Case, findings: list[Finding]) -> list[Endpoint]:
-    found: dict[tuple[object, ...], Endpoint] = {}
-    for trail in case.live:
-        entry = trail.entry
-        if entry is not None:
-            place = Place(entry.path, max(1, entry.line))
-            grade = _grade(trail)
-            key = (place, entry.route)
-            if key not in found or grade == "sync-reported":
-                found[key] = Endpoint(entry.route, place, True, grade, case.hops(trail))
-    for one in findings:
-        if one.code == "unmetered_endpoint":
-            found.setdefault((one.place, ""), Endpoint(one.hops[0].note, one.place, False, "none"))
-    return [found[key] for key in sorted(found, key=str)]
-
-
-def _grade(trail: Trail) -> str:
-    kind = trail.entry.kind if trail.entry else ""
-    if trail.client:
-        return "client-only"
-    if kind == "schedule":
-        return "cron-only"
-    if kind in ("worker", "script") or trail.remote or trail.queued:
-        return "queued"
-    if trail.deferred[1] or trail.floating[1]:
-        return "deferred-in-request"
-    if trail.site.stored:
-        return "outbox"
-    return "sync-durable" if trail.site.sink.durable else "sync-reported"

@@ -97,13 +97,16 @@ Key = tuple[str, int]
 NAMED = (".php", ".rb", ".go", ".java")
 
 
-def _signals(decorator: Expr) -> list[str]:
+def signals(decorator: Expr) -> list[str]:
     """The signals that a decorator subscribes a function to, by their variables."""
     last = decorator.text.rpartition(".")[2]
     if last in ("connect", "connect_via"):
         return [decorator.text.rpartition(".")[0].rpartition(".")[2]]
     if last == "receiver" and decorator.kind == "call":
         return [one.text.rpartition(".")[2] for one in decorator.parts[:1] if one.kind == "name"]
+    first = decorator.parts[0] if decorator.kind == "call" and decorator.parts else None
+    if first is not None and first.kind == "const" and receivers.LISTENS.search(last):
+        return [f"'{first.text}'"]
     return []
 
 
@@ -165,6 +168,8 @@ class Program:
                 self._passed((path, index), call)
                 for target in self._heard(path, call):
                     self._edge(Edge((path, index), call), target)
+                for target, told in receivers.told(self, path, call):
+                    self._edge(Edge((path, index), told), target)
 
     def _listening(self) -> dict[str, list[Key]]:
         """Python functions by the signal they listen to: `@used.connect`, `@receiver(used)`."""
@@ -172,7 +177,7 @@ class Program:
         for path, module in self.modules.items():
             for index, function in enumerate(module.functions if path.endswith(".py") else ()):
                 for one in function.decorators:
-                    for signal in _signals(one):
+                    for signal in signals(one):
                         found[signal].append((path, index))
         return found
 

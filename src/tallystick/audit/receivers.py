@@ -6,11 +6,22 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
+from tallystick.audit.ir import Call
+
 if TYPE_CHECKING:
     from tallystick.audit.program import Key, Program
 
 STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|stub)$")
 MADE = re.compile(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
+
+LISTENS = re.compile(
+    r"^(?:on|on_event|listen\w*|subscribe\w*|subscriber|handle[sr]?|event_handler|listens_to|observe[sr]?)$"
+)
+EMITS = re.compile(
+    r"^(?:a?emit|publish|dispatch|fire|trigger|notify|send|raise_event|emit_event|publish_event)(?:_async)?$"
+)
 
 
 def _spelled(name: str) -> str:
@@ -68,3 +79,18 @@ def _made(program: Program, caller: Key, name: str) -> str:
             if given == name and value.kind == "call" and MADE.match(last):
                 return last.removeprefix("New")
     return ""
+
+
+def told(program: Program, path: str, call: Call) -> list[tuple[Key, Call]]:
+    """Who a call means by a word: `emit("used", n=1)`, and arq's `enqueue_job("bill", n)`."""
+    first = call.args[0] if call.args else None
+    if first is None or first.kind != "const" or not path.endswith(".py"):
+        return []
+    method = call.callee.rpartition(".")[2]
+    if method == "enqueue_job":  # the first parameter is the worker's own context
+        found = [key for key in program.by_name.get(first.text, ()) if key[0].endswith(".py")]
+        return [(key, call) for key in found] if len(found) == 1 else []
+    given = structs.replace(call, args=call.args[1:])
+    return (
+        [(key, given) for key in program.listeners.get(f"'{first.text}'", ())] if EMITS.search(method) else []
+    )
