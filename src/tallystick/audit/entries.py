@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from tallystick.audit import schedules
+from tallystick.audit import crontabs, schedules
 from tallystick.audit.ir import Call, Expr, Function, Module
 from tallystick.audit.knowledge import Route, compiled
 from tallystick.audit.program import Key, Program
@@ -29,6 +29,7 @@ class Entry:
     seconds: int | None = None  # for schedules: how often
     note: str = ""
     where: tuple[str, int] = ("", 0)  # where the schedule is written
+    task: str = ""  # the name a worker was given
     handler: Key = ("", 0)  # the route's own function, when this is a wrapper or a middleware before it
     flags: set[str] = field(default_factory=set)
     job: str = ""  # the name a table of handlers knows it by
@@ -189,6 +190,11 @@ class Entries:
 
     def _by_decorator(self, module: Module, key: Key, function: Function) -> Entry | None:
         for one in function.decorators:
+            if module.language == "python" and crontabs.says_when(one):
+                seconds = schedules.gap(one.text, one.parts)
+                where = (module.path, function.line)
+                return Entry(key, "schedule", "script", one.text, function.line, seconds, where=where)
+        for one in function.decorators:
             for row, _, _, _, _, decorator in self.by_decorator:
                 if decorator is None or not decorator.search(one.text):
                     continue
@@ -199,6 +205,7 @@ class Entries:
                     continue
                 verb = one.text.rpartition(".")[2].upper()
                 entry = Entry(key, row.kind, row.framework, f"{verb} {first}".strip(), function.line)
+                entry.task = _given(one, "name") if row.kind == "worker" else ""
                 if row.kind == "schedule":
                     entry.seconds = schedules.gap(one.text, one.parts)
                     entry.where = (module.path, function.line)
@@ -251,7 +258,7 @@ class Entries:
     def _factories(self, module: Module, caller: Key, call: Call) -> None:
         """`app.post("/x", meter("calls"), handler)`: what the factory returns runs for the route."""
         for one in call.args:
-            if one.kind != "call" or "." in one.text:
+            if one.kind != "call" or ("." in one.text and module.language != "go"):
                 continue
             for target in self.program.targets(caller, one.text):
                 for inner in self._inside(target):
@@ -325,6 +332,12 @@ def _reads_records(module: Module, index: int) -> bool:
     values = [value.text for one in functions for _, value in one.assigns]
     names = [*values, *(call.callee for one in functions for call in one.calls)]
     return any(RECORDS.search(name) for name in names)
+
+
+def _given(value: Expr, name: str) -> str:
+    """The constant given by keyword."""
+    pairs = [pair for one in value.parts for pair in zip(one.keys, one.parts, strict=False)]
+    return next((part.text for key, part in pairs if key == name and part.kind == "const"), "")
 
 
 def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:

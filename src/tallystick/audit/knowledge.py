@@ -14,6 +14,7 @@ import msgspec
 
 from tallystick.errors import ConfigError
 
+Pattern = re.Pattern[str] | None
 NAMES = ("sinks", "signals", "work", "flow", "routes")
 
 
@@ -29,7 +30,7 @@ class Sink(msgspec.Struct, frozen=True):
     timestamp: tuple[str, ...] = ()
     text: str = ""
     near: str = ""
-    kit: str = ""  # what the file has to import, where the callee alone could be anybody's
+    file: str = ""
     legacy: bool = False
     durable: bool = False
 
@@ -73,11 +74,8 @@ class Knowledge:
     @cached_property
     def sinks(
         self,
-    ) -> tuple[
-        tuple[Sink, re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None, re.Pattern[str] | None],
-        ...,
-    ]:
-        """The sinks with their callee, text, nearness and kit patterns."""
+    ) -> tuple[tuple[Sink, re.Pattern[str], Pattern, Pattern, Pattern], ...]:
+        """The sinks with their callee, text, nearness and file patterns."""
         rows = [msgspec.convert(row, Sink) for row in self.rows("sink")]
         return tuple(
             (
@@ -85,7 +83,7 @@ class Knowledge:
                 compiled(row.callee),
                 compiled(row.text) if row.text else None,
                 compiled(row.near) if row.near else None,
-                compiled(row.kit) if row.kit else None,
+                compiled(row.file) if row.file else None,
             )
             for row in rows
         )

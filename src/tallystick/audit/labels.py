@@ -71,6 +71,12 @@ class Labelling:
     def _name(self, key: Key, text: str, path: str, depth: int) -> Labels:
         full = f"{text}.{path}" if path else text
         kind = self._known(0, full)
+        if (
+            kind == CLIENT
+            and text.partition(".")[0] == "params"
+            and key[0].endswith((".go", ".java", ".py", ".php"))
+        ):
+            kind = ""  # a request only in the languages where it is one
         if kind == MEASURED and not self._body_field(key, full, depth):
             return frozenset([(MEASURED, full)])
         if kind and kind != MEASURED:
@@ -134,7 +140,7 @@ class Labelling:
         for name, part in zip(value.keys, value.parts, strict=False):
             if name == "...":
                 found |= self.of(key, part, path, depth + 1)
-            elif not path or name == head:
+            elif not path or _spelled(name) == _spelled(head):
                 found |= self.of(key, part, rest if path else "", depth + 1)
         return frozenset(found)
 
@@ -232,6 +238,11 @@ class Labelling:
         if last is not None and callee[0].endswith(".py") and names and names[0] in last.keys:
             return last.parts[last.keys.index(names[0])]
         return args[index] if index < len(args) else None
+
+
+def _spelled(key: str) -> str:
+    """A key without the spelling of its language: `StripeCustomerId`, `stripe_customer_id`."""
+    return key.replace("_", "").lower()
 
 
 def _fields(value: Expr, name: str = "", depth: int = 0) -> list[tuple[str, Expr]]:

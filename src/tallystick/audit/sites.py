@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tallystick.audit.ir import Call, Expr
+from tallystick.audit.ir import Call, Expr, Module
 from tallystick.audit.knowledge import Knowledge, Sink
 from tallystick.audit.labels import CLIENT, MEASURED, Labelling, Labels
 from tallystick.audit.program import Key, Program
@@ -17,6 +17,7 @@ HARMLESS = frozenset([MEASURED])
 DATABASE = re.compile(
     r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
 )  # a table named like a provider's resource is a table
+ADDRESS = re.compile(r"(?i)url|uri|endpoint|path|base|host|api$|href|route")
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
     r"|time|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
@@ -37,39 +38,50 @@ class Site:
     stored: bool = False  # a row of the application's own, which something else sends
 
 
-def sink_of(call: Call, knowledge: Knowledge, near: Nearness, module: str) -> Sink | None:
+def sink_of(call: Call, knowledge: Knowledge, near: Nearness, module: Module, whole: str) -> Sink | None:
     """The sink model a call matches, given what stands near it and the text of its file."""
     if DATABASE.search(call.callee):
         return None
-    for sink, callee, text, nearness, kit in knowledge.sinks:
+    for sink, callee, text, nearness, file in knowledge.sinks:
         if not callee.search(call.callee):
             continue
-        if text is not None and not text.search(" ".join(texts(one) for one in call.args[:2])):
+        if text is not None and not text.search(" ".join(texts(one, module) for one in call.args[:4])):
             continue
         if nearness is not None and not near(nearness):
             continue
-        if kit is not None and not kit.search(module):
+        if file is not None and not file.search(whole):
             continue
         return sink
     return None
 
 
-def texts(value: Expr, depth: int = 0) -> str:
-    """All words of a value."""
+def texts(value: Expr, module: Module | None = None, depth: int = 0) -> str:
+    """The words of a value; a name stands for what the file gives it, such as the address of a provider."""
     if depth > 4:
         return ""
-    return " ".join([value.text, *(texts(part, depth + 1) for part in value.parts)])
+    said = [value.text, *(texts(part, module, depth + 1) for part in value.parts)]
+    if module is not None and value.kind == "name" and ADDRESS.search(value.text):
+        last = value.text.rpartition(".")[2]
+        given = [
+            one
+            for function in module.functions
+            for name, one in function.assigns
+            if name.rpartition(".")[2] == last
+        ]
+        said += [texts(one, module, depth + 2) for one in given[:3]]
+    return " ".join(said)
 
 
 def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> list[Site]:
     """All reporting calls, in order."""
     found = []
     for path in sorted(program.modules):
+        module = program.modules[path]
         whole = sources[path].decode("utf-8", "replace")
-        for index, function in enumerate(program.modules[path].functions):
+        for index, function in enumerate(module.functions):
             near = partial(_stands_near, program, sources, (path, index))
             for call in function.calls:
-                sink = sink_of(call, program.knowledge, near, whole)
+                sink = sink_of(call, program.knowledge, near, module, whole)
                 if sink is None:
                     continue
                 handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None

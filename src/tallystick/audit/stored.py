@@ -81,20 +81,28 @@ def _every(program: Program) -> Iterator[Key]:
 
 def _sql(key: Key, call: Call, function: Function) -> Row | None:
     """Raw SQL: the columns of an INSERT take the parameters in order."""
-    statement = next((one for one in call.args[:1] if one.kind in ("const", "mix")), None)
-    text = statement.text if statement is not None else ""
-    if statement is None or ("from" not in text.lower() and "into" not in text.lower()):
+    text, rest = _statement(call)
+    if "from" not in text.lower() and "into" not in text.lower():
         return None
     hit = SQL_WRITE.search(text)
     if hit:
         columns = tuple(one.strip(' "`\n\t') for one in hit[2].split(","))
-        given = call.args[1] if len(call.args) > 1 else None
+        given = rest[0] if rest else None
         if given is not None and given.kind == "object":
             return Row(key, call, normal(hit[1]), True, given)
-        parts = given.parts if given is not None else _bound(call, function) or statement.parts
+        listed = given is not None and given.kind == "mix" and len(rest) == 1
+        parts = (
+            given.parts if given is not None and listed else rest or _bound(call, function) or _filled(call)
+        )
         return Row(key, call, normal(hit[1]), True, Expr("object", "", parts, columns[: len(parts)]))
     hit = SQL_READ.search(text)
     return Row(key, call, normal(hit[1]), False) if hit else None
+
+
+def _filled(call: Call) -> tuple[Expr, ...]:
+    """What a tagged template puts in the place of the parameters."""
+    statement = next((one for one in call.args[:1] if one.kind == "mix"), None)
+    return statement.parts if statement is not None else ()
 
 
 def _bound(call: Call, function: Function) -> tuple[Expr, ...]:
@@ -102,6 +110,15 @@ def _bound(call: Call, function: Function) -> tuple[Expr, ...]:
     later = (f"{call.callee}().bind", f"{call.callee}().run")
     chained = (one for one in function.calls if one.callee in later and one.line == call.line and one.args)
     return next((one.args for one in chained), ())
+
+
+def _statement(call: Call) -> tuple[str, tuple[Expr, ...]]:
+    """The SQL of a call, after a context where there is one, and the parameters behind it."""
+    for number, one in enumerate(call.args[:2]):
+        inner = one.parts[0] if one.kind == "call" and one.text.endswith("text") and one.parts else one
+        if inner.kind in ("const", "mix") and " " in inner.text:
+            return inner.text, call.args[number + 1 :]
+    return "", ()
 
 
 def _chain(key: Key, call: Call, function: Function) -> Row | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tallystick.audit.buffers import waiting
 from tallystick.audit.case import Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.reaching import works, works_below
@@ -15,6 +16,10 @@ from tallystick.audit.trails import Trail
 def find(case: Case) -> Iterator[Finding]:
     """Un-awaited calls, callbacks after the response, background tasks, platform timers."""
     for trail in case.live:
+        place = waiting(case, trail)
+        if place is not None:
+            yield _in_memory(case, trail, place)
+            continue
         if excused(case, trail):
             continue
         if trail.floating[1]:
@@ -45,6 +50,17 @@ def find(case: Case) -> Iterator[Finding]:
 def _keeps_running(trail: Trail) -> bool:
     """Whether a run by the clock only tells the platform to wait for it: there is no response to hurry for."""
     return trail.entry is not None and trail.entry.kind == "schedule" and trail.deferred[2] == "waitUntil"
+
+
+def _in_memory(case: Case, trail: Trail, place: Place) -> Finding:
+    return RULE.finding(
+        "usage waits in the memory of the process until it is sent; a crash or a deploy before then, or a failed "
+        "send, loses it",
+        place,
+        Confidence.MEDIUM,
+        case.name(trail),
+        case.hops(trail),
+    )
 
 
 RULE = Rule(

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 from tallystick.audit.case import Case
 from tallystick.audit.joins import outboxes, spelled
-from tallystick.audit.model import Confidence, Finding, Severity
+from tallystick.audit.model import Confidence, Finding, Hop, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.stored import CUSTOMER, QUANTITY, rows
 
 METERS_ONLY = frozenset(
     ["lago", "openmeter", "orb", "metronome", "aws-marketplace"]
 )  # who buys these sells usage
-OVERAGE = "an overage price in code"
+OVERAGE = "a price for overage in code"
+SERVER = (".py", ".go", ".rb", ".php", ".java", ".ts", ".js", ".mjs")
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -41,13 +42,19 @@ def find(case: Case) -> Iterator[Finding]:
         yield RULE.finding(message, setup.place, Confidence.MEDIUM)
         return
     counters = {hop.place.path for hop in case.counted}
-    hop = next((one for one in case.priced if one.note == OVERAGE or one.place.path in counters), None)
-    if not case.trails and hop is not None and counters and case.payment:
+    hop = next((one for one in case.priced if one.place.path in counters), None) or _overage(case)
+    if not case.trails and hop is not None and case.payment:
         yield RULE.finding(
             "a price per unit is promised here and usage is only counted; nothing reports it to be billed",
             hop.place,
             Confidence.MEDIUM,
         )
+
+
+def _overage(case: Case) -> Hop | None:
+    """A price for what goes beyond the plan, on the server, where usage is counted in another file."""
+    found = (one for one in case.priced if one.note == OVERAGE and one.place.path.endswith(SERVER))
+    return next(found, None) if case.counted else None
 
 
 def _unfilled(case: Case) -> Iterator[Finding]:

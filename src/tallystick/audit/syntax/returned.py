@@ -45,8 +45,19 @@ def checked(node: Node, left: Node) -> tuple[Handler, ...]:
         return ()
     body = check.child_by_field_name("consequence")
     said = (body.text or b"") if body is not None else b""
-    kind = "rethrow" if HANDED_ON.search(said) else catch_kind(said)
+    kind = "rethrow" if HANDED_ON.search(said) or _kept(said, name, check) else catch_kind(said)
     return (Handler(check.start_point[0] + 1, kind),)
+
+
+def _kept(said: bytes, name: str, check: Node) -> bool:
+    """Whether the error is put into a variable that the function returns further down."""
+    hit = re.search(rb"(\w+)\s*=\s*[^\n]*\b" + name.encode() + rb"\b", said)
+    after = check.next_named_sibling
+    while hit is not None and after is not None:
+        if re.search(rb"\breturn\b[^\n]*\b" + hit[1] + rb"\b", after.text or b""):
+            return True
+        after = after.next_named_sibling
+    return False
 
 
 def _check(node: Node) -> Node | None:
