@@ -60,10 +60,13 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
     found = []
     for path in sorted(program.modules):
         module = program.modules[path]
+        lines = sources[path].split(b"\n")
         for index, function in enumerate(module.functions):
+            around = b"\n".join(lines[max(0, function.line - 3) : function.end_line]).decode(
+                "utf-8", "replace"
+            )
             for call in function.calls:
-                lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
-                sink = sink_of(call, program.knowledge, b"\n".join(lines).decode("utf-8", "replace"))
+                sink = sink_of(call, program.knowledge, around)
                 if sink is None:
                     continue
                 handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None

@@ -42,6 +42,7 @@ EARLY = re.compile(
     rb"if\s*\([^\n]*(?:existing|already|reported|processed)[^\n]*\)\s*(?:\{\s*)?(?:continue|return)",
     re.IGNORECASE,
 )
+WINDOW = 32 * 1024  # functions lie in each other: what is looked at of each is bounded
 
 
 def catch_kind(text: bytes) -> str:
@@ -58,6 +59,7 @@ def catch_kind(text: bytes) -> str:
 
 def flags_of(text: bytes) -> tuple[str, ...]:
     """What a function's own words say about its guards."""
+    text = text[:WINDOW]
     flags = []
     if SECRET.search(text) and COMPARED.search(text):
         flags.append("secret")
