@@ -16,6 +16,7 @@ from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.lexical import Corpus
 from tallystick.audit.model import Profile, Report
 from tallystick.audit.resolve import Resolver
+from tallystick.audit.schedules import _yaml
 from tallystick.errors import ConfigError
 
 SINK = "await stripe.billing.meterEvents.create({ payload: { value: 1 } });\n"
@@ -105,6 +106,13 @@ def test_ways_beyond_the_limit_are_lost_coverage(tmp_path: Path, monkeypatch: py
     assert report.coverage.unread == (
         ("app/api/x/route.ts", "more than 3 ways to usage reports: the rest is not followed"),
     )
+
+
+def test_many_schedules_in_one_document_share_its_text() -> None:
+    """Each once kept a copy: 600 MB for a document of one."""
+    found = _yaml("a.yaml", b"schedule: '* * * * *'\n" * 300 + b"x: " + b"y" * 30_000)
+    assert [one.line for one in found] == list(range(1, 301))
+    assert len({id(one.target) for one in found}) == 1
 
 
 def test_what_the_text_tells_apart_is_counted(tmp_path: Path) -> None:
