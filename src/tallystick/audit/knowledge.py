@@ -19,6 +19,7 @@ PATTERNS = frozenset(
     ["call", "callee", "decorator", "file", "name", "names", "near", "owner", "pattern", "text", "via"]
 )
 ENDLESS = re.compile(r"[*+}]\??\)*\)(?:[*+]|\{\d+,)")  # (a+)+ takes twice the time for every letter more
+Pattern = re.Pattern[str] | None
 NAMES = ("sinks", "signals", "work", "flow", "routes")
 
 
@@ -34,6 +35,7 @@ class Sink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timestamp: tuple[str, ...] = ()
     text: str = ""
     near: str = ""
+    file: str = ""
     legacy: bool = False
     durable: bool = False
 
@@ -64,6 +66,7 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: str
     callee: str
+    message: bool = False
 
 
 class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +78,7 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 ROWS: dict[str, type] = {
     "sink": Sink, "route": Route, "label": Label, "work": Work,
-    **dict.fromkeys(("metered", "priced", "counted", "payment"), Signal),
+    **dict.fromkeys(("metered", "priced", "counted", "payment", "flat", "sold"), Signal),
 }  # fmt: skip
 
 
@@ -105,8 +108,8 @@ class Knowledge:
     @cached_property
     def sinks(
         self,
-    ) -> tuple[tuple[Sink, re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None], ...]:
-        """The sinks with their callee, text and nearness patterns."""
+    ) -> tuple[tuple[Sink, re.Pattern[str], Pattern, Pattern, Pattern], ...]:
+        """The sinks with their callee, text, nearness and file patterns."""
         rows = [msgspec.convert(row, Sink) for row in self.rows("sink")]
         return tuple(
             (
@@ -114,6 +117,7 @@ class Knowledge:
                 compiled(row.callee),
                 compiled(row.text) if row.text else None,
                 compiled(row.near) if row.near else None,
+                compiled(row.file) if row.file else None,
             )
             for row in rows
         )
@@ -126,9 +130,12 @@ class Knowledge:
     @cached_property
     def work(self) -> re.Pattern[str]:
         """All kinds of sellable work in one pattern."""
-        return compiled(
-            "|".join(f"(?:{_unflagged(row['callee'])})" for row in self.rows("work")), re.IGNORECASE
-        )
+        return _any_of(self.rows("work"))
+
+    @cached_property
+    def work_but_messages(self) -> re.Pattern[str]:
+        """The work of products that sell something else than messages."""
+        return _any_of([row for row in self.rows("work") if not row.get("message")])
 
     @cached_property
     def labels(self) -> tuple[tuple[str, re.Pattern[str] | None, re.Pattern[str] | None], ...]:
@@ -147,6 +154,10 @@ class Knowledge:
         return tuple(
             (row["note"], re.compile(row["pattern"].encode(), re.MULTILINE)) for row in self.rows(name)
         )
+
+
+def _any_of(rows: list[dict[str, Any]]) -> re.Pattern[str]:
+    return compiled("|".join(f"(?:{_unflagged(row['callee'])})" for row in rows), re.IGNORECASE)
 
 
 def _unflagged(pattern: str) -> str:

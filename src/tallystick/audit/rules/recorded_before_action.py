@@ -12,7 +12,7 @@ from tallystick.audit.rules.base import Rule
 
 def find(case: Case) -> Iterator[Finding]:
     """Requests in which the report precedes the costly call in the same function."""
-    pattern = case.program.knowledge.work
+    pattern = case.work
     begun: dict[Key, int] = {}  # the first line of work of a function
     for trail in case.live:
         key, report = trail.hops[-1]

@@ -12,7 +12,7 @@ ENDINGS = {
     **dict.fromkeys(("tsx", "js", "jsx", "mjs", "cjs", "vue", "svelte", "astro"), "tsx"),
     "py": "python",
     "go": "go",
-    "rb": "ruby",
+    **dict.fromkeys(("rb", "rake"), "ruby"),
     "php": "php",
     "java": "java",
 }
