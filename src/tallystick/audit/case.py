@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from tallystick.audit import clocks, sites
 from tallystick.audit.entries import Entries, Entry
 from tallystick.audit.ir import Call
 from tallystick.audit.labels import CHOSEN, CLIENT, KEYED, Labels
@@ -13,13 +16,12 @@ from tallystick.audit.lexical import Corpus
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.program import Key, Program
 from tallystick.audit.queues import Queues
-from tallystick.audit.schedules import HOUR, Schedule, number_of, of_call
+from tallystick.audit.schedules import Schedule, of_call
 from tallystick.audit.sites import Site
 from tallystick.audit.trails import Trail
 
 SLOW = 6 * 3600
 REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|\.every|createQueue|add_periodic_task)$")
-SLEEP = re.compile(r"(?:^|\.)sleep$")
 CRON_PATH = re.compile(r"(?i)(?:^|/)(?:crons?|scheduled?|jobs?)(?:/|-|$)")
 STAFF = re.compile(r"(?i)admin|internal|back-?office|staff|support/|webhook")
 WHO = re.compile(
@@ -29,6 +31,9 @@ WHO = re.compile(
 FROM_REQUEST = (
     rb"@(?:Body|Query|Param|Headers|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?"
     rb"\s*(?:[A-Z\w<>]+\s+)?"
+)
+MESSAGES = re.compile(
+    r"(?i)mail|sms|messag|(?:^|[^a-z])calls?\b|voice|phone|campaign|broadcast|minutes|segment"
 )
 OPEN_KINDS = frozenset(["http", "action"])
 
@@ -44,6 +49,8 @@ class Case:
     trails: list[Trail]
     metered: tuple[Hop, ...] = ()
     priced: tuple[Hop, ...] = ()
+    sold: tuple[Hop, ...] = ()
+    flat: tuple[Hop, ...] = ()
     counted: tuple[Hop, ...] = ()
     payment: tuple[Hop, ...] = ()
     schedules: list[Schedule] = field(default_factory=list)
@@ -59,6 +66,20 @@ class Case:
     def direct(self) -> set[Key]:
         """Entries that reach the provider itself, not only a row of their own."""
         return {one.entry.key for one in self.live if one.entry is not None and not one.site.stored}
+
+    @cached_property
+    def work(self) -> re.Pattern[str]:
+        """What is sold by the piece here: messages only where a meter speaks of them."""
+        knowledge = self.program.knowledge
+        said = (text for one in self.live for text in self._spoken(one))
+        return knowledge.work if any(MESSAGES.search(text) for text in said) else knowledge.work_but_messages
+
+    def _spoken(self, trail: Trail) -> Iterator[str]:
+        """The words of a report: its constants, its route, and the functions on the way."""
+        yield from (sites.texts(one) for one in trail.site.call.args)
+        yield trail.entry.route if trail.entry is not None else ""
+        for key, call in trail.hops:
+            yield f"{key[0]} {call.callee} {' '.join(sites.texts(one) for one in call.args)}"
 
     def place(self, key: Key, line: int = 0) -> Place:
         """A place in a function's file."""
@@ -183,17 +204,69 @@ class Case:
 
 def scheduled(case: Case) -> None:
     """Tell entries that the clock starts from those that requests start."""
-    workers = any(one.entry is not None and one.entry.kind == "worker" for one in case.trails)
-    queues = Queues(case.program) if workers else None
+    joined = any(one.entry is not None and one.entry.kind in ("worker", "http") for one in case.trails)
+    queues = Queues(case.program) if joined else None
     for number, trail in enumerate(case.trails):
-        entry = trail.entry
+        entry = trail.entry or _dotted(case, trail) or _looping(case, trail)
         if entry is None:
             continue
-        found = _named(case, entry) or _repeated(case, entry, queues) or _slept(case, trail, entry)
+        trail = replace(trail, entry=entry)
+        loop = clocks.kept(case.program, case.corpus, trail)
+        case.trails[number] = trail
+        found = _named(case, entry) or _repeated(case, entry, queues)
+        if found is None and loop is not None:
+            found, trail = loop[0], _undeferred(trail, loop[1])
+        found = found or clocks.said(case.corpus, entry)
         if found is not None:
             case.trails[number] = replace(trail, entry=_timed(entry, found))
-        elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
+        elif clocks.occasional(case.corpus, entry):
             case.trails[number] = replace(trail, entry=_retimed(entry))
+        elif entry.kind == "worker" and (clock := _fed_by_clock(case, entry)) is not None:
+            case.trails[number] = replace(trail, entry=_timed(entry, clock))
+        elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
+            fed = queues is not None and queues.feeding(entry)
+            case.trails[number] = trail if fed else replace(trail, entry=_retimed(entry))
+
+
+def _fed_by_clock(case: Case, worker: Entry) -> Schedule | None:
+    """The schedule behind a worker whose every job is put on its queue by the clock."""
+    above = [one for one in case.live if one.queued and worker.key in {key for key, _ in one.hops}]
+    clocks_above = []
+    for one in above:
+        entry = one.entry
+        assert entry is not None
+        if entry.kind == "worker":
+            found = _named(case, entry)
+        elif entry.kind == "schedule" and entry.seconds is not None:
+            found = Schedule(
+                *(entry.where if entry.where[1] else (entry.path, entry.line)), entry.seconds, entry.route, ""
+            )
+        else:
+            found = None
+        if found is None and entry.key != worker.key:
+            return None
+        clocks_above += [found] if found is not None else []
+    return min(clocks_above, key=lambda one: (one.seconds, one.path, one.line), default=None)
+
+
+def _dotted(case: Case, trail: Trail) -> Entry | None:
+    """What a schedule calls by its dotted path, and nothing else does: `shop.cron.report`."""
+    name = case.program.function(trail.top).name
+    file = trail.top[0].rpartition(".")[0].replace("/", ".")
+    for one in case.schedules if name and not trail.client else ():
+        if one.target.endswith("." + name) and file.endswith(one.target.rpartition(".")[0]):
+            return Entry(trail.top, "schedule", "script", name, case.program.function(trail.top).line)
+    return None
+
+
+def _looping(case: Case, trail: Trail) -> Entry | None:
+    """A loop that keeps its own time, and that something starts in a way that was not followed."""
+    function = case.program.function(trail.top)
+    if trail.client or not function.name or not case.corpus.mentioned(function.name, trail.top[0]):
+        return None
+    if clocks.kept(case.program, case.corpus, trail) is None:
+        return None
+    return Entry(trail.top, "script", "script", function.name, function.line)
 
 
 def _repeated(case: Case, entry: Entry, queues: Queues | None) -> Schedule | None:
@@ -227,16 +300,12 @@ def _puts(call: Call, name: str) -> bool:
     )
 
 
-def _slept(case: Case, trail: Trail, entry: Entry) -> Schedule | None:
-    """A loop of a program that sleeps between its rounds."""
-    if entry.kind != "script":
-        return None
-    for key, _ in trail.hops:
-        for call in case.program.function(key).calls if key[0].endswith(".py") else ():
-            seconds = number_of(call.args[0]) if call.args and SLEEP.search(call.callee) else None
-            if seconds and seconds >= HOUR:
-                return Schedule(key[0], call.line, seconds, f"{call.callee}({seconds})", entry.route)
-    return None
+def _undeferred(trail: Trail, step: int) -> Trail:
+    """A loop that is started in the background is not a report that is put off."""
+    above = {(key[0], call.line) for key, call in trail.hops[step + 1 :]}
+    if trail.deferred[:2] in above:
+        trail = replace(trail, deferred=("", 0, ""))
+    return replace(trail, floating=("", 0)) if trail.floating in above else trail
 
 
 def _retimed(entry: Entry) -> Entry:
@@ -257,13 +326,31 @@ def _named(case: Case, entry: Entry) -> Schedule | None:
     path = entry.route.partition(" ")[2]
     name = case.program.function(entry.key).name
     file = entry.key[0]
-    matches = [one for one in case.schedules if _starts(one, path, name, file, entry)]
+    signature = _signature(case, entry)
+    matches = [
+        one
+        for one in case.schedules
+        if _starts(one, path, name, file, entry) or (signature and signature in one.target.split())
+    ]
     return min(matches, key=lambda one: (one.seconds, one.path, one.line), default=None)
+
+
+def _signature(case: Case, entry: Entry) -> str:
+    """What an artisan command, or a rake task, is called by."""
+    if entry.framework != "laravel" and not entry.key[0].endswith(".rake"):
+        return ""
+    hit = re.search(rb"\$signature\s*=\s*[\"']([\w:.-]+)|\btask\s+:?(\w+)", case.corpus.sources[entry.key[0]])
+    if not hit:
+        return ""
+    space = re.search(rb"\bnamespace\s+:?(\w+)", case.corpus.sources[entry.key[0]]) if hit[2] else None
+    return ((space[1] + b":" if space else b"") + (hit[1] or hit[2])).decode()
 
 
 def _runs(target: str, file: str) -> bool:
     """Whether a command line names a program's file, as source or built."""
     stem = file.rpartition("/")[2].rpartition(".")[0]
+    if stem == "main" and "/" in file:
+        stem = file.rpartition("/")[0].rpartition("/")[2]  # a Go program is called by its folder's name
     if len(stem) < 4 or stem in ("index", "main"):
         return file.rpartition(".")[0] in target
     return (
@@ -286,11 +373,16 @@ def _starts(one: Schedule, path: str, name: str, file: str, entry: Entry) -> boo
         return folder.rpartition("/")[2] in re.split(r"[^\w-]+", target)
     if entry.framework == "lambda":
         stem = file.rpartition(".")[0]
-        asked = target.removeprefix("./").rpartition(".")[0] or target
+        asked = (target.removeprefix("./").rpartition(".")[0] or target).replace(".", "/")
         return stem.endswith(asked.rpartition("/")[2]) and len(asked) > 3
     if entry.framework == "workers":
         return entry.kind == "schedule"
-    if target.endswith("." + name) or target == name:
-        return len(name) > 3
-    stem = file.rpartition("/")[2].rpartition(".")[0]
-    return entry.framework == "laravel" and stem == re.split(r"[\\:]+", target.removesuffix("::class"))[-1]
+    if target.endswith("." + name) or target in (name, entry.task):
+        return len(target) > 3
+    return entry.framework in ("laravel", "rails") and _is_named(target, file)
+
+
+def _is_named(target: str, file: str) -> bool:
+    """Whether a scheduler's `ReportUsage::class`, `Billing::ReportJob` means the class that a file is named after."""
+    stem = file.rpartition("/")[2].rpartition(".")[0].replace("_", "").lower()
+    return stem == re.split(r"[\\:]+", target.removesuffix("::class"))[-1].lower()

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tallystick.audit import joins, schedules, sites, verdict
+from tallystick.audit import crontabs, joins, libraries, schedules, sites, verdict
 from tallystick.audit.cache import Cache
 from tallystick.audit.case import Case, scheduled
 from tallystick.audit.entries import Entries
-from tallystick.audit.ir import Module
+from tallystick.audit.ir import Function, Module
 from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.labels import Labelling
 from tallystick.audit.lexical import Corpus
 from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
-from tallystick.audit.program import NAMED, Program
+from tallystick.audit.program import COMMON, NAMED, Program
 from tallystick.audit.remedies import fitting
 from tallystick.audit.resolve import Graph, Resolver
 from tallystick.audit.rules import RULES
@@ -25,11 +25,15 @@ from tallystick.audit.rules.neighbours import NEIGHBOURS
 from tallystick.audit.trails import Climb, Trail
 from tallystick.audit.versions import pinned
 
+WAYS = 2_000  # rules compare ways with each other
 Progress = Callable[[str, int, int], None]
 COSTLY = re.compile(
     rb"(?i)completions\.|responses(?:\(\))?(?:\.|->)|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
     rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate"
 )
+
+SMALL = 400
+LIBRARY = "This is a library: it reports usage only where an application that uses it says so."
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -96,6 +100,7 @@ class Run:
 
     def lower(self, paths: set[str]) -> None:
         """Lower the files that are not lowered yet."""
+        from tallystick.audit.syntax.grammars import CostlyError
         from tallystick.audit.syntax.lowering import lower
 
         todo = sorted(path for path in paths if path not in self.modules)
@@ -111,6 +116,8 @@ class Run:
                 self.modules[path] = module
             except RecursionError:
                 self.corpus.unread.append((path, "nested too deeply to follow"))
+            except CostlyError as problem:
+                self.corpus.unread.append((path, str(problem)))
 
     def program(self) -> Program:
         """The sinks' files, all that reaches them, and the work around them."""
@@ -134,12 +141,7 @@ class Run:
         return Program(kept, self.resolver, self.knowledge)
 
     def _holds(self, path: str) -> bool:
-        text = self.corpus.sources[path].decode("utf-8", "replace")
-        return path in self.modules and any(
-            sites.sink_of(call, self.knowledge, text)
-            for function in self.modules[path].functions
-            for call in function.calls
-        )
+        return bool(self._sending(path))
 
     def _unimported(self, holders: set[str]) -> set[str]:
         """Files that reach the sinks without an import: by class name, automatic import or function path."""
@@ -167,16 +169,13 @@ class Run:
         return set(found[:limit])
 
     def _neighbours(self, seeds: set[str]) -> set[str]:
-        found: set[str] = set()
-        named = {path for path in seeds if path.endswith(NAMED)}
+        found = self._packages(seeds) if any(one.endswith(".go") for one in seeds) else set()
+        named = {path for path in seeds if path.endswith(NAMED) and not path.endswith(".go")}
         stems = {path.rpartition("/")[2].rpartition(".")[0] for path in named}
         if stems:
             words = re.compile("|".join(rf"\b{re.escape(_camel(one))}\b" for one in sorted(stems)).encode())
             endings = tuple({"." + path.rpartition(".")[2] for path in named})
             found |= {path for path in self.corpus.grep(words) if path.endswith(endings)}
-            found |= (
-                {one for one in self.corpus.sources if one.endswith(".go")} if ".go" in endings else set()
-            )
         for folder in ("convex/", "server/") if self._nitro() else ("convex/",):
             roots = {path[: path.index(folder)] + folder for path in seeds if folder in path}
             if folder == "server/":
@@ -185,6 +184,45 @@ class Run:
                 }
             found |= {path for path in self.corpus.sources if roots and path.startswith(tuple(roots))}
         return found
+
+    def _packages(self, seeds: set[str]) -> set[str]:
+        """Go files around these: all of a small program; of a large one those that call up to them, by name."""
+        every = {one: data for one, data in self.corpus.sources.items() if one.endswith(".go")}
+        if len(every) <= SMALL:
+            return set(every)
+        found = {one for one in seeds if one in every}
+        names = {function.name for path in sorted(found) for function in self._sending(path)}
+        asked: set[str] = set()
+        for _ in range(8):
+            words = [one.encode() for one in sorted(names) if len(one) > 4 and one not in COMMON]
+            fresh = {one for one, data in every.items() if any(word in data for word in words)} - found
+            asked |= names
+            if not names or len(found) + len(fresh) > SMALL:
+                break
+            self.lower(fresh)
+            found |= fresh
+            names = {
+                function.name
+                for path in sorted(found)
+                for function in self.modules[path].functions
+                if any(call.callee.rpartition(".")[2] in names for call in function.calls)
+            } - asked
+        return found
+
+    def _sending(self, path: str) -> list[Function]:
+        """The functions of a file that hold a reporting call."""
+        module = self.modules.get(path)
+        if module is None:
+            return []
+        text = self.corpus.sources[path].decode("utf-8", "replace")
+        return [
+            function
+            for function in module.functions
+            if any(
+                sites.sink_of(call, self.knowledge, lambda word: True, module, text)
+                for call in function.calls
+            )
+        ]
 
     def _nitro(self) -> bool:
         """Whether server folders are joined without imports."""
@@ -200,8 +238,14 @@ class Run:
         case = Case(self.corpus, program, entries, sites.find(program, labelling, self.corpus.sources), [])
         case.sites += list(joins.written(case, tables, labelling))
         climb = Climb(program, entries, labelling)
-        case.trails += [trail for site in case.sites for trail in climb.trails(site)]
-        case.schedules = schedules.written(self.corpus) if case.trails else []
+        for site in case.sites:
+            if len(case.trails) >= WAYS:
+                reason = f"more than {WAYS:,} ways to usage reports: the rest is not followed"
+                self.corpus.unread.append((site.key[0], reason))
+                break
+            case.trails += climb.trails(site)
+        if case.trails:
+            case.schedules = [*schedules.written(self.corpus), *crontabs.written(self.corpus)]
         scheduled(case)
         return case
 
@@ -215,12 +259,20 @@ class Run:
                 case = self._traced(self.loaded(wider | case.program.modules.keys()), tables)
         signal = self.corpus.signals
         bare = not case.trails  # without a reporting call, prices and counters have to speak
+        idle = bool(case.trails) and not case.live
         case.metered = signal("metered")
         case.priced = signal("priced") if bare else ()
         case.counted = signal("counted") if bare else ()
+        case.sold = (*case.metered, *self._sold(case)) if idle else ()
+        case.flat = signal("flat", 1) if idle else ()
         case.payment = signal("payment", 3)
         case.versions = pinned(self.corpus)
         return case
+
+    def _sold(self, case: Case) -> tuple[Hop, ...]:
+        """Words of usage-based prices elsewhere than beside reporting calls that nothing reaches."""
+        beside = {site.key[0] for site in case.sites}
+        return tuple(one for one in self.corpus.signals("sold") if one.place.path not in beside)
 
     def _wider(self, case: Case, tables: dict[str, Trail]) -> set[str]:
         """Files that sell the same work, write the rows that are sent, or fill the queues."""
@@ -248,11 +300,14 @@ class Run:
         endpoints = _endpoints(case, findings)
         reports = tuple(Hop(case.at(trail), "a usage report") for trail in case.trails[:20])
         signals = (*case.metered, *reports)
+        library = libraries.published(case) and bool(case.trails)
+        if library:
+            findings, endpoints, signals = [one for one in findings if not one.decides], [], ()
         answer, detail, code = verdict.decide(findings, endpoints, signals, profile, bool(case.payment))
         return Report(
             verdict=answer,
             profile=profile,
-            detail=detail,
+            detail=LIBRARY if library else detail,
             findings=tuple(findings),
             neighbours=tuple(_distinct([one for one in found if one.code in beside])),
             endpoints=tuple(endpoints),
@@ -261,7 +316,7 @@ class Run:
             stack=tuple(sorted({one.framework for one in case.entries.found.values()})),
             signals=(*case.metered, *case.priced[:3], *case.payment[:3]),
             remediation=next((one.remediation for one in verdict.deciding(findings)), ""),
-            reason=code,
+            reason="no_billing" if library else code,
         )
 
     def _coverage(self, case: Case, files: int) -> Coverage:
@@ -275,6 +330,7 @@ class Run:
             unread=tuple(sorted(self.corpus.unread)),
             with_errors=broken,
             unresolved_imports=self.resolver.unresolved if self.resolver else 0,
+            left_out=tuple(sorted(self.corpus.left_out.items())),
         )
 
 

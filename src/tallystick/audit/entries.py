@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from tallystick.audit import schedules
+from tallystick.audit import crontabs, schedules
 from tallystick.audit.ir import Call, Expr, Function, Module
 from tallystick.audit.knowledge import Route, compiled
 from tallystick.audit.program import Key, Program
+from tallystick.audit.registries import registered
 
 HANDLING = frozenset(["handler", "start", "worker", "view_func", "endpoint"])
+RECORDS = re.compile(r"^\w+\.Records\b")
 Pattern = re.Pattern[str] | None
 Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
 
@@ -27,8 +29,10 @@ class Entry:
     seconds: int | None = None  # for schedules: how often
     note: str = ""
     where: tuple[str, int] = ("", 0)  # where the schedule is written
+    task: str = ""  # the name a worker was given
     handler: Key = ("", 0)  # the route's own function, when this is a wrapper or a middleware before it
     flags: set[str] = field(default_factory=set)
+    job: str = ""  # the name a table of handlers knows it by
 
     @property
     def path(self) -> str:
@@ -55,6 +59,9 @@ class Entries:
                     self.found[entry.key] = entry
             self._handed(module)
             self._aliased(module)
+        for key, job in registered(program):
+            line = program.function(key).line
+            self.found.setdefault(key, Entry(key, "worker", "registry", f"job {job}", line, job=job))
         self._urls()
         self._wrapped()
 
@@ -94,6 +101,8 @@ class Entries:
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
+            if row.framework == "lambda" and _reads_records(module, key[1]):
+                return Entry(key, "worker", "sqs", f"queue {module.path}", function.line)
             return Entry(key, row.kind, row.framework, _path_route(row, module.path, name), function.line)
         return None
 
@@ -181,6 +190,11 @@ class Entries:
 
     def _by_decorator(self, module: Module, key: Key, function: Function) -> Entry | None:
         for one in function.decorators:
+            if module.language == "python" and crontabs.says_when(one):
+                seconds = schedules.gap(one.text, one.parts)
+                where = (module.path, function.line)
+                return Entry(key, "schedule", "script", one.text, function.line, seconds, where=where)
+        for one in function.decorators:
             for row, _, _, _, _, decorator in self.by_decorator:
                 if decorator is None or not decorator.search(one.text):
                     continue
@@ -191,6 +205,7 @@ class Entries:
                     continue
                 verb = one.text.rpartition(".")[2].upper()
                 entry = Entry(key, row.kind, row.framework, f"{verb} {first}".strip(), function.line)
+                entry.task = _given(one, "name") if row.kind == "worker" else ""
                 if row.kind == "schedule":
                     entry.seconds = schedules.gap(one.text, one.parts)
                     entry.where = (module.path, function.line)
@@ -243,7 +258,7 @@ class Entries:
     def _factories(self, module: Module, caller: Key, call: Call) -> None:
         """`app.post("/x", meter("calls"), handler)`: what the factory returns runs for the route."""
         for one in call.args:
-            if one.kind != "call" or "." in one.text:
+            if one.kind != "call" or ("." in one.text and module.language != "go"):
                 continue
             for target in self.program.targets(caller, one.text):
                 for inner in self._inside(target):
@@ -309,6 +324,20 @@ class Entries:
         for key in list(self.found):
             if self.program.modules[key[0]].directive == "client":
                 del self.found[key]
+
+
+def _reads_records(module: Module, index: int) -> bool:
+    """Whether a handler goes over the messages of a queue."""
+    functions = [one for at, one in enumerate(module.functions) if index in (at, one.parent)]
+    values = [value.text for one in functions for _, value in one.assigns]
+    names = [*values, *(call.callee for one in functions for call in one.calls)]
+    return any(RECORDS.search(name) for name in names)
+
+
+def _given(value: Expr, name: str) -> str:
+    """The constant given by keyword."""
+    pairs = [pair for one in value.parts for pair in zip(one.keys, one.parts, strict=False)]
+    return next((part.text for key, part in pairs if key == name and part.kind == "const"), "")
 
 
 def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:

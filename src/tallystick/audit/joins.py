@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 
 from tallystick.audit import stored
-from tallystick.audit.case import CRON_PATH, Case
+from tallystick.audit.case import CRON_PATH, STAFF, Case
 from tallystick.audit.knowledge import Sink
 from tallystick.audit.labels import Labelling
 from tallystick.audit.program import Key
 from tallystick.audit.queues import Queues
+from tallystick.audit.queues import spelled as reached_by
 from tallystick.audit.sites import Site
 from tallystick.audit.trails import Trail
 
@@ -22,7 +23,8 @@ def later(trail: Trail) -> bool:
     entry = trail.entry
     if entry is None:
         return False
-    return entry.kind not in DIRECT_KINDS or CRON_PATH.search(entry.key[0]) is not None
+    aside = CRON_PATH.search(entry.key[0]) is not None or STAFF.search(entry.key[0]) is not None
+    return entry.kind not in DIRECT_KINDS or aside
 
 
 def outboxes(case: Case) -> dict[str, Trail]:
@@ -79,8 +81,9 @@ def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
     parts = [spelled(one) for one in sorted(tables)]
     queues = Queues(case.program)
     for trail in case.live:
-        if trail.entry is not None and trail.entry.kind in ("worker", "schedule"):
-            parts += [rf"[\"'`]{re.escape(name)}[\"'`]" for name in sorted(queues.names(trail.entry))]
+        entry = trail.entry
+        if entry is not None and entry.kind in ("worker", "schedule", "http"):
+            parts += [reached_by(name) for name in sorted(queues.names(entry)) if len(name) > 2]
     return re.compile("|".join(sorted(set(parts))).encode(), re.IGNORECASE) if parts else None
 
 

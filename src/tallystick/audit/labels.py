@@ -71,6 +71,12 @@ class Labelling:
     def _name(self, key: Key, text: str, path: str, depth: int) -> Labels:
         full = f"{text}.{path}" if path else text
         kind = self._known(0, full)
+        if (
+            kind == CLIENT
+            and text.partition(".")[0] == "params"
+            and key[0].endswith((".go", ".java", ".py", ".php"))
+        ):
+            kind = ""  # a request only in the languages where it is one
         if kind == MEASURED and not self._body_field(key, full, depth):
             return frozenset([(MEASURED, full)])
         if kind and kind != MEASURED:
@@ -134,7 +140,7 @@ class Labelling:
         for name, part in zip(value.keys, value.parts, strict=False):
             if name == "...":
                 found |= self.of(key, part, path, depth + 1)
-            elif not path or name == head:
+            elif not path or _spelled(name) == _spelled(head):
                 found |= self.of(key, part, rest if path else "", depth + 1)
         return frozenset(found)
 
@@ -162,7 +168,7 @@ class Labelling:
     def _asked(self, key: Key, value: Expr, depth: int) -> Labels:
         """Whose row a look-up finds: one that the client names, unless the session has a say in it."""
         found: set[Label] = set()
-        for name, part in _fields(value):
+        for name, part in (*_fields(value), *self._chained(key, value)):
             labels = self.of(key, part, "", depth + 1)
             if any(kind in (SESSION, EVENT) for kind, _ in labels):
                 return frozenset()
@@ -171,6 +177,19 @@ class Labelling:
                 if kind in (CLIENT, "param") and IDENTITY.search(asked):
                     found.add((CHOSEN if kind == CLIENT else KEYED, text))
         return frozenset(found)
+
+    def _chained(self, key: Key, value: Expr) -> list[tuple[str, Expr]]:
+        """What the earlier calls of a chain were given: `from("t").select().eq("id", id).single()`."""
+        calls = self.program.function(key).calls
+        whole = [one for one in calls if one.callee == value.text]
+        if len(whole) != 1 or "()" not in value.text:
+            return []
+        inner = [
+            one
+            for one in calls
+            if value.text.startswith(f"{one.callee}().") and whole[0].line <= one.line <= whole[0].end_line
+        ]
+        return [("", part) for one in inner for part in one.args if part.kind in ("name", "call", "member")]
 
     def _arguments(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
         found: set[Label] = set()
@@ -219,6 +238,11 @@ class Labelling:
         if last is not None and callee[0].endswith(".py") and names and names[0] in last.keys:
             return last.parts[last.keys.index(names[0])]
         return args[index] if index < len(args) else None
+
+
+def _spelled(key: str) -> str:
+    """A key without the spelling of its language: `StripeCustomerId`, `stripe_customer_id`."""
+    return key.replace("_", "").lower()
 
 
 def _fields(value: Expr, name: str = "", depth: int = 0) -> list[tuple[str, Expr]]:

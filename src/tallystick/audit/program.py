@@ -8,92 +8,32 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tallystick.audit.injected import aliased, injections
 from tallystick.audit.ir import Call, Expr, Function, Import, Module
 from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.resolve import Resolver
 
-COMMON = frozenset(
-    [
-        "add",
-        "all",
-        "call",
-        "catch",
-        "close",
-        "connect",
-        "count",
-        "create",
-        "delete",
-        "edit",
-        "emit",
-        "end",
-        "error",
-        "execute",
-        "fetch",
-        "filter",
-        "find",
-        "findMany",
-        "findOne",
-        "findUnique",
-        "first",
-        "forEach",
-        "from",
-        "get",
-        "handle",
-        "has",
-        "index",
-        "init",
-        "insert",
-        "join",
-        "json",
-        "keys",
-        "list",
-        "load",
-        "log",
-        "map",
-        "match",
-        "new",
-        "next",
-        "on",
-        "one",
-        "open",
-        "parse",
-        "patch",
-        "post",
-        "process",
-        "push",
-        "put",
-        "query",
-        "read",
-        "record",
-        "reduce",
-        "remove",
-        "render",
-        "replace",
-        "request",
-        "retrieve",
-        "run",
-        "save",
-        "search",
-        "select",
-        "send",
-        "set",
-        "show",
-        "slice",
-        "sort",
-        "start",
-        "stop",
-        "test",
-        "then",
-        "toString",
-        "update",
-        "use",
-        "values",
-        "write",
-    ]
-)
+COMMON = frozenset([
+    "add", "all", "call", "catch", "close", "connect", "count", "create", "delete", "edit", "emit", "end",
+    "error", "execute", "fetch", "filter", "find", "findMany", "findOne", "findUnique", "first", "forEach",
+    "from", "get", "handle", "has", "index", "init", "insert", "join", "json", "keys", "list", "load",
+    "log", "map", "match", "new", "next", "on", "one", "open", "parse", "patch", "post", "process", "push",
+    "put", "query", "read", "record", "reduce", "remove", "render", "replace", "request", "retrieve", "run",
+    "save", "search", "select", "send", "set", "show", "slice", "sort", "start", "stop", "test", "then",
+    "toString", "update", "use", "values", "write"
+])  # fmt: skip
 SENDS = frozenset(["send", "send_robust", "asend", "send_async"])
 Key = tuple[str, int]
 NAMED = (".php", ".rb", ".go", ".java")
+
+
+STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|stub)$")
+MADE = re.compile(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
+
+
+def _spelled(name: str) -> str:
+    """One spelling for `UsageReporter`, `usage_reporter`, `usageReporter`."""
+    return name.replace("_", "").lower()
 
 
 def _signals(decorator: Expr) -> list[str]:
@@ -141,6 +81,10 @@ class Program:
         self.remote = knowledge.setting("remote", "callee")
         self.remote_call = knowledge.setting("remote", "call")
         self.listeners = self._listening()
+        self.injected: dict[str, list[Key]] = defaultdict(list)
+        for path in self.modules:
+            for name, key in injections(self, path, COMMON):
+                self.injected[name].append(key)
         for path in self.modules:
             self._connect(path)
 
@@ -223,7 +167,9 @@ class Program:
         parts = [one for one in parts if one not in ("delay", "apply_async", "bind", "default")] or parts
         head, last = parts[0], parts[-1]
         if len(parts) == 1:
-            return self._bare(path, head)
+            return self._bare(path, head) or [
+                key for one in aliased(self, caller, head) for key in self._bare(path, one)
+            ]
         if head in ("this", "self", "cls", "static") and len(parts) == 2:
             return self._method(path, last) or self._unique(last)
         found = self.imports[path].get(head)
@@ -237,7 +183,68 @@ class Program:
             for index in self.local[path].get(last, ())
             if self.modules[path].functions[index].owner == head
         ]
-        return owned or self._named(path, parts[-2], last) or self._unique(last)
+        return (
+            owned
+            or self._named(path, parts[-2], last)
+            or self._held(caller, parts)
+            or self._fellow(caller, parts)
+            or self._unique(last)
+            or self._injected(last)
+        )
+
+    def _injected(self, name: str) -> list[Key]:
+        """The one function that anybody is given under this name."""
+        found = list(dict.fromkeys(self.injected.get(name, ())))
+        return found if len(found) == 1 else []
+
+    def _held(self, caller: Key, parts: list[str]) -> list[Key]:
+        """The method of the class that a variable or a field is of: by what it was made of, or by its name."""
+        made = _spelled(self._made(caller, ".".join(parts[:-1])))
+        asked = made or _spelled(parts[-2])
+        ending = caller[0][caller[0].rfind(".") :]
+        owners = {
+            key: _spelled(self.function(key).owner)
+            for key in self.by_name.get(parts[-1], ())
+            if key[0].endswith(ending) and not STANDING_IN.match(self.function(key).owner)
+        }
+        exact = [
+            key
+            for key, owner in owners.items()
+            if asked in (owner, posixpath.basename(posixpath.dirname(key[0])) + owner)
+        ]
+        found = exact or [key for key, owner in owners.items() if owner.endswith(asked)]
+        return found if len(found) == 1 and len(asked) > 3 else []
+
+    def _fellow(self, caller: Key, parts: list[str]) -> list[Key]:
+        """`s.Run` inside a Go method: another method of the same type."""
+        if not caller[0].endswith(".go") or len(parts) != 2:
+            return []
+        functions, holder = self.modules[caller[0]].functions, caller[1]
+        while functions[holder].parent > 0:
+            holder = functions[holder].parent
+        owner, folder = functions[holder].owner, posixpath.dirname(caller[0])
+        found = [
+            key
+            for key in self.by_name.get(parts[1], ())
+            if owner and self.function(key).owner == owner and posixpath.dirname(key[0]) == folder
+        ]
+        return found if len(found) == 1 else []
+
+    def _made(self, caller: Key, name: str) -> str:
+        """The class whose instance a name was given: `reporter = UsageReporter(store)`."""
+        module = self.modules[caller[0]]
+        holder: int = caller[1]
+        near = [module.functions[holder]]
+        while holder > 0:
+            holder = module.functions[holder].parent
+            near.append(module.functions[holder])
+        near += module.functions if name.startswith(("self.", "this.")) else []
+        for function in near:
+            for given, value in function.assigns:
+                last = value.text.rpartition(".")[2]
+                if given == name and value.kind == "call" and MADE.match(last):
+                    return last.removeprefix("New")
+        return ""
 
     def _named(self, path: str, owner: str, name: str) -> list[Key]:
         """`Billing.bill` of another file, where the language finds classes and packages by their names alone."""

@@ -14,8 +14,14 @@ CALLED = re.compile(r"(?:^|\.)(?:Queue|QueuePro|FlowProducer|getQueue|createQueu
 NAMING = frozenset(
     ["name", "id", "event", "queue", "queueName", "task", "trigger", "url", "topic", "topicName"]
 )
-WRAPS = ("data", "event", "payload", "body", "[]", "message", "params")
+WRAPS = ("data", "event", "payload", "body", "[]", "message", "params", "messages", "Records")
+DEEP = frozenset(["event", "[]", "message", "messages", "Records"])
+CARRIES = ("data", "payload", "body", "MessageBody")
 DIRECT = re.compile(r"\.(?:delay|apply_async|dispatch|perform_later|perform_async|s|trigger|triggerAndWait)$")
+BOUND = {"workers": "a queue of the worker", "sqs": "a queue of SQS"}  # joined by the platform, not by a name
+BINDING = re.compile(r"(?:^|\.)env\.\w+\.(?:send|sendBatch)$")
+MESSAGE = re.compile(r"(?:^|\.)SendMessage(?:Batch)?Command$|(?i:sqs)\w*\.sendMessage(?:Batch)?$")
+PATH = re.compile(r"(/[\w/-]+)$")
 PLAIN = re.compile(r"^[\w.:/-]{3,}$")
 
 
@@ -40,8 +46,11 @@ class Queues:
         for path in sorted(program.modules):
             for index, function in enumerate(program.modules[path].functions):
                 for call in function.calls:
-                    if call.args and self.produce.search(call.callee):
+                    if call.args and self._produces(call.callee):
                         self._take((path, index), call)
+
+    def _produces(self, callee: str) -> bool:
+        return any(one.search(callee) for one in (self.produce, BINDING, MESSAGE))
 
     def _variables(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = defaultdict(set)
@@ -63,6 +72,10 @@ class Queues:
 
     def called(self, path: str, call: Call) -> set[str]:
         """The names a call puts a job on: its own words, and its queue's."""
+        if BINDING.search(call.callee):
+            return {BOUND["workers"]}
+        if MESSAGE.search(call.callee):
+            return {BOUND["sqs"]}
         names = {one.text for one in call.args[:2] if one.kind == "const" and PLAIN.match(one.text)}
         names |= {text for one in call.args[:1] for text in _named(one)}
         receiver = call.callee.rpartition(".")[0].rpartition(".")[2].removesuffix("()")
@@ -83,14 +96,30 @@ class Queues:
     def names(self, entry: Entry) -> set[str]:
         """What a worker answers to."""
         function = self.program.function(entry.key)
+        if entry.framework in BOUND:
+            return {BOUND[entry.framework]}
+        address = entry.route.partition(" ")[2]
+        if address.startswith("/"):
+            return {address}  # a queue that calls by HTTP
         if function.via < 0:
-            return set()
+            return {entry.job} if entry.job else set()
         call = self.program.modules[entry.key[0]].functions[function.parent].calls[function.via]
         names = {one.text for one in call.args[:1] if one.kind == "const" and PLAIN.match(one.text)}
         receiver = call.callee.rpartition(".")[0].rpartition(".")[2]
         return (
             names | self.variables.get(receiver, set()) | {text for one in call.args for text in _named(one)}
         )
+
+
+def spelled(name: str) -> str:
+    """A pattern for the files that may put jobs on this queue."""
+    if name == BOUND["workers"]:
+        return r"env\.\w+\.send(?:Batch)?\("
+    if name == BOUND["sqs"]:
+        return r"SendMessage(?:Batch)?Command|\.sendMessage(?:Batch)?\("
+    if name.startswith("/"):
+        return rf"publish\w*\([^;]{{0,300}}{re.escape(name)}[\"'`]"
+    return rf"[\"'`]{re.escape(name)}[\"'`]"
 
 
 def called_with(call: Call) -> tuple[Expr, ...]:
@@ -109,12 +138,10 @@ def _named(value: Expr) -> set[str]:
         return {text for part in value.parts[:3] for text in _named(part)}
     if value.kind != "object":
         return set()
-    pairs = zip(value.keys, value.parts, strict=False)
-    return {
-        part.text
-        for name, part in pairs
-        if name in NAMING and part.kind == "const" and PLAIN.match(part.text)
-    }
+    pairs = [pair for pair in zip(value.keys, value.parts, strict=False) if pair[0] in NAMING]
+    found = {part.text for _, part in pairs if part.kind == "const" and PLAIN.match(part.text)}
+    ends = (PATH.search(part.text) for name, part in pairs if name == "url")
+    return found | {end[1] for end in ends if end is not None}
 
 
 def _job(call: Call) -> Expr:
@@ -123,7 +150,7 @@ def _job(call: Call) -> Expr:
     if payload is None:
         inside = call.args[0]
         fields = dict(zip(inside.keys, inside.parts, strict=False))
-        payload = fields.get("data") or fields.get("payload") or fields.get("body") or inside
-    deep = Expr("object", "", (payload, payload), ("data", "payload"))
-    held = tuple(deep if name in ("event", "[]", "message") else payload for name in WRAPS)
+        payload = next((fields[name] for name in CARRIES if name in fields), inside)
+    deep = Expr("object", "", (payload, payload, payload), ("data", "payload", "body"))
+    held = tuple(deep if name in DEEP else payload for name in WRAPS)
     return Expr("object", "", (*held, payload), (*WRAPS, "..."))

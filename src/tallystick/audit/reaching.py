@@ -34,7 +34,7 @@ def inside(case: Case, key: Key) -> list[Key]:
 
 def workers(case: Case) -> set[Key]:
     """Functions that themselves make a costly call."""
-    pattern = case.program.knowledge.work
+    pattern = case.work
     return {
         (path, index)
         for path, module in case.program.modules.items()
@@ -49,3 +49,8 @@ def works_below(case: Case, trail: Trail, place: tuple[str, int]) -> bool:
         if (key[0], call.line) == place:
             return bool({below for below, _ in trail.hops[:number]} & workers(case))
     return False
+
+
+def works(case: Case, trail: Trail) -> bool:
+    """Whether the sold work is done on the way to the report: a timer that is lost loses both."""
+    return bool({key for key, _ in trail.hops[:-1]} & workers(case))

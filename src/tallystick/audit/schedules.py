@@ -22,9 +22,14 @@ WORDS = {
 }
 UNITS = {"second": 1, "minute": 60, "hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 NATURAL = re.compile(
-    r"(?:rate\(|every\s+|^(?=\d))(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr)s?", re.IGNORECASE
+    r"(?:rate\(|every\s+|^(?=\d))(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr|h|m|s)s?\b",
+    re.IGNORECASE,
 )
+FIELDS = re.compile(r"(?:^|\.)(?:crontab|CronTrigger|cron)$")
+NAMED_FIELDS = frozenset(["minute", "hour", "day", "day_of_month", "day_of_week", "weekday", "week", "month"])
+SHORT = {"sec": "second", "s": "second", "min": "minute", "m": "minute", "hr": "hour", "h": "hour"}
 SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
+SQL_COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))--[^\n]*$")
 NUMBERS = (
     "",
     "Two",
@@ -66,13 +71,16 @@ def seconds_of(text: str) -> int | None:
     text = re.sub(r"^(?:CRON_)?TZ=\S+\s+", "", text.strip().strip("\"'`"))
     if text.lstrip("@").lower() in WORDS:
         return WORDS[text.lstrip("@").lower()]
+    iso = re.match(r"^PT?(?:(\d+)([DHM]))$", text)
+    if iso:
+        return int(iso[1]) * {"D": DAY, "H": HOUR, "M": 60}[iso[2]]
     if text.startswith("cron("):
         text = " ".join(text[5:].rstrip(")").split()[:5])
     if CRON.match(text):
         return _cron(text.split()[-5:])
     hit = NATURAL.search(text)
     if hit:
-        unit = {"sec": "second", "min": "minute", "hr": "hour"}.get(hit[2].lower(), hit[2].lower())
+        unit = SHORT.get(hit[2].lower(), hit[2].lower())
         return int(hit[1] or 1) * UNITS[unit]
     return None
 
@@ -140,12 +148,15 @@ def gap(callee: str, values: tuple[Expr, ...]) -> int | None:
     if fields is not None:
         return fields
     found = [one for value in values for one in _constants(value)]
+    spring = re.search(r"TimeUnit\.(MINUTE|HOUR|DAY|SECOND)", str(values))
     for key, text, value in found:
         unit = key.rstrip("s")
         if unit in UNITS and text.isdigit() and text != "0":
             return int(text) * UNITS[unit]
         if key in ("every", "interval", "schedule", "limit", "fixedRate", "fixedDelay"):
             number = number_of(value)
+            if number and spring:
+                return number * UNITS.get(spring[1].lower(), 1)
             if number:
                 return number if callee.endswith("beat") else max(1, number // 1000)
         if _spells(text) and seconds_of(text):
@@ -153,15 +164,15 @@ def gap(callee: str, values: tuple[Expr, ...]) -> int | None:
     keys = {key for key, _, _ in found}
     if "hour" in keys or {"hourUTC", "minuteUTC"} <= keys:
         return DAY
-    chained = re.search(r"every\(\)\.(second|minute|hour|day|week)", callee)
-    return UNITS[chained[1]] if chained else HOUR if "minute" in keys else None
+    chained = re.search(r"(?i)every\(\)\.(second|minute|hour|day|week)", callee)
+    return UNITS[chained[1].lower()] if chained else HOUR if "minute" in keys else None
 
 
 def _spells(text: str) -> bool:
     bare = re.sub(r"^(?:CRON_)?TZ=\S+\s+", "", text)
     return (
         CRON.match(bare) is not None
-        or re.match(r"every |@|rate\(|\d+ (?:second|minute|hour|day)", bare) is not None
+        or re.match(r"every |@|rate\(|PT\d|\d+ (?:second|minute|hour|day)", bare) is not None
     )
 
 
@@ -169,18 +180,20 @@ def _cron_fields(callee: str, values: tuple[Expr, ...]) -> int | None:
     """`crontab(minute="*/5")`, `CronTrigger(hour=3)`, `add_job(f, "cron", hour=3)`: fields by name."""
     direct = any(one.kind == "const" and one.text == "cron" for one in values)
     for one in values:
-        if one.kind == "call" and re.search(r"(?:^|\.)(?:crontab|CronTrigger)$", one.text):
+        if one.kind == "call" and FIELDS.search(one.text):
             return _cron_fields("crontab", one.parts)
-    if not direct and not callee.endswith(("crontab", "CronTrigger")):
+    if not direct and not FIELDS.search(callee):
         return None
     given = {
-        name: part.text
+        name: ",".join(each.text for each in part.parts) if part.kind == "mix" and part.parts else part.text
         for one in values
         if one.kind == "object"
         for name, part in zip(one.keys, one.parts, strict=False)
-        if part.kind == "const"
+        if part.kind in ("const", "mix")
     }
-    return named_fields(given)
+    if not given and any(one.kind == "const" and _spells(one.text) for one in values):
+        return None
+    return named_fields(given) if given.keys() & NAMED_FIELDS or not callee.endswith("cron") else None
 
 
 def named_fields(given: dict[str, str]) -> int:
@@ -235,7 +248,7 @@ def written(corpus: Corpus) -> list[Schedule]:
     for path, data in corpus.sources.items():
         if b"schedule" in data and ("netlify/" in path or "config" in path):
             found += _exported(path, data)
-        if b"schedule" in data and path.endswith((".py", ".php", ".ts", ".js", ".mts")):
+        if b"schedule" in data and path.endswith((".py", ".ts", ".js", ".mts")):
             found += _beat(path, data)
     return found
 
@@ -272,6 +285,7 @@ def _yaml(path: str, data: bytes) -> list[Schedule]:
 def _document(path: str, text: str, first: int) -> list[Schedule]:
     """SAM and serverless functions, workflows, cron jobs of a cluster."""
     found = []
+    head, line, counted = text[:20_000], first, 0
     for hit in re.finditer(
         r"(?:schedule|cron|Schedule)[\"']?[ \t]*:[ \t]*[\"']?((?:rate|cron)\([^)]*\)|[^\n\"'#]+)", text
     ):
@@ -282,10 +296,9 @@ def _document(path: str, text: str, first: int) -> list[Schedule]:
         handler = re.findall(
             r"(?i)(?:handler|CodeUri|EntryPoints?)\s*:\s*\n?\s*-?\s*[\"']?([\w./-]+)", around
         )
-        target = handler[-1] if handler else text[:20_000]
-        found.append(
-            Schedule(path, first + text.count("\n", 0, hit.start()), seconds, hit[1].strip(), target)
-        )
+        target = handler[-1] if handler else head
+        line, counted = line + text.count("\n", counted, hit.start()), hit.start()
+        found.append(Schedule(path, line, seconds, hit[1].strip(), target))
     return found
 
 
@@ -303,6 +316,7 @@ def _terraform(path: str, data: bytes) -> list[Schedule]:
 
 
 def _sql(path: str, data: bytes) -> list[Schedule]:
+    data = SQL_COMMENT.sub(lambda hit: b" " * len(hit[0]), data)
     found = []
     for hit in SQL.finditer(data):
         seconds = seconds_of(hit[2].decode("utf-8", "replace"))
@@ -357,11 +371,11 @@ def _exported(path: str, data: bytes) -> list[Schedule]:
 
 
 def _beat(path: str, data: bytes) -> list[Schedule]:
-    """Celery beat tables, Laravel's scheduler, in-code `config = { schedule }`."""
+    """Celery beat tables, in-code `config = { schedule }`."""
     text = data.decode("utf-8", "replace")
     found = []
     for hit in re.finditer(
-        r"[\"']task[\"']\s*:\s*[\"']([\w.]+)[\"'][^}]*?[\"']schedule[\"']\s*:\s*([^\n}]+)", text
+        r"[\"']task[\"']\s*:\s*[\"']([\w.:/-]+)[\"'][^}]*?[\"']schedule[\"']\s*:\s*([^\n}]+)", text
     ):
         value = hit[2]
         number = re.match(r"\s*([\d.*\s]+)", value)
@@ -377,11 +391,4 @@ def _beat(path: str, data: bytes) -> list[Schedule]:
             unit = re.search(r"(minute|hour|day|second|week)s?\s*=\s*(\d+)", value)
             seconds = int(unit[2]) * UNITS[unit[1]] if unit else DAY
         found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, value.strip(), hit[1]))
-    for hit in re.finditer(r"(?:command|job|call)\(\s*(?:new\s+)?[\"']?([\w:\\.-]+)[^;]*?->(\w+)\(", text):
-        word = hit[2].lower()
-        seconds = next((WORDS[one] for one in WORDS if word.startswith(one)), 0) or (
-            60 if "minute" in word else HOUR if "hour" in word else 0
-        )
-        if seconds and path.endswith(".php"):
-            found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, hit[2], hit[1]))
     return found

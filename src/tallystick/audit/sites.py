@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
-from tallystick.audit.ir import Call, Expr
+from tallystick.audit.ir import Call, Expr, Module
 from tallystick.audit.knowledge import Knowledge, Sink
 from tallystick.audit.labels import CLIENT, MEASURED, Labelling, Labels
 from tallystick.audit.program import Key, Program
 
+Nearness = Callable[[re.Pattern[str]], bool]
 HARMLESS = frozenset([MEASURED])
 DATABASE = re.compile(
     r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
 )  # a table named like a provider's resource is a table
+ADDRESS = re.compile(r"(?i)url|uri|endpoint|path|base|host|api$|href|route")
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
-    r"|time|_at$|At$|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
+    r"|time|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
 )
 
 
@@ -34,25 +38,38 @@ class Site:
     stored: bool = False  # a row of the application's own, which something else sends
 
 
-def sink_of(call: Call, knowledge: Knowledge, near: str) -> Sink | None:
-    """The sink model a call matches."""
+def sink_of(call: Call, knowledge: Knowledge, near: Nearness, module: Module, whole: str) -> Sink | None:
+    """The sink model a call matches, given what stands near it and the text of its file."""
     if DATABASE.search(call.callee):
         return None
-    for sink, callee, text, nearness in knowledge.sinks:
+    for sink, callee, text, nearness, file in knowledge.sinks:
         if not callee.search(call.callee):
             continue
-        if text is not None and not text.search(" ".join(_texts(one) for one in call.args[:2])):
+        if text is not None and not text.search(" ".join(texts(one, module) for one in call.args[:4])):
             continue
-        if nearness is not None and not nearness.search(near):
+        if nearness is not None and not near(nearness):
+            continue
+        if file is not None and not file.search(whole):
             continue
         return sink
     return None
 
 
-def _texts(value: Expr, depth: int = 0) -> str:
+def texts(value: Expr, module: Module | None = None, depth: int = 0) -> str:
+    """The words of a value; a name stands for what the file gives it, such as the address of a provider."""
     if depth > 4:
         return ""
-    return " ".join([value.text, *(_texts(part, depth + 1) for part in value.parts)])
+    said = [value.text, *(texts(part, module, depth + 1) for part in value.parts)]
+    if module is not None and value.kind == "name" and ADDRESS.search(value.text):
+        last = value.text.rpartition(".")[2]
+        given = [
+            one
+            for function in module.functions
+            for name, one in function.assigns
+            if name.rpartition(".")[2] == last
+        ]
+        said += [texts(one, module, depth + 2) for one in given[:3]]
+    return " ".join(said)
 
 
 def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> list[Site]:
@@ -60,10 +77,11 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
     found = []
     for path in sorted(program.modules):
         module = program.modules[path]
+        whole = sources[path].decode("utf-8", "replace")
         for index, function in enumerate(module.functions):
+            near = cache(partial(_stands_near, program, sources, (path, index)))
             for call in function.calls:
-                lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
-                sink = sink_of(call, program.knowledge, b"\n".join(lines).decode("utf-8", "replace"))
+                sink = sink_of(call, program.knowledge, near, module, whole)
                 if sink is None:
                     continue
                 handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None
@@ -73,6 +91,17 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
                     else _site((path, index), call, sink, labelling)
                 )
     return found
+
+
+def _stands_near(program: Program, sources: dict[str, bytes], key: Key, word: re.Pattern[str]) -> bool:
+    """Whether a word stands in a function or, when that is only a wrapper, in one that calls it."""
+    callers = [edge.caller for edge in program.callers.get(key, ()) if key[1] and edge.caller[1]]
+    for path, index in (key, *callers[:20]):
+        function = program.function((path, index))
+        lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
+        if word.search(b"\n".join(lines).decode("utf-8", "replace")):
+            return True
+    return False
 
 
 def _decorated(program: Program, key: Key, call: Call) -> Key | None:
@@ -171,7 +200,7 @@ def _at(call: Call, place: str) -> list[Expr]:
 
 
 def _below(value: Expr, steps: list[str]) -> list[Expr]:
-    if not steps:
+    if not steps or (steps == ["*"] and value.kind == "name"):
         return [value]
     if value.kind in ("call", "mix") and value.parts and not value.keys:
         return [one for part in value.parts for one in _below(part, steps)] if value.kind == "call" else []
@@ -194,7 +223,7 @@ def _fits(name: str, step: str) -> bool:
 
 def _bare(name: str) -> str:
     """A key without the spelling of its language: `StripeCustomerId`, `stripe_customer_id`."""
-    return name.replace("_", "").lower()
+    return name.replace("_", "").strip("[]").lower()
 
 
 def _anywhere(value: Expr, steps: list[str], depth: int = 0) -> list[Expr]:

@@ -30,7 +30,9 @@ CUSTOMER = re.compile(
     r"(?i)^(?:stripe_?)?(?:customer|org(?:ani[sz]ation)?|user|account|tenant|team|workspace|subscription)"
     r"(?:_?item)?_?id$|^(?:customer|external_?customer_?id)$"
 )
-SQL_WRITE = re.compile(r"(?is)\binsert\s+into\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)[\"`]?\s*\(([^)]*)\)\s*values")
+SQL_WRITE = re.compile(
+    r"(?is)\binsert\s+(?:or\s+\w+\s+)?into\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)[\"`]?\s*\(([^)]*)\)\s*values"
+)
 SQL_READ = re.compile(r"(?is)\bselect\b.*?\bfrom\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)")
 SUFFIX = re.compile(r"(?i)_?(?:collection(?:_?name)?|table(?:_?name)?|model|repository|repo|entity|schema)$")
 NAMES = frozenset(["objects", "query", "collection", "_default_manager", "model"])
@@ -66,7 +68,7 @@ def rows(program: Program, keys: Iterable[Key] | None = None) -> Iterator[Row]:
     for key in keys if keys is not None else _every(program):
         function = program.function(key)
         for call in function.calls:
-            found = _sql(key, call) or _chain(key, call, function) or _made(key, call, function)
+            found = _sql(key, call, function) or _chain(key, call, function) or _made(key, call, function)
             if found is not None and len(found.table) > 3:
                 yield found
 
@@ -77,21 +79,46 @@ def _every(program: Program) -> Iterator[Key]:
             yield path, index
 
 
-def _sql(key: Key, call: Call) -> Row | None:
+def _sql(key: Key, call: Call, function: Function) -> Row | None:
     """Raw SQL: the columns of an INSERT take the parameters in order."""
-    text = next((one.text for one in call.args[:1] if one.kind in ("const", "mix")), "")
+    text, rest = _statement(call)
     if "from" not in text.lower() and "into" not in text.lower():
         return None
     hit = SQL_WRITE.search(text)
     if hit:
         columns = tuple(one.strip(' "`\n\t') for one in hit[2].split(","))
-        given = call.args[1] if len(call.args) > 1 else None
+        given = rest[0] if rest else None
         if given is not None and given.kind == "object":
             return Row(key, call, normal(hit[1]), True, given)
-        parts = given.parts if given is not None else ()
+        listed = given is not None and given.kind == "mix" and len(rest) == 1
+        parts = (
+            given.parts if given is not None and listed else rest or _bound(call, function) or _filled(call)
+        )
         return Row(key, call, normal(hit[1]), True, Expr("object", "", parts, columns[: len(parts)]))
     hit = SQL_READ.search(text)
     return Row(key, call, normal(hit[1]), False) if hit else None
+
+
+def _filled(call: Call) -> tuple[Expr, ...]:
+    """What a tagged template puts in the place of the parameters."""
+    statement = next((one for one in call.args[:1] if one.kind == "mix"), None)
+    return statement.parts if statement is not None else ()
+
+
+def _bound(call: Call, function: Function) -> tuple[Expr, ...]:
+    """The parameters that `prepare(sql).bind(a, b)` and `prepare(sql).run(a, b)` give later."""
+    later = (f"{call.callee}().bind", f"{call.callee}().run")
+    chained = (one for one in function.calls if one.callee in later and one.line == call.line and one.args)
+    return next((one.args for one in chained), ())
+
+
+def _statement(call: Call) -> tuple[str, tuple[Expr, ...]]:
+    """The SQL of a call, after a context where there is one, and the parameters behind it."""
+    for number, one in enumerate(call.args[:2]):
+        inner = one.parts[0] if one.kind == "call" and one.text.endswith("text") and one.parts else one
+        if inner.kind in ("const", "mix") and " " in inner.text:
+            return inner.text, call.args[number + 1 :]
+    return "", ()
 
 
 def _chain(key: Key, call: Call, function: Function) -> Row | None:

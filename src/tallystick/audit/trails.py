@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from tallystick.audit import schedules
 from tallystick.audit.entries import Entries, Entry
 from tallystick.audit.ir import Call, Expr, Handler
@@ -15,8 +17,13 @@ from tallystick.audit.sites import Site
 
 SCHEDULER = re.compile(
     r"(?i)^crons?\.|cron|schedule|setInterval|repeat|add_job|(?:^|\.)(?:every|Interval)$|^(?:hourly|daily)$"
+    r"|every\(\)\S*\.do$"
 )
 WRAPPER = re.compile(r"(?:^|\.)(?:with|lock|run|guard|verify|require|ensure)(?:[A-Z]|_)\w*$")
+STARTUP = re.compile(
+    r"on_event startup|(?:^|\.)(?:on_startup|before_serving|before_first_request|worker_ready|worker_process_init"
+    r"|after_server_start|main_process_start)(?:\.connect)?\b|listener (?:after|before)_server_start"
+)
 LONGEST = 14
 MOST = 400
 
@@ -83,7 +90,10 @@ class Climb:
             client=trail.client or self.program.modules[key[0]].directive == "client",
             seen=trail.seen | {trail.top},
         )
-        trail = self._settled(trail, key, call)
+        below = trail.hops[-2][0] if len(trail.hops) > 1 else None
+        trail = self._settled(trail, key, self._sent(key, call) if is_sink else call)
+        if trail.error == "open" and self._unchecked(key, call, below):
+            trail = replace(trail, error="swallowed", handler=(key[0], call.line))
         script = self.program.modules[key[0]].language in ("typescript", "tsx", "go")
         script = script or call.callee.endswith("_async")  # a coroutine by its name
         if key[1] == 0:
@@ -95,6 +105,27 @@ class Climb:
         if call.spawned and not trail.deferred[1]:
             trail = replace(trail, deferred=(key[0], call.line, "in the background"))
         return trail
+
+    def _sent(self, key: Key, call: Call) -> Call:
+        """Where a request that is only made here is sent: Go's `client.Do(request)`."""
+        if not re.search(r"(?i)new_?request\w*$", call.callee):
+            return call
+        later = [one for one in self.program.function(key).calls if one.line >= call.line]
+        return next(
+            (one for one in later if re.search(r"\.(?:[dD]o|send)$", one.callee)),
+            structs.replace(call, handlers=()),
+        )
+
+    def _unchecked(self, key: Key, call: Call, below: Key | None) -> bool:
+        """Whether a Go call stands alone although it returns an error."""
+        if not key[0].endswith(".go") or call.state != "floating" or call.spawned:
+            return False
+        if below is None:
+            return True
+        returns = [
+            one.text for value in self.program.function(below).returns for one in (value, *value.parts)
+        ]
+        return any(re.search(r"(?i)err", one) for one in returns)
 
     def _settled(self, trail: Trail, key: Key, call: Call) -> Trail:
         """What becomes of the error at this call."""
@@ -126,17 +157,38 @@ class Climb:
         entry = self.entries.found.get(key)
         if entry is not None:
             done += [self._ended(trail, one) for one in (entry, *self.entries.shared.get(key, ()))]
-            return self._fed(trail, entry) if entry.kind == "worker" else []
-        if key[1] == 0:
+            fed = entry.kind == "worker" or (entry.kind == "http" and self.queues.feeding(entry))
+            return self._fed(trail, entry) if fed else []
+        if key[1] == 0 or self._is_program(key):
             done.append(replace(trail, entry=Entry(key, "script", "script", key[0], 1)))
             return []
         if len(trail.hops) > LONGEST:
+            return []
+        if "served" in self.program.function(key).flags and not self._known(key):
+            route = self.program.function(key).name or "handler"
+            done.append(self._ended(trail, Entry(key, "http", "go", route, self.program.function(key).line)))
             return []
         up = self._outward(trail, key, done)
         called = self._called(trail, key, done)
         if not up and not called and not self._scheduled_already(done, trail):
             done.append(trail)
         return up + called
+
+    def _is_program(self, key: Key) -> bool:
+        """Whether a function is where a program starts: `main` of Go and Java, what a server runs at its start."""
+        function = self.program.function(key)
+        if key[0].endswith((".go", ".java")):
+            return function.name in ("main", "init") and function.parent <= 0
+        return any(
+            STARTUP.search(f"{one.text} {' '.join(part.text for part in one.parts[:1])}")
+            for one in function.decorators
+        ) or (function.name == "ready" and key[0].endswith("apps.py"))
+
+    def _known(self, key: Key) -> bool:
+        """Whether something in the tree calls a function that a server could call as well."""
+        return bool(self.program.function(key).name) and any(
+            edge.kind == "call" for edge in self.program.callers.get(key, ())
+        )
 
     @staticmethod
     def _scheduled_already(done: list[Trail], trail: Trail) -> bool:
@@ -221,7 +273,7 @@ class Climb:
     def _called(self, trail: Trail, key: Key, done: list[Trail]) -> list[Trail]:
         found = []
         function = self.program.function(key)
-        for edge in self.program.callers.get(key, ()):
+        for edge in self.program.callers.get(key, ())[:MOST]:
             args = edge.call.args
             if edge.kind == "pass":
                 later = _given_later(args, function.name)

@@ -39,12 +39,14 @@ def decide(
     against = deciding(findings)
     if against:
         return Verdict.FAIL, _sentence(against, endpoints), against[0].code
-    if not endpoints and not signals:
+    unused = any(one.code == "never_reported" and one.confidence is Confidence.LOW for one in findings)
+    if not endpoints and (unused or not signals):
         code = "flat_rate_only" if payment else "no_billing"
         said = "Billing is flat" if payment else "No billing was found"
         return (
             Verdict.SKIP,
-            f"{said}: no metered price, no price per unit and no usage report in this code.",
+            f"{said}: no metered price, no price per unit and no usage report "
+            f"{'that anything calls ' if unused else ''}in this code.",
             code,
         )
     reporting = [one for one in endpoints if one.reports]

@@ -14,6 +14,13 @@ PATTERNS = {
     "requirements.txt": ("pip", re.compile(rb"(?mi)^stripe\s*[=~>]=\s*(\d+)")),
     "pyproject.toml": ("pip", re.compile(rb'(?mi)stripe"?\s*(?:=\s*"[\^~>=]*|[=~>]=\s*)(\d+)')),
     "poetry.lock": ("pip", re.compile(rb'name = "stripe"\nversion = "(\d+)')),
+    "go.mod": ("go", re.compile(rb"github\.com/stripe/stripe-go/v(\d+)")),
+    "Gemfile": ("gem", re.compile(rb"(?m)^\s*gem [\"']stripe[\"'],\s*[\"'][~>=^ ]*(\d+)")),
+    "Gemfile.lock": ("gem", re.compile(rb"(?m)^    stripe \((\d+)")),
+    "pom.xml": ("maven", re.compile(rb"stripe-java</artifactId>\s*<version>(\d+)")),
+    "build.gradle": ("maven", re.compile(rb"com\.stripe:stripe-java:(\d+)")),
+    "build.gradle.kts": ("maven", re.compile(rb"com\.stripe:stripe-java:(\d+)")),
+    "Pipfile.lock": ("pip", re.compile(rb'"stripe":\s*\{[^}]*"version":\s*"==(\d+)')),
     "uv.lock": ("pip", re.compile(rb'name = "stripe"\nversion = "(\d+)')),
 }
 

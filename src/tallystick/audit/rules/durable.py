@@ -8,6 +8,10 @@ from tallystick.audit.case import SLOW, Case
 from tallystick.audit.ir import Expr
 from tallystick.audit.trails import Trail
 
+UNSENT = re.compile(
+    rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
+    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|\{)"
+)
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(r"(?i)^(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)")
 
@@ -42,12 +46,24 @@ def _drains(case: Case, trail: Trail) -> bool:
     entry = trail.entry
     if entry is None or entry.seconds is None or entry.seconds >= SLOW or _marks_lost(case, trail):
         return False
+    if trail.site.key[0].endswith(".go") and _takes_unsent(case, trail):
+        return True
     return any(
         one.entry is not None
         and one.entry.kind in ("http", "action", "worker")
         and one.site.sink.provider == trail.site.sink.provider
         for one in case.live
     )
+
+
+def _takes_unsent(case: Case, trail: Trail) -> bool:
+    """Whether the rows this schedule goes over are those that were not sent yet."""
+    for key, _ in trail.hops:
+        function = case.program.function(key)
+        lines = case.corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
+        if key[1] and UNSENT.search(b"\n".join(lines)):
+            return True
+    return False
 
 
 def _marks_lost(case: Case, trail: Trail) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tallystick.audit.case import Case
+from tallystick.audit.kept import unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import excused
@@ -13,6 +14,15 @@ from tallystick.audit.rules.durable import excused
 def find(case: Case) -> Iterator[Finding]:
     """Trails on which a catch ends the error, with no row left to send again."""
     for trail in case.live:
+        table = unread(case, trail)
+        if table:
+            yield RULE.finding(
+                f"a failed report is written to {table}, and nothing in this tree reads it to send it again",
+                Place(*trail.handler),
+                Confidence.MEDIUM,
+                case.name(trail),
+                case.hops(trail),
+            )
         if trail.error != "swallowed" or excused(case, trail):
             continue
         if trail.site.stored and trail.entry is not None and trail.entry.kind == "script":

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tallystick.audit.buffers import waiting
 from tallystick.audit.case import Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
-from tallystick.audit.reaching import works_below
+from tallystick.audit.reaching import works, works_below
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import excused
+from tallystick.audit.trails import Trail
 
 
 def find(case: Case) -> Iterator[Finding]:
     """Un-awaited calls, callbacks after the response, background tasks, platform timers."""
     for trail in case.live:
+        place = waiting(case, trail)
+        if place is not None:
+            yield _in_memory(case, trail, place)
+            continue
         if excused(case, trail):
             continue
         if trail.floating[1]:
             place, how = Place(*trail.floating), "without waiting for it"
-        elif trail.deferred[1]:
+        elif trail.deferred[1] and not _keeps_running(trail):
             place, how = (
                 Place(trail.deferred[0], trail.deferred[1]),
                 f"in a task put off ({trail.deferred[2]})",
@@ -29,7 +35,7 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         if trail.site.stored and trail.entry is not None and trail.entry.kind == "script":
             continue
-        if works_below(case, trail, (place.path, place.line)):
+        if works_below(case, trail, (place.path, place.line)) or (trail.remote and works(case, trail)):
             continue
         yield RULE.finding(
             f"{trail.entry.route if trail.entry else 'the code'} reports usage {how}; when the process stops or the "
@@ -39,6 +45,22 @@ def find(case: Case) -> Iterator[Finding]:
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _keeps_running(trail: Trail) -> bool:
+    """Whether a run by the clock only tells the platform to wait for it: there is no response to hurry for."""
+    return trail.entry is not None and trail.entry.kind == "schedule" and trail.deferred[2] == "waitUntil"
+
+
+def _in_memory(case: Case, trail: Trail, place: Place) -> Finding:
+    return RULE.finding(
+        "usage waits in the memory of the process until it is sent; a crash or a deploy before then, or a failed "
+        "send, loses it",
+        place,
+        Confidence.MEDIUM,
+        case.name(trail),
+        case.hops(trail),
+    )
 
 
 RULE = Rule(

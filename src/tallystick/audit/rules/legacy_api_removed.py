@@ -8,8 +8,8 @@ from tallystick.audit.case import Case
 from tallystick.audit.model import Finding, Severity
 from tallystick.audit.rules.base import Rule
 
-GONE = {"npm": 18, "composer": 17, "pip": 12}
-LANGUAGES = {"php": "composer", "python": "pip"}
+GONE = {"npm": 18, "composer": 17, "pip": 12, "go": 82, "gem": 14, "maven": 29}
+LANGUAGES = {"php": "composer", "python": "pip", "go": "go", "ruby": "gem", "java": "maven"}
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -35,7 +35,7 @@ RULE = Rule(
     title="The reporting call no longer exists",
     why=(
         "Stripe removed usage records from API 2025-03-31 on (stripe-node 18, stripe-php 17, "
-        "stripe-python 12). The call "
+        "stripe-python 12, stripe-go 82, stripe-ruby 14, stripe-java 29). The call "
         "raises, and usage stops being billed."
     ),
     wrong="await stripe.subscriptionItems.createUsageRecord(item, { quantity });",

@@ -7,10 +7,15 @@ from collections.abc import Iterator
 
 from tallystick.audit.case import Case
 from tallystick.audit.joins import outboxes, spelled
-from tallystick.audit.model import Confidence, Finding, Severity
+from tallystick.audit.model import Confidence, Finding, Hop, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.stored import CUSTOMER, QUANTITY, rows
 
+METERS_ONLY = frozenset(
+    ["lago", "openmeter", "orb", "metronome", "aws-marketplace"]
+)  # who buys these sells usage
+OVERAGE = "a price for overage in code"
+SERVER = (".py", ".go", ".rb", ".php", ".java", ".ts", ".js", ".mjs")
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -21,12 +26,13 @@ def find(case: Case) -> Iterator[Finding]:
         return
     dead = [one for one in case.trails if one.entry is None and not one.client]
     unsure = [one for one in dead if _mentioned(case, one.top)]
-    for trail in dead if not unsure else []:
+    sold = bool(case.sold) or not case.flat or any(one.site.sink.provider in METERS_ONLY for one in dead)
+    for trail in dead if not unsure or not sold else []:
         yield RULE.finding(
             f"{case.name(trail) or trail.site.call.callee} would report usage, but nothing in the "
-            f"application calls it",
+            f"application calls it" + ("" if sold else ", and every price found here is flat"),
             case.at(trail),
-            Confidence.HIGH,
+            Confidence.HIGH if sold else Confidence.LOW,
             case.name(trail),
             case.hops(trail),
         )
@@ -36,13 +42,19 @@ def find(case: Case) -> Iterator[Finding]:
         yield RULE.finding(message, setup.place, Confidence.MEDIUM)
         return
     counters = {hop.place.path for hop in case.counted}
-    hop = next((one for one in case.priced if one.place.path in counters), None)
+    hop = next((one for one in case.priced if one.place.path in counters), None) or _overage(case)
     if not case.trails and hop is not None and case.payment:
         yield RULE.finding(
             "a price per unit is promised here and usage is only counted; nothing reports it to be billed",
             hop.place,
             Confidence.MEDIUM,
         )
+
+
+def _overage(case: Case) -> Hop | None:
+    """A price for what goes beyond the plan, on the server, where usage is counted in another file."""
+    found = (one for one in case.priced if one.note == OVERAGE and one.place.path.endswith(SERVER))
+    return next(found, None) if case.counted else None
 
 
 def _unfilled(case: Case) -> Iterator[Finding]:

@@ -90,7 +90,7 @@ def _beside(case: Case, trail: Trail, costly: set[Key]) -> set[Key]:
 
 
 def _costly(case: Case, keys: set[Key]) -> set[str]:
-    pattern = case.program.knowledge.work
+    pattern = case.work
     return {
         call.callee
         for key in keys

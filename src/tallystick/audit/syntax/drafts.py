@@ -16,6 +16,11 @@ FILLING = re.compile(
     r"(?:^|\.)(?:(?:Should|Must)?Bind(?:JSON|Query|Uri|Form|XML|With)?|BodyParser|QueryParser|Decode|Unmarshal)$"
 )
 KEPT_NAME = re.compile(r"^[\w$-]+$")
+SERVED = re.compile(
+    r"^\(\s*(?:\w+\s+(?:\*gin\.Context|echo\.Context|\*?fiber\.Ctx|\*fasthttp\.RequestCtx|\*?iris\.Context)"
+    r"|\w+\s+http\.ResponseWriter\s*,\s*\w+\s+\*http\.Request)\s*,?\s*\)$"
+)
+RECEIVER = re.compile(r"\*?(\w+)(?:\[[^\]]*\])?\)$")
 
 
 @dataclass
@@ -80,7 +85,7 @@ def started(node: Node, context: Context) -> Draft:
     return Draft(
         assigns=_defaults(node),
         name=name if KEPT_NAME.match(name or "") else "",
-        owner=context.owner,
+        owner=context.owner or _receiver_type(node),
         line=node.start_point[0] + 1,
         end_line=node.end_point[0] + 1,
         parent=context.function,
@@ -89,8 +94,21 @@ def started(node: Node, context: Context) -> Draft:
         via=context.via,
         bindings=_bindings(node),
         decorators=list(context.decorators),
-        flags=flags_of(node.text or b""),
+        flags=(*flags_of(node.text or b""), *_served(node)),
     )
+
+
+def _served(node: Node) -> tuple[str, ...]:
+    """Whether a Go function takes what the servers of its frameworks give: a request and nothing else."""
+    said = text_of(node.child_by_field_name("parameters"))
+    return ("served",) if SERVED.match(said) else ()
+
+
+def _receiver_type(node: Node) -> str:
+    """The type that a Go method belongs to: `func (r *Reporter) Report()`."""
+    said = text_of(node.child_by_field_name("receiver")) if node.type == "method_declaration" else ""
+    hit = RECEIVER.search(said)
+    return hit[1] if hit else ""
 
 
 def _bindings(node: Node) -> list[Binding]:
@@ -185,6 +203,12 @@ def _join(path: str, step: str) -> str:
 
 def assigned(left: Node, right: Node | None) -> list[tuple[str, Expr]]:
     """What an assignment gives to which name."""
+    lists = right is not None and left.type == right.type == "expression_list"
+    if (
+        right is not None and lists and left.named_child_count == right.named_child_count
+    ):  # Go: `a, b := x, y`
+        pairs = zip(left.named_children, right.named_children, strict=True)
+        return [pair for one, given in pairs for pair in assigned(one, given)]
     value = expression(right)
     if left.type in tables.MEMBERS:
         return [(text_of(left).lstrip("$"), value)]

@@ -136,7 +136,7 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
         return expression(child_of(node, 0), depth + 1)
     if kind == "template_string":
         text = text_of(node).strip("`")
-        return Expr("mix", text[:200], tuple(expression(c, depth + 1) for c in node.named_children))
+        return Expr("mix", text[:600], tuple(expression(c, depth + 1) for c in node.named_children))
     return Expr("mix", "", tuple(expression(child, depth + 1) for child in node.named_children[:40]))
 
 

@@ -93,6 +93,30 @@ class Imports:
             value = child.child_by_field_name("value") or child
             self.names.append(Import(text_of(value), source, text_of(key)))
 
+    def handed_on(self, left: str, right: Node) -> None:
+        """`module.exports = handler`, `module.exports = { a, b: c, ...require("./d") }`, `exports.a = b`."""
+        name = "default" if left == "module.exports" else left.rpartition(".")[2]
+        if name == "default" and right.type == "object":
+            for child in right.named_children:
+                value = child.child_by_field_name("value") or child
+                self._member_of(text_of(child.child_by_field_name("key") or child), value)
+        else:
+            self._member_of(name, right)
+
+    def _member_of(self, name: str, value: Node) -> None:
+        """One name that a CommonJS module gives away."""
+        if value.type == "spread_element":
+            name, value = "*", child_of(value, 0) or value
+        said = text_of(value)[:300]
+        whole = next((one.source for one in self.names if (one.local, one.name) == (said, "*")), "")
+        if name == "*" and whole:
+            self.reexports.append(Import("*", whole, "*"))
+        elif said.startswith("require("):
+            source = said.partition("(")[2].partition(")")[0].strip("\"'` ")
+            self.reexports.append(Import(name, source, "*" if name == "*" else "default"))
+        elif value.type in ("identifier", "shorthand_property_identifier") and name != "*":
+            self.reexports.append(Import(name, "", said))
+
     def dynamic(self, callee: str, values: tuple[Expr, ...]) -> None:
         """A bare `import("…")` or `require("…")` used in place."""
         if callee in ("import", "require") and values and values[0].kind == "const":

@@ -19,10 +19,10 @@ from tallystick.audit.syntax.expressions import (
     expression,
     text_of,
 )
-from tallystick.audit.syntax.grammars import grammar_of, parser
+from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
-from tallystick.audit.syntax.returned import checked
+from tallystick.audit.syntax.returned import checked, is_heeded
 
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
@@ -51,7 +51,7 @@ class Lowering:
     def module(self) -> Module:
         """The lowered file."""
         source = TAGGED.sub(lambda hit: hit[1] + b" " * len(hit[2]) + hit[3], self.source)
-        tree = parser(self.grammar).parse(source)
+        tree = parsed(self.grammar, source)
         self.drafts[0].end_line = tree.root_node.end_point[0] + 1
         self.children(tree.root_node, Context())
         directive = USE.search(source[:400])
@@ -195,9 +195,13 @@ class Lowering:
         name = "default" if text == "module.exports" else text.rpartition(".")[2].lstrip("$")
         if right is not None:
             self.imports.required(left, right)
+            if text.startswith(("module.exports", "exports.")):
+                self.imports.handed_on(text, right)
             inner = replace(context, name=name, exported=exported, state="assigned")
             if right.type in tables.OBJECTS and not context.owner:
                 inner = replace(inner, owner=name)
+            if right.type in tables.AWAITS and not is_heeded(node, [name for name, _ in pairs]):
+                inner = replace(inner, state="inner")
             self.walk(right, inner)
 
     def attempt(self, node: Node, context: Context) -> None:

@@ -20,11 +20,20 @@ LOGGING = re.compile(
     rb"(?i)(?:console|log|logger|logging|sentry|\blog)\.[\w.]*\([^;\n]*\)?|captureException\([^;\n]*\)|print\([^;\n]*\)"
 )
 SIGNAL = re.compile(rb"\breturn\b")
+SPECIAL = re.compile(rb"if\s*\([^\n]*\)\s*(?:return|continue)\b[^\n;]*;")  # what follows is the rule
 
 SECRET = re.compile(
     rb"(?:(?:process\.env|env|os\.environ|settings|config|Deno\.env)[\w.\[\]()'\"!]*?"
     rb"(?:SECRET|TOKEN|INTERNAL\w*KEY|SERVICE\w*KEY|API_KEY|CRON\w*)|timingSafeEqual|compare_digest"
     rb"|\w*(?:[vV]erify|[cC]heck|[iI]s|[rR]equire)\w*(?:Cron|Internal|Service)\w*\()",
+)
+KIT = re.compile(  # keys by which the application itself calls others, or signs its users' sessions
+    rb"(?i)stripe|openai|anthropic|polar|autumn|lago|openmeter|metronome|chargebee|paddle|lemon|resend|twilio|sendgrid"
+    rb"|postmark|gemini|google|groq|mistral|replicate|deepgram|eleven|clerk|github|slack|supabase|service_?role|jwt|auth_?secret"
+    rb"|session_?secret|cookie"
+)
+ROLE = re.compile(
+    rb"(?i)[!=]==?[^\n]{0,60}service_?(?:role)?_?(?:key|token)|service_?role\w*\W[^\n]{0,20}[!=]==?|service_?role\w*\("
 )
 COMPARED = re.compile(
     rb"(?i)authorization|x-[\w-]*(?:key|secret|token)|timingSafeEqual|compare_digest|bearer|headers?\b|internal|cron"
@@ -42,6 +51,7 @@ EARLY = re.compile(
     rb"if\s*\([^\n]*(?:existing|already|reported|processed)[^\n]*\)\s*(?:\{\s*)?(?:continue|return)",
     re.IGNORECASE,
 )
+WINDOW = 32 * 1024  # functions lie in each other: what is looked at of each is bounded
 
 
 def catch_kind(text: bytes) -> str:
@@ -53,13 +63,19 @@ def catch_kind(text: bytes) -> str:
     bare = LOGGING.sub(b"", text)
     if RECORD.search(bare):
         return "record"
-    return "signal" if SIGNAL.search(text) else "log"
+    return "signal" if SIGNAL.search(SPECIAL.sub(b"", text)) else "log"
+
+
+def _holds_secret(text: bytes) -> bool:
+    """Whether a secret that only the application's own services know is named, not one of a kit it uses."""
+    return any(not KIT.search(hit[0]) for hit in SECRET.finditer(text)) or ROLE.search(text) is not None
 
 
 def flags_of(text: bytes) -> tuple[str, ...]:
     """What a function's own words say about its guards."""
+    text = text[:WINDOW]
     flags = []
-    if SECRET.search(text) and COMPARED.search(text):
+    if COMPARED.search(text) and _holds_secret(text):
         flags.append("secret")
     if VERIFIED.search(text):
         flags.append("verified")

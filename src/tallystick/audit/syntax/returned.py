@@ -1,18 +1,38 @@
-"""Errors that a call returns instead of raising them: Go's `err`, checked by the next statement or dropped."""
+"""Errors that a call returns instead of raising them: Go's `err`, or a false answer; checked later, or dropped."""
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from tree_sitter import Node
 
 from tallystick.audit.ir import Handler
+from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.expressions import text_of
 from tallystick.audit.syntax.patterns import catch_kind
 
 HANDED_ON = re.compile(
     rb"\breturn\b[^\n]*[eE]rr|\bpanic\(|\.Fatal|http\.Status[A-Z]|http\.Error\(|AbortWith|\(\s*[45]\d\d\s*,"
 )
+
+
+def is_heeded(node: Node, names: list[str]) -> bool:
+    """Whether an answer kept under these names is asked for later in its function, or handed on."""
+    holder = node.parent
+    while holder is not None and holder.parent is not None and holder.type not in tables.FUNCTIONS:
+        holder = holder.parent
+    text = (holder.text or b"")[node.end_byte - holder.start_byte :] if holder is not None else b""
+    return any(_asked(name).search(text) for name in names)
+
+
+@lru_cache(1024)
+def _asked(name: str) -> re.Pattern[bytes]:
+    word = rb"(?<![\w.])" + re.escape(name.encode()) + rb"\b"
+    return re.compile(
+        rb"\b(?:if|elif|while|switch|assert\w*|return|throw|raise|yield|await|in|of)\b[^\n;]*" + word
+        + rb"|!\s*" + word + rb"|" + word + rb"[\w.?\[\]]*\s*(?:\?[^.:]|&&|\|\||[=!]==?|[<>])"
+    )  # fmt: skip
 
 
 def checked(node: Node, left: Node) -> tuple[Handler, ...]:
@@ -25,8 +45,19 @@ def checked(node: Node, left: Node) -> tuple[Handler, ...]:
         return ()
     body = check.child_by_field_name("consequence")
     said = (body.text or b"") if body is not None else b""
-    kind = "rethrow" if HANDED_ON.search(said) else catch_kind(said)
+    kind = "rethrow" if HANDED_ON.search(said) or _kept(said, name, check) else catch_kind(said)
     return (Handler(check.start_point[0] + 1, kind),)
+
+
+def _kept(said: bytes, name: str, check: Node) -> bool:
+    """Whether the error is put into a variable that the function returns further down."""
+    hit = re.search(rb"(\w+)\s*=\s*[^\n]*\b" + name.encode() + rb"\b", said)
+    after = check.next_named_sibling
+    while hit is not None and after is not None:
+        if re.search(rb"\breturn\b[^\n]*\b" + hit[1] + rb"\b", after.text or b""):
+            return True
+        after = after.next_named_sibling
+    return False
 
 
 def _check(node: Node) -> Node | None:

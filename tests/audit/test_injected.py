@@ -1,0 +1,94 @@
+# ruff: noqa: E501
+"""Reports that are given to whoever makes them, keys that guard nothing, catches with a way out, documents by their id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trees import Tree, audited, codes
+
+HEAD = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\n"
+SEND = "await stripe.billing.meterEvents.create({ event_name: 'c', identifier: id, payload: { stripe_customer_id: customer, value: String(value) } });"
+FACTORY = f"{HEAD}export function createTrack(key: string) {{ return async (customer, value, id) => {{ {SEND} }}; }}\n"
+PASS: Tree = {
+    "track.ts": FACTORY,
+    "pass.ts": "export async function pass(deps) { for (const row of await deps.unsent()) { try { await deps.track(row.customer, row.pages, row.id); } catch (error) { CATCH } } }\n",
+    "jobs.ts": "import { createTrack } from './track';\nimport { pass } from './pass';\nexport function createJob(options) {\n  const run = options.run ?? pass;\n  return async () => { await run({ unsent: rowsOf(db), track: createTrack(process.env.KEY) }); };\n}\nsetInterval(createJob({}), 60_000);\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("catch", "wanted"),
+    [
+        ("console.error(error);", {"errors_swallowed"}),
+        ("if (stopping) return 0;\n console.error(error);", {"errors_swallowed"}),
+        ("throw error;", set()),
+    ],
+)
+def test_a_report_made_by_a_factory(tmp_path: Path, catch: str, wanted: set[str]) -> None:
+    """The function that a factory returns is called under the name it is given; a default is a way to it too."""
+    tree = {name: text.replace("CATCH", catch) for name, text in PASS.items()}
+    report = audited(tmp_path, tree)
+    assert codes(report) == wanted, report.findings
+    assert len(report.endpoints) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "guarded"), [("STRIPE_SECRET_KEY", False), ("SUPABASE_SERVICE_ROLE_KEY", False), ("METERING_SECRET", True)]
+)  # fmt: skip
+def test_a_key_that_guards_nothing(tmp_path: Path, key: str, guarded: bool) -> None:
+    """The application's own key to a provider says nothing about who is calling."""
+    use = (
+        f"if (req.headers.get('authorization') !== `Bearer ${{Deno.env.get('{key}')}}`) return new Response('', {{ status: 401 }});"
+        if guarded
+        else f"const kit = connect(Deno.env.get('{key}'));"
+    )
+    text = f"{HEAD}Deno.serve(async (req) => {{ const token = req.headers.get('authorization'); {use} const customer = await customerOf(token); const {{ value, id }} = await req.json(); {SEND} return new Response('ok'); }});\n"
+    found = codes(audited(tmp_path, {"supabase/functions/use/index.ts": text}))
+    assert found == (set() if guarded else {"client_supplied_quantity"})
+
+
+def test_a_service_role_that_is_compared(tmp_path: Path) -> None:
+    """The key that only the application's services hold does guard a function when it is asked for."""
+    text = f"{HEAD}Deno.serve(async (req) => {{ if (req.headers.get('authorization') !== `Bearer ${{Deno.env.get('SUPABASE_SERVICE_ROLE_KEY')}}`) return new Response('', {{ status: 401 }}); const {{ customer, value, id }} = await req.json(); {SEND} return new Response('ok'); }});\n"
+    assert codes(audited(tmp_path, {"supabase/functions/use/index.ts": text})) == set()
+
+
+@pytest.mark.parametrize(("id_", "wanted"), [("clientId", {"client_supplied_customer"}), ("user.uid", set())])
+def test_a_document_that_the_caller_names(tmp_path: Path, id_: str, wanted: set[str]) -> None:
+    """Firestore, Supabase: the customer of the row whose id the body gives, in one chain or by a reference."""
+    ask = "const user = await verify(req);" if id_ == "user.uid" else ""
+    looks = (
+        f"const found = await database.collection('clients').doc({id_}).get(); const customer = found.data().stripeCustomerId;",
+        f"const ref = database.collection('clients').doc({id_}); const found = await ref.get(); const customer = found.data().stripeCustomerId;",
+        f"const {{ data }} = await supabase.from('clients').select('*').eq('id', {id_}).single(); const customer = data.stripe_customer_id;",
+    )
+    for number, look in enumerate(looks):
+        text = f"{HEAD}export async function POST(req: Request) {{ const {{ clientId }} = await req.json(); {ask} {look} const value = 1, id = crypto.randomUUID(); {SEND} return Response.json({{}}); }}\n"
+        assert codes(audited(tmp_path / str(number), {"app/api/use/route.ts": text})) == wanted, look
+
+
+@pytest.mark.parametrize(
+    ("call", "reports"),
+    [
+        ("sdk.check({ customer_id: user.id, feature_id: 'chat', required_balance: 1, send_event: true })", True),
+        ("sdk.check({ customer_id: user.id, feature_id: 'chat' })", False),
+        ("fetchImpl('https://api.useautumn.com/v1/track', { body: JSON.stringify({ customer_id: user.id, value: 1 }) })", True),
+        ("fetchImpl('https://api.useautumn.com/v1/customers', { body: JSON.stringify({ customer_id: user.id }) })", False),
+    ],
+)  # fmt: skip
+def test_a_check_that_counts(tmp_path: Path, call: str, reports: bool) -> None:
+    """Autumn deducts in the check itself when it is told to; a fetch of any name is a fetch."""
+    text = f"import {{ Autumn }} from 'autumn-js';\nconst sdk = new Autumn();\nexport async function POST() {{ const {{ user }} = await auth(); await {call}; return Response.json(await work()); }}\n"
+    assert bool(audited(tmp_path, {"app/api/chat/route.ts": text}).endpoints) is reports
+
+
+@pytest.mark.parametrize(("work", "wanted"), [("", {"fire_and_forget"}), ("await generateText({ prompt: args.prompt });", set())])  # fmt: skip
+def test_a_timer_that_does_the_work_too(tmp_path: Path, work: str, wanted: set[str]) -> None:
+    """A platform timer that is lost loses the report; when it does the work as well, nothing was sold."""
+    tree = {
+        "convex/ask.ts": "export const ask = mutation({ args: {}, handler: async (ctx, args) => { const user = await ctx.auth.getUserIdentity(); await ctx.scheduler.runAfter(0, internal.answer.answer, { customer: user.customer }); } });\n",
+        "convex/answer.ts": f"{HEAD}export const answer = internalAction({{ args: {{}}, handler: async (ctx, args) => {{ {work} await report(args.customer); }} }});\nasync function report(customer) {{ const value = 1, id = key(); {SEND} }}\n",
+    }
+    assert codes(audited(tmp_path, tree)) == wanted
