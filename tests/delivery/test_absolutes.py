@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tallystick import Catalogue, Formula, Meter
+from tallystick.delivery import due
 from tallystick.errors import ActionError
 from tallystick.values.instant import SECOND
 from tests.delivery.world import World, billed
@@ -101,6 +102,28 @@ def test_lost_replies_and_an_outage_over_a_day_leave_the_last_value(world: World
     assert states() == {"confirmed"}
     [balance] = world.tally.tie_out()
     assert (balance.recorded, balance.provider) == (11, 11)
+
+
+def test_what_a_newer_value_says_too_is_given_up(world: World) -> None:
+    """A request takes the slot before the relay repeats what got lost: the repeat has nothing left to say."""
+    world.record("seats", 3)
+    world.sandbox.fault("drop times=1 route=/v1/billing/meter_events")
+    world.tally.record("seats", 8, customer="ada")
+    world.tally.relay.step()
+    assert world.tally.status().in_delivery == {"unknown": 1}
+    world.clock.advance(timedelta(seconds=1))
+    world.tally.record("seats", 11, customer="ada")
+    world.sandbox.advance(661)
+    world.clock.advance(timedelta(minutes=11))
+    ledger, sender, deadlines = world.tally.ledger, world.tally.sender, world.tally.deadlines
+    assert sender is not None
+    assert deadlines is not None
+    deadlines.chore()  # the period of both is sure now
+    owed, _ = ledger.read(due.due_obligations(ledger.where, ledger.clock.now(), 99))
+    world.tally.relay._send(sender.claim(world.tally.relay._by_slot(owed)[1]))
+    world.settle()
+    assert [value for _, value in world.told("seats")] == [3, 11]
+    assert world.tally.status().settled
 
 
 def test_a_correction_counts_where_the_corrected_entry_lies(world: World) -> None:

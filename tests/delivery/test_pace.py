@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -40,6 +41,53 @@ def test_what_would_wait_too_long_is_left_for_later() -> None:
     pace = Pace(FrozenClock(), 10)
     turns = [pace.wait() for _ in range(200)]
     assert turns.index(False) == 10 * (PATIENCE + BURST) // SECOND + 1
+
+
+class Limited:
+    """A provider that takes so many calls in any second, on a clock that moves."""
+
+    def __init__(self, clock: FrozenClock, per_second: int) -> None:
+        self.clock, self.per_second, self.taken, self.refused = clock, per_second, deque[int](), 0
+
+    def takes(self) -> bool:
+        now = self.clock.now()
+        while self.taken and self.taken[0] <= now - SECOND:
+            self.taken.popleft()
+        fits = len(self.taken) < self.per_second
+        self.taken.extend([now] if fits else [])
+        self.refused += not fits
+        return fits
+
+
+def test_several_processes_share_the_limit() -> None:
+    """Each alone keeps within it, four together would not; nearly all of it is used nevertheless."""
+    clock = FrozenClock()
+    provider = Limited(clock, 100)
+    processes = [(Pace(own, 100), own) for own in (Waiting(clock.now()) for _ in range(4))]
+    taken = 0
+    while clock.now() < processes[0][1].now() + 60 * SECOND and taken < 100 * 60:
+        pace, own = min(processes, key=lambda process: process[1].now())
+        assert pace.wait()
+        clock._now = max(clock.now(), own.now())
+        if provider.takes():
+            taken += 1
+        else:
+            pace.slow_down()
+    seconds = (clock.now() - FrozenClock().now()) / SECOND
+    assert provider.refused < taken / 20
+    assert taken / seconds > 60
+
+
+def test_a_provider_that_is_called_too_often_is_called_less(make: Make, sandbox: Sandbox) -> None:
+    """A lock or a key in use says nothing about that."""
+    tally = make()
+    assert tally.sender is not None
+    usual = tally.sender._pace._share
+    for fate, slower in (("lock_timeout", False), ("key_in_use", False), ("rate_limit", True)):
+        sandbox.fault(f"{fate} times=1 route=/v1/billing/meter_events")
+        tally.record("tokens", 1, customer="org_a")
+        tally.relay.drain(wait_seconds=5)
+        assert (tally.sender._pace._share > usual) is slower
 
 
 @pytest.mark.parametrize(("ours", "repeats"), [(0, True), (40, False)])

@@ -23,7 +23,7 @@ from tallystick.errors import ActionError, ConfigError, NoticeError, ProviderErr
 from tallystick.integrations.fastapi import install
 from tallystick.integrations.webhooks import Webhooks
 from tallystick.meters.config import DeliverySettings
-from tallystick.providers.stripe import StripeProvider
+from tallystick.providers.stripe import StripeProvider, reports
 from tallystick.reconciliation import rules
 from tallystick.reconciliation.rules import Reading, Sums
 from tallystick.sandbox import Sandbox
@@ -160,6 +160,67 @@ def test_the_poller_finds_what_was_lost_and_it_is_sent_again(world: World) -> No
     assert world.tally.status().settled
     assert [balance.difference for balance in world.tally.tie_out()] == [0]
     assert world.tally.finding_counts["rejected_later"] == 1
+
+
+def reject(world: World, times: int) -> None:
+    """So many of somebody else's events, rejected later, each in a report of its own."""
+    world.sandbox.switch(unknown_customer="asynchronous")
+    for _ in range(times):
+        world.client.v1.billing.meter_events.create(
+            {"event_name": "tokens", "payload": {"stripe_customer_id": "cus_nobody", "value": "5"}}
+        )
+        world.sandbox.advance(30)
+        world.clock.advance(timedelta(seconds=30))
+
+
+def test_the_poller_takes_them_all_or_says_that_it_does_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than are read in one go: none is passed over in silence."""
+    monkeypatch.setattr(reports, "MOST", 4)
+    world.tally.relay.drain()
+    reject(world, 5)
+    world.advance(301)
+    assert world.tally.finding_counts["reports_unreadable"] == 1
+    assert world.tally.finding_counts["report_unmatched"] == 0
+    monkeypatch.setattr(reports, "MOST", 5)
+    world.advance(301)
+    assert world.tally.finding_counts["report_unmatched"] == 5
+
+
+def test_the_poller_goes_on_where_it_had_come_to(world: World, serve: Serve) -> None:
+    """Both were away for hours; the first webhook that arrives does not hide what lies before it."""
+    world.tally.relay.drain()
+    at, secret = destination(world, "http://127.0.0.1:9/")
+    reject(world, 1)
+    world.sandbox.advance(4 * 86_400)  # longer than Stripe tries again
+    world.clock.advance(timedelta(days=4))
+    served = serve(secret)
+    world.client.v2.core.event_destinations.update(at, {"webhook_endpoint": {"url": served.url}})
+    reject(world, 1)
+    world.sandbox.drain()
+    assert world.tally.finding_counts["report_unmatched"] == 1, "the webhook's"
+    world.advance(301)
+    assert world.tally.finding_counts["report_unmatched"] == 2
+
+
+def test_a_report_of_another_shape_keeps_no_other_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told of; what came after it is taken all the same."""
+    world.tally.relay.drain()
+    reject(world, 3)
+    read, seen = reports._report, iter(range(9))
+
+    def strange_at_first(event: Any, names: Any) -> Any:
+        if next(seen) == 0:
+            raise ProviderError("not an error report")
+        return read(event, names)
+
+    monkeypatch.setattr(reports, "_report", strange_at_first)
+    world.advance(301)
+    assert world.tally.finding_counts["reports_unreadable"] == 1
+    assert world.tally.finding_counts["report_unmatched"] == 2
 
 
 @pytest.mark.parametrize("key", ["identifier", "idempotency_key"])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 
 from tallystick import Catalogue, Meter, Tally
@@ -113,6 +114,15 @@ def a_stale_failure_changes_nothing(rivals: Rivals) -> None:
     assert rivals.dispatch().attempt == current.dispatch.attempt
 
 
+def an_unknown_outcome_keeps_its_slot_closed(rivals: Rivals) -> None:
+    """Until the same is told again: nobody adds to what is in doubt meanwhile."""
+    [attempt] = rivals.claim(rivals.first)
+    rivals.answer(attempt, LOST)
+    assert rivals.do(flows.take_slots([rivals.key], rivals.second)) == {}
+    rivals.pass_seconds(1)
+    assert rivals.do(flows.take_slots([rivals.key], rivals.second))
+
+
 def what_is_accepted_stays_accepted(rivals: Rivals) -> None:
     """Whatever a rival's attempt came to."""
     [stale] = rivals.claim(rivals.first)
@@ -165,6 +175,7 @@ CHECKS = [
     a_held_slot_is_not_taken,
     a_stale_holder_does_not_free_the_slot,
     a_stale_failure_changes_nothing,
+    an_unknown_outcome_keeps_its_slot_closed,
     what_is_accepted_stays_accepted,
     a_dispatch_is_taken_up_once,
     an_entry_is_claimed_once,
@@ -178,6 +189,7 @@ SAFEGUARDS: list[tuple[Callable[[Rivals], None], list[tuple[str, str, str]]]] = 
         a_stale_failure_changes_nothing,
         [("settle_dispatches", "(d.attempt = r.tried or r.new_state = 'accepted')", "true")],
     ),
+    (an_unknown_outcome_keeps_its_slot_closed, [("release_slots", "expires_at = r.until", "expires_at = 0")]),
     (
         what_is_accepted_stays_accepted,
         [("settle_dispatches", "d.state not in ('accepted', 'confirmed', 'refused')", "true")],
@@ -223,6 +235,18 @@ def test_its_safeguard_is_missed(
         monkeypatch.setitem(queries, query, changed)
     with pytest.raises(AssertionError):
         check(rivals)
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_whatever_isolation_the_database_gives_by_itself(postgres_url: str, level: str) -> None:
+    """PostgreSQL: an operator's default for the application does not make rivals fail here."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(
+            f"alter database {connection.info.dbname} set default_transaction_isolation = '{level}'"
+        )
+    rivals = Rivals(postgres_url)
+    rivals_take_a_slot_once(rivals)
+    rivals.tally.close()
 
 
 def test_every_check_has_its_safeguard() -> None:

@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.mutation.mutations import ALL, Mutation
+from tests.mutation.mutation import Mutation
+from tests.mutation.mutations import ALL
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "tallystick"

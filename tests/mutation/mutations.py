@@ -7,33 +7,22 @@ A mutation is data: in a copy of the sources the safeguard's words are replaced,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-RULES = "delivery/rules.py"
-SENDER = "delivery/sender.py"
-LATER = "delivery/rejections.py"
-PROOF = "reconciliation/rules.py"
-CONFIRM = "reconciliation/confirmation.py"
-STRIPE = "providers/stripe/provider.py"
-SQL = "storage/sql/delivery.sql"
-OF_RULES = "tests/delivery/test_rules.py::"
-OF_CONFIRM = "tests/reconciliation/test_confirmation.py::"
-OF_LATER = "tests/delivery/test_rejections.py::"
-OF_KEYS = "tests/delivery/test_keys.py::"
-HELL = "tests/simulation/test_simulation.py::test_a_provider_that_takes_back_what_it_accepted"
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """What is guarded, where, the words taken away, what stands in their place, and who has to notice."""
-
-    name: str
-    source: str
-    old: str
-    new: str
-    test: str
-    quick: bool = False
-
+from tests.mutation.mutation import (
+    CONFIRM,
+    LATER,
+    OF_CONFIRM,
+    OF_ENDURANCE,
+    OF_KEYS,
+    OF_LATER,
+    OF_RULES,
+    PROOF,
+    RULES,
+    SENDER,
+    SQL,
+    STRIPE,
+    Mutation,
+)
+from tests.mutation.periods import PERIODS
 
 ALL = [
     Mutation(
@@ -177,12 +166,12 @@ ALL = [
         CONFIRM,
         "reading.read_at - window.oldest > ALARM:",
         "False:",
-        HELL,
+        OF_CONFIRM + "test_what_is_accepted_and_never_counted_is_a_finding",
     ),
     Mutation(
         "what takes a dispatch's place has an identity of its own",
         LATER,
-        '    identifier = f"{first}-{part}"\n',
+        '    identifier = f"{first}-{suffix or part}"\n',
         "    identifier = d.identifier\n",
         OF_LATER + "test_whatever_a_sample_names",
     ),
@@ -242,8 +231,8 @@ ALL = [
     Mutation(
         "doubts reach what was answered late",
         "storage/sql/reports.sql",
-        "(settled_at is null or settled_at >= :since) and first_sent_at < :until",
-        "settled_at >= :since and settled_at < :until",
+        "and d.first_sent_at < :until and",
+        "and d.settled_at < :until and",
         OF_LATER + "test_what_was_answered_late_is_doubted_too",
     ),
     Mutation(
@@ -261,17 +250,74 @@ ALL = [
         OF_LATER + "test_what_was_answered_late_is_doubted_too",
     ),
     Mutation(
-        "only what is past report_from is owed",
-        "app/adoption.py",
-        "from_datetime(m.report_from) for m in meters if m.report_from is not None",
-        "0 for m in meters if m.report_from is not None",
-        "tests/reconciliation/test_adoption.py::test_shadow_then_cut_over",
+        "two that prove an absence at once send it again once",
+        SQL,
+        "d.part = r.n and d.state = r.was\nreturning",
+        "d.part = r.n\nreturning",
+        OF_CONFIRM + "test_two_that_prove_it_at_once_send_it_again_once",
     ),
     Mutation(
-        "the deadline is the draft's end",
-        "cycles/rules.py",
-        "return min(latest, (closes_at + profile.closes_after_seconds) * SECOND)",
-        "return latest",
-        "tests/reconciliation/test_deadlines.py::test_the_deadline_is_the_periods_draft_or_the_greatest_age",
+        "a slot that is held does not starve the others",
+        "delivery/due.py",
+        "Place(rows[-1][8], found[-1].lane, found[-1].entry) if full else BEGINNING",
+        "BEGINNING",
+        OF_ENDURANCE + "test_a_slot_that_is_held_does_not_starve_the_others",
     ),
+    Mutation(
+        "dispatches that cannot be taken up do not starve the others",
+        "delivery/due.py",
+        "Place(last.due_at, last.lane, last.dispatch, last.part) if last else BEGINNING",
+        "BEGINNING",
+        OF_ENDURANCE + "test_dispatches_that_cannot_be_taken_up_do_not_starve_the_others",
+    ),
+    Mutation(
+        "a relay outlives whatever fails",
+        "delivery/relay.py",
+        "except Exception as error:  # a relay that ends",
+        "except ZeroDivisionError as error:  # a relay that ends",
+        OF_ENDURANCE + "test_the_relay_outlives_whatever_fails",
+    ),
+    Mutation(
+        "a courier outlives whatever fails",
+        "delivery/courier.py",
+        "except Exception as error:  # a thread",
+        "except ZeroDivisionError as error:  # a thread",
+        OF_ENDURANCE + "test_a_courier_outlives_whatever_fails",
+    ),
+    Mutation(
+        "a resolver that fails keeps only its customers waiting",
+        "delivery/links.py",
+        "except Exception as error:  # the application's",
+        "except ZeroDivisionError as error:  # the application's",
+        OF_ENDURANCE + "test_a_resolver_that_fails_keeps_only_its_customers_waiting",
+    ),
+    Mutation(
+        "a link is read anew",
+        "delivery/links.py",
+        "if not 0 <= now - self._since < MINUTE:",
+        "if False:",
+        OF_ENDURANCE + "test_a_customer_that_is_linked_anew_elsewhere_is_sent_there",
+    ),
+    Mutation(
+        "reports that are too many are not passed over",
+        "providers/stripe/reports.py",
+        "if len(events) > MOST:",
+        "if False:",
+        OF_LATER + "test_the_poller_takes_them_all_or_says_that_it_does_not",
+    ),
+    Mutation(
+        "the poller goes on where it had come to",
+        "reconciliation/rejections.py",
+        "self._ledger.read(_read_until(name)) - OVERLAP",
+        "now - OVERLAP",
+        OF_LATER + "test_the_poller_goes_on_where_it_had_come_to",
+    ),
+    Mutation(
+        "an anchor that cannot be read lets nothing go",
+        "restore/anchoring.py",
+        "compared = len(self._compared) == len(self.places)",
+        "compared = True",
+        "tests/restore/test_anchoring.py::test_an_anchor_that_cannot_be_read_lets_nothing_go",
+    ),
+    *PERIODS,
 ]

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from tests.mutation.__main__ import ROOT, SOURCES, is_missed
-from tests.mutation.mutations import ALL, Mutation
+from tests.mutation.mutation import Mutation
+from tests.mutation.mutations import ALL
 
 
 @pytest.mark.parametrize("mutation", ALL, ids=lambda mutation: mutation.name)

@@ -47,6 +47,20 @@ def test_what_was_accepted_and_is_in_the_totals_is_confirmed(
     assert all(balance.difference == 0 for balance in tally.tie_out())
 
 
+def test_what_is_accepted_and_never_counted_is_a_finding(
+    tally: Tally, sandbox: Sandbox, later: Later, states: Any
+) -> None:
+    """Half an hour later; it is not sent again, for nothing proves that it is lost."""
+    sandbox.fault("swallow times=1 route=/v1/billing/meter_events")
+    tally.record("tokens", 40, customer="ada")
+    tally.relay.drain()
+    later(minutes=29)
+    assert not tally.finding_counts["unconfirmed_window"]
+    later(minutes=2)
+    assert tally.finding_counts["unconfirmed_window"] == 1
+    assert states() == [("accepted", 40)]
+
+
 def leave_in_doubt(tally: Tally, sandbox: Sandbox, later: Later, **faults: int) -> None:
     """Send into the fault; a day later the repeats would be counted again, and are parked."""
     sandbox.faults(**faults)
@@ -90,6 +104,21 @@ def test_what_never_arrived_is_sent_again(
     assert later(minutes=5) == 1
     assert states() == [("confirmed", 40), ("refused", 40)]
     assert all(balance.difference == 0 for balance in tally.tie_out())
+
+
+def test_two_that_prove_it_at_once_send_it_again_once(
+    tally: Tally, sandbox: Sandbox, later: Later, states: Any, counted: Any, monkeypatch: Any
+) -> None:
+    """A relay whose lease ran out while it read the totals comes to the same conclusion as its successor."""
+    tally.record("tokens", 40, customer="ada")
+    leave_in_doubt(tally, sandbox, later, fail=100, seed=1)
+    assert tally.confirmer is not None
+    resolve = tally.confirmer._resolve
+    monkeypatch.setattr(tally.confirmer, "_resolve", lambda *what: resolve(*what) + resolve(*what))
+    later(minutes=1)
+    assert later(minutes=11) == 2
+    assert states() == [("accepted", 40), ("refused", 40)]
+    assert counted() == 40
 
 
 def test_partly_counted(

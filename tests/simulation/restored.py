@@ -116,14 +116,14 @@ def told(path: Path, counted: set[str]) -> dict[int, tuple[Place, int]]:
     }
 
 
-def believed(path: Path) -> dict[int, tuple[Place, int]]:
-    """By wish, where and how much a database takes for delivered."""
+def standing(path: Path, *states: str) -> dict[int, tuple[Place, int]]:
+    """By wish, where and how much a database says is in one of these states."""
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(TOLD).fetchall()
     return {
         json.loads(attributes)["wish"]: ((mode, customer, meter), quantity)
         for attributes, mode, customer, meter, quantity, _, state in rows
-        if "wish" in attributes and quantity and state in ("accepted", "confirmed")
+        if "wish" in attributes and quantity and state in states
     }
 
 
@@ -144,10 +144,12 @@ def problems(judge: Judge) -> list[str]:
     both = {
         **told(application.lost, counted),
         **told(application.path, counted),
-        **believed(application.path),
+        **standing(application.path, "accepted", "confirmed"),
     }
+    # Of two equal ones the one that waits may be the one that counts.
+    waits = standing(application.path, "parked").keys()
     wanted: Counter[Place] = Counter()
-    for place, quantity in both.values():
+    for place, quantity in (both[wish] for wish in both.keys() - waits):
         wanted[place] += quantity
     billed: Counter[Place] = Counter()
     for mode, event in events:

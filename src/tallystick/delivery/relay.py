@@ -77,6 +77,7 @@ class Relay:
         self._pool: ThreadPoolExecutor | None = None
         self._pid = os.getpid()
         self._owed_behind = self._retried_behind = due.BEGINNING
+        self._midway = False  # whether more is due than the last step has looked at
 
     def start(self) -> None:
         """Run in the background of this process; calling it again does nothing."""
@@ -124,9 +125,10 @@ class Relay:
         done = Progress()
         until = self._ledger.clock.now() + int(wait_seconds * SECOND)
         while not self._stop.is_set():
-            step = self.step() if self._hold_lease() else Progress()
+            held = self._hold_lease()
+            step = self.step() if held else Progress()
             done = Progress(*(a + b for a, b in zip(_fields(done), _fields(step), strict=True)))
-            if step.idle and not self._midway and not self._await_due(until):
+            if step.idle and not (held and self._midway) and not self._await_due(until):
                 break
         self._let_go()
         return done
@@ -144,6 +146,7 @@ class Relay:
 
     def step(self) -> Progress:
         """One bounded round: sequence, retry what is due, send what is owed."""
+        self._midway = False
         sequenced = self._ledger.sequencer.step()
         failpoint("relay.sequenced")
         kept_up = sum(self._kept_up(chore) for chore in self._chores)
@@ -156,6 +159,7 @@ class Relay:
         unlinked, by_slot = self._by_slot(owed)
         if unlinked:
             self._ledger.commit.run(errand=lambda: due.postpone(unlinked, now + MINUTE))
+        self._midway = not self._owed_behind == self._retried_behind == due.BEGINNING
         failpoint("relay.owing")
         attempts = self._sender.claim(by_slot) if by_slot else []
         failpoint("relay.claimed")
@@ -174,11 +178,6 @@ class Relay:
 
     def _failed(self, what: str, error: Exception) -> None:
         self._find("relay_failed", what, f"{type(error).__name__}: {error}; it is tried again")
-
-    @property
-    def _midway(self) -> bool:
-        """Whether more is due than the last step has looked at."""
-        return not self._owed_behind == self._retried_behind == due.BEGINNING
 
     @property
     def _sender(self) -> Sender:

@@ -83,6 +83,8 @@ class Sender:
         failpoint("sender.answered")
         for answer in answers:
             self._note(answer)
+        if any(answer.too_fast for answer in answers):
+            self._pace.slow_down()
         return answers
 
     def _note(self, answer: Answer) -> None:

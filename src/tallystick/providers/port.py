@@ -42,13 +42,15 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """What an attempt came to.
 
     `answered` is whether the provider gave a reply of its own (a stored error needs a new idempotency
-    key); `retry_after_seconds` is the provider's own wish.
+    key); `retry_after_seconds` is the provider's own wish. `too_fast` is whether it was called too often, by
+    whomever.
     """
 
     outcome: Outcome
     reason: str = ""
     answered: bool = True
     retry_after_seconds: float | None = None
+    too_fast: bool = False
 
 
 FOR_EVER = 100 * 366 * 86400  # seconds; longer than any ledger lives

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -66,6 +66,9 @@ class Reports(Protocol):
         """The report that a notice announces, asked for under our own key; ProviderError."""
         ...
 
-    def since(self, instant: int) -> list[Report]:
-        """The reports made since then (seconds since 1970 UTC), oldest first; ProviderError."""
+    def since(self, instant: int) -> Iterator[Report]:
+        """The reports made since then (seconds since 1970 UTC), oldest first.
+
+        ProviderError when they cannot be listed, or, after all others, when one cannot be read.
+        """
         ...

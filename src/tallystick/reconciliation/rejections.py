@@ -155,11 +155,15 @@ class Rejections:
         return made
 
     def poll(self) -> int:
-        """Take the reports that no webhook brought; how many were new. ProviderError."""
-        now = self._ledger.clock.now()
-        newest = self._ledger.read(self._newest())
-        since = now - KEPT if newest is None else max(newest - OVERLAP, now - KEPT)
-        return sum(self.take(report) for report in self._reports.since(since // SECOND))
+        """Take the reports that no webhook brought, since the last poll that read them all; how many were new.
+
+        ProviderError when they, or one of them, cannot be read.
+        """
+        now, name = self._ledger.clock.now(), f"reports read {self._where['tenant']} {self._where['mode']}"
+        since = max(self._ledger.read(_read_until(name)) - OVERLAP, now - KEPT)
+        count = sum(self.take(report) for report in self._reports.since(since // SECOND))
+        self._ledger.commit.run(errand=lambda: _have_read(name, now))
+        return count
 
     def take(self, report: Report) -> bool:
         """Keep a report and raise its doubts; False when it was known."""
@@ -184,10 +188,6 @@ class Rejections:
         except ProviderError as error:
             self._find("reports_unreadable", self._provider.profile.name, str(error))
             return 0
-
-    def _newest(self) -> Flow[int | None]:
-        [(newest,)] = yield Statement("newest_report", self._where)
-        return None if newest is None else newest * SECOND
 
     def _take(self, report: Report, now: int) -> Flow[tuple[bool, int]]:
         body = msgspec.json.encode(report).decode()
@@ -335,6 +335,17 @@ def _take_turn(name: str, owner: str, now: int) -> Flow[bool]:
     until = now + POLL_EVERY
     taken = yield Statement("take_lease", {"name": name, "owner": owner, "now": now, "until": until})
     return bool(taken == 1)
+
+
+def _read_until(name: str) -> Flow[int]:
+    """When reports were last read to the end; the instant is kept as a lease that nobody holds."""
+    rows = yield Statement("find_lease", {"name": name})
+    return rows[0][0] if rows else 0
+
+
+def _have_read(name: str, now: int) -> Flow[None]:
+    yield Statement("insert_lease", {"name": name})
+    yield Statement("take_lease", {"name": name, "owner": "", "now": now, "until": now})
 
 
 def _sent(doubt: Doubt) -> Flow[list[Dispatch]]:

@@ -95,6 +95,7 @@ class PostgresStore:
         try:
             connection = psycopg.connect(self.url, prepare_threshold=2)
             connection.execute("set synchronous_commit = on")
+            connection.execute("set default_transaction_isolation = 'read committed'")
             connection.execute(f"set lock_timeout = '{int(self._lock_seconds * 1000)}ms'")
             connection.commit()
             return connection

@@ -37,6 +37,7 @@ from tallystick.providers.transport import NotSent
 API = "https://api.stripe.com"
 EVENTS_API = "https://meter-events.stripe.com"  # where the stream is sent
 _ALREADY = "already exists with identifier"
+_RATE_LIMITED = "stripe-rate-limited-reason"
 _TRANSIENT = frozenset({409, 429})
 
 
@@ -260,8 +261,12 @@ def classify(error: stripe.StripeError) -> Answer:
     if status in (401, 403):
         return Answer(Outcome.PAUSED, text)
     if status in _TRANSIENT:
-        after = (error.headers or {}).get("retry-after")
-        return Answer(Outcome.NOT_SENT, text, retry_after_seconds=_seconds(after))
+        headers = error.headers or {}
+        after, too_fast = (
+            _seconds(headers.get("retry-after")),
+            _RATE_LIMITED in headers,
+        )  # else: a lock, a key in use
+        return Answer(Outcome.NOT_SENT, text, retry_after_seconds=after, too_fast=too_fast)
     if status >= 500 or type(error) is stripe.APIError:  # the client's word for what is not Stripe's JSON
         return Answer(Outcome.UNKNOWN, f"{status}: {text}", answered=status >= 500)
     return Answer(Outcome.REFUSED, f"{status}: {text}")

@@ -7,7 +7,7 @@ counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -22,7 +22,7 @@ from tallystick.values.instant import SECOND, from_datetime, from_rfc3339, rfc33
 REJECTED = "v1.billing.meter.error_report_triggered"
 NO_METER = "v1.billing.meter.no_meter_found"
 KINDS = (REJECTED, NO_METER)
-MOST = 1000  # reports read in one go
+MOST = 100_000  # reports read in one go; more are told of, not skipped
 
 
 class StripeReports:
@@ -56,37 +56,32 @@ class StripeReports:
     def fetch(self, identity: str) -> Report:
         """GET /v2/core/events/{id}."""
         event: Any = _ask(lambda: self._client().v2.core.events.retrieve(identity))
-        return self._report(event)
+        return _report(event, self._names())
 
-    def since(self, instant: int) -> list[Report]:
-        """GET /v2/core/events of both kinds, oldest first, at most a thousand."""
+    def since(self, instant: int) -> Iterator[Report]:
+        """GET /v2/core/events of both kinds, oldest first; one that cannot be read is told of after all others."""
         params: Any = {"types": list(KINDS), "created": {"gte": rfc3339(instant)}, "limit": 100}
         events = _ask(
-            lambda: list(islice(self._client().v2.core.events.list(params).auto_paging_iter(), MOST))
+            lambda: list(islice(self._client().v2.core.events.list(params).auto_paging_iter(), MOST + 1))
         )
-        return [self._report(event) for event in reversed(events)]
+        if len(events) > MOST:
+            raise ProviderError(f"more than {MOST} reports since {rfc3339(instant)}; none of them was taken")
+        names = self._names() if events else {}
+        unreadable: list[ProviderError] = []
+        for event in reversed(events):
+            try:
+                report = _report(event, names)
+            except ProviderError as error:
+                unreadable.append(error)
+            else:
+                yield report
+        if unreadable:
+            raise unreadable[0]
 
-    def _report(self, event: Any) -> Report:
-        try:
-            told = msgspec.convert(event.to_dict(), _Event, strict=False)
-            since, until = (_seconds(text) for text in (told.data.validation_start, told.data.validation_end))
-            return Report(
-                told.id,
-                self._name(told.related_object.id) if told.related_object else "",
-                _seconds(told.created),
-                since,
-                until,
-                tuple(
-                    Rejection(kind.code, kind.error_count, tuple(map(_sample, kind.sample_errors)))
-                    for kind in told.data.reason.error_types
-                ),
-            )
-        except (msgspec.ValidationError, ValueError) as error:
-            raise ProviderError(f"Stripe's event {event.id} is not an error report: {error}") from error
-
-    def _name(self, identity: str) -> str:
-        found = _ask(self._meters)
-        return next((name for name, meter in found.items() if meter == identity), "")
+    def _names(self) -> dict[str, str]:
+        """Event names by the ids of their meters."""
+        found: dict[str, str] = _ask(self._meters)
+        return {meter: name for name, meter in found.items()}
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -124,6 +119,25 @@ class _Event(msgspec.Struct):
     created: Any
     data: _Data
     related_object: _Related | None = None
+
+
+def _report(event: Any, names: Mapping[str, str]) -> Report:
+    try:
+        told = msgspec.convert(event.to_dict(), _Event, strict=False)
+        since, until = (_seconds(text) for text in (told.data.validation_start, told.data.validation_end))
+        return Report(
+            told.id,
+            names.get(told.related_object.id, "") if told.related_object else "",
+            _seconds(told.created),
+            since,
+            until,
+            tuple(
+                Rejection(kind.code, kind.error_count, tuple(map(_sample, kind.sample_errors)))
+                for kind in told.data.reason.error_types
+            ),
+        )
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ProviderError(f"Stripe's event {event.id} is not an error report: {error}") from error
 
 
 def _sample(error: _Error) -> Sample:

@@ -173,6 +173,9 @@ insert into tallystick.leases (name, owner, expires_at) values (:name, '', 0) on
 update tallystick.leases set owner = :owner, expires_at = :until
 where name = :name and (expires_at <= :now or owner = :owner)
 
+-- name: find_lease
+select expires_at from tallystick.leases where name = :name
+
 -- name: release_lease
 update tallystick.leases set expires_at = 0 where name = :name and owner = :owner
 

@@ -7,9 +7,6 @@ insert into tallystick.reports (tenant, mode, report, meter, created_at, receive
 on conflict do nothing
 returning report
 
--- name: newest_report
-select max(created_at) from tallystick.reports where tenant = :tenant and mode = :mode
-
 -- name: report_body
 select body from tallystick.reports where tenant = :tenant and mode = :mode and report = :report
 
