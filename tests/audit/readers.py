@@ -8,9 +8,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tallystick.audit import baseline, config, suppression
+from tallystick.audit.engine import audit
 from tallystick.audit.inventory import LeftOutError, UnreadableError, read, walk
+from tallystick.audit.inventory.reading import guard, stacked
+from tallystick.audit.knowledge import Knowledge
+from tallystick.audit.model import Profile
+from tallystick.audit.syntax.grammars import CostlyError
+from tallystick.audit.syntax.lowering import lower
 from tallystick.errors import ConfigError
 
+LANGUAGES = ("a.ts", "a.tsx", "a.py", "a.go", "a.rb", "a.php", "A.java", "a.vue")
+SUPPORT = (
+    "vercel.json", "tsconfig.json", "package.json", "package-lock.json", "pnpm-lock.yaml", "netlify.toml",
+    "crontab", "job.yaml", "a.sql", "requirements.txt", "composer.lock", "go.mod", "uv.lock",
+)  # fmt: skip
+SINKS = {
+    "a.ts": b"stripe.billing.meterEvents.create({ payload: { value: 1 } });\n",
+    "a.py": b"stripe.billing.MeterEvent.create(payload={'value': 1})\n",
+}
 FOLDER = Path(tempfile.mkdtemp(prefix="tallystick-fuzz-"))
 
 
@@ -53,11 +68,35 @@ def known(data: bytes) -> None:
         (FOLDER / "baseline.json").unlink()
 
 
+def models(data: bytes) -> None:
+    """A model file of the user's."""
+    with contextlib.suppress(ConfigError):
+        Knowledge([plant("models.toml", data)])
+
+
 def ignores(data: bytes) -> None:
     """A `.gitignore` in the tree."""
     plant(".gitignore", data)
     walk(FOLDER)
     (FOLDER / ".gitignore").unlink()
+
+
+def programs(data: bytes) -> None:
+    """The grammars and what is read from their trees, one language a try."""
+    name = LANGUAGES[data[0] % len(LANGUAGES)] if data else LANGUAGES[0]
+    with contextlib.suppress(CostlyError, RecursionError, UnreadableError, LeftOutError):
+        guard(data)
+        if not (name.endswith(".py") and stacked(data)):
+            lower(name, data)
+
+
+def whole(data: bytes) -> None:
+    """A small tree of hostile files, from the inventory to the verdict."""
+    tree = FOLDER / "tree"
+    tree.mkdir(exist_ok=True)
+    for name in (*LANGUAGES, *SUPPORT):
+        (tree / name).write_bytes(SINKS.get(name, b"") + data)
+    audit(tree, walk(tree).files, profile=Profile.DURABLE)
 
 
 READERS: dict[str, Callable[[bytes], None]] = {
@@ -66,4 +105,7 @@ READERS: dict[str, Callable[[bytes], None]] = {
     "settings": settings,
     "known": known,
     "ignores": ignores,
+    "models": models,
+    "programs": programs,
+    "whole": whole,
 }

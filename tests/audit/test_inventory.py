@@ -159,7 +159,7 @@ def test_a_hundred_megabytes_are_not_read(tmp_path: Path) -> None:
     """The size is taken from the directory; even a direct read stops at the limit."""
     with open(tmp_path / "big.ts", "wb") as file:
         file.truncate(100 * 1024 * 1024)
-    assert walk(tmp_path).unread == (("big.ts", "larger than 2 MB (100.0 MB)"),)
+    assert walk(tmp_path).unread == (("big.ts", "larger than 1 MB (100.0 MB)"),)
     tracemalloc.start()
     with pytest.raises(UnreadableError, match="larger"):
         read(tmp_path, "big.ts")

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from samples import EXCERPTS, NASTY, failing, hostile, passing, skipping
 
 from tallystick.audit.escape import clean, visible
+from tallystick.audit.model import Confidence, Place, Severity
 from tallystick.audit.outcome import Outcome
-from tallystick.audit.report import FORMATS, render
+from tallystick.audit.report import FORMATS, render, wording
 from tallystick.audit.report.sarif import uri
 
 SAMPLES = {"failing": failing, "passing": passing, "skipping": skipping, "hostile": hostile}
@@ -182,3 +183,43 @@ def test_clean_reaches_every_text() -> None:
     """No field of an outcome escapes it."""
     assert "\x1b" not in repr(clean(hostile())).replace("\\x1b", "")
     assert NASTY not in [one.message for one in clean(hostile()).report.findings]
+
+
+def test_code_in_a_sentence_is_shown_as_code() -> None:
+    """Backticks of our own sentences become markup; those of the audited tree stay text."""
+    outcome = failing()
+    first = outcome.report.findings[0]
+    finding = msgspec.structs.replace(first, remediation="Here: `await x` first.", message="`<b>` in a name")
+    report = msgspec.structs.replace(outcome.report, findings=(finding,))
+    outcome = msgspec.structs.replace(outcome, report=report)
+    assert "<code>await x</code> first" in render("html", outcome)
+    assert "`&lt;b&gt;` in a name" in render("html", outcome)
+    assert "Fix: Here: `await x` first." in render("markdown", outcome)
+
+
+@pytest.mark.parametrize(
+    ("stack", "words"),
+    [
+        (("fastapi",), "@tally.metered"),
+        (("flask",), "tally.action"),
+        (("celery",), "tally.action"),
+        (("express",), "Python service"),
+    ],
+)
+def test_the_way_with_tallystick_exists_in_the_stack_found(stack: tuple[str, ...], words: str) -> None:
+    """Every report shows it, and it names only what is there."""
+    report = msgspec.structs.replace(failing().report, stack=stack)
+    outcome = msgspec.structs.replace(failing(), report=report)
+    for name in ("text", "json", "markdown", "html"):
+        assert words.replace("_", "\\_") in render(name, outcome) or words in render(name, outcome), name
+
+
+def test_the_finding_the_verdict_speaks_of_comes_first() -> None:
+    """Equal weight: in the order in which the verdict takes them."""
+    first = failing().report.findings[0]
+    swallowed = msgspec.structs.replace(
+        first, code="errors_swallowed", severity=Severity.HIGH, confidence=Confidence.HIGH,
+        place=Place("a.ts", 1),
+    )  # fmt: skip
+    forged = msgspec.structs.replace(swallowed, code="client_supplied_quantity", place=Place("a.ts", 9))
+    assert [one.code for one in wording.by_weight((swallowed, forged))] == [forged.code, swallowed.code]

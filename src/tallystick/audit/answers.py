@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from tallystick.audit.cache import maker
 from tallystick.audit.config import Settings
 from tallystick.audit.model import Report
 
@@ -51,11 +52,8 @@ class Answers:
 def identity(root: Path, files: Sequence[str], settings: Settings) -> str:
     """What the answer depends on, as one hash."""
     digest = hashlib.blake2b(repr((settings.profile, settings.models)).encode("utf-8", "backslashreplace"))
-    own = Path(__file__).parent
-    mine = [
-        path.relative_to(own).as_posix() for path in sorted(own.rglob("*")) if path.suffix in (".py", ".toml")
-    ]
-    for folder, paths in ((own, mine), (root, files), (root, settings.models.files)):
+    digest.update(maker())
+    for folder, paths in ((root, files), (root, settings.models.files)):
         for path in paths:
             digest.update(os.fsencode(path) + _state(os.path.join(folder, path)))
     return digest.hexdigest()

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 
 from tallystick.audit.ir import Module
 
-VERSION = "1"
 LARGEST = 256 * 1024 * 1024
+
+
+def maker() -> bytes:
+    """What stands for this auditor: the state of its own files and of the grammars."""
+    digest = hashlib.blake2b(digest_size=16)
+    parser = find_spec("tree_sitter")
+    grammars = Path(parser.origin).parents[1].glob("tree_sitter*") if parser and parser.origin else ()
+    for folder in (Path(__file__).parent, *sorted(grammars)):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".toml", ".so", ".pyd"):
+                status = path.stat()
+                digest.update(b"%s %d %d\0" % (os.fsencode(path), status.st_size, status.st_mtime_ns))
+    return digest.digest()
 
 
 class Cache:
@@ -19,7 +32,8 @@ class Cache:
 
     def __init__(self, folder: str) -> None:
         """Load what is there; an empty folder name switches the cache off."""
-        self.path = Path(folder) / f"facts-{VERSION}.msgpack" if folder else None
+        self.path = Path(folder) / "facts.msgpack" if folder else None
+        self.maker = maker() if folder else b""
         self.known: dict[str, bytes] = {}
         self.used: dict[str, bytes] = {}
         if self.path is not None and self.path.is_file() and self.path.stat().st_size < LARGEST:
@@ -29,9 +43,9 @@ class Cache:
                 self.known = {}
 
     def key(self, path: str, data: bytes) -> str:
-        """The name of a file's facts: they hold the path, so it takes part."""
+        """The name of a file's facts: they hold the path, and are as good as the auditor that made them."""
         return hashlib.blake2b(
-            path.encode("utf-8", "surrogateescape") + b"\0" + data, digest_size=16
+            self.maker + path.encode("utf-8", "surrogateescape") + b"\0" + data, digest_size=16
         ).hexdigest()
 
     def get(self, key: str) -> Module | None:

@@ -26,6 +26,7 @@ from tallystick.audit.rules.neighbours import NEIGHBOURS
 from tallystick.audit.trails import Climb, Trail
 from tallystick.audit.versions import pinned
 
+WAYS = 2_000  # rules compare ways with each other
 Progress = Callable[[str, int, int], None]
 COSTLY = re.compile(
     rb"(?i)completions\.|responses(?:\(\))?(?:\.|->)|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
@@ -100,6 +101,7 @@ class Run:
 
     def lower(self, paths: set[str]) -> None:
         """Lower the files that are not lowered yet."""
+        from tallystick.audit.syntax.grammars import CostlyError
         from tallystick.audit.syntax.lowering import lower
 
         todo = sorted(path for path in paths if path not in self.modules)
@@ -115,6 +117,8 @@ class Run:
                 self.modules[path] = module
             except RecursionError:
                 self.corpus.unread.append((path, "nested too deeply to follow"))
+            except CostlyError as problem:
+                self.corpus.unread.append((path, str(problem)))
 
     def program(self) -> Program:
         """The sinks' files, all that reaches them, and the work around them."""
@@ -258,7 +262,12 @@ class Run:
         case = Case(self.corpus, program, entries, sites.find(program, labelling, self.corpus.sources), [])
         case.sites += list(joins.written(case, tables, labelling))
         climb = Climb(program, entries, labelling)
-        case.trails += [trail for site in case.sites for trail in climb.trails(site)]
+        for site in case.sites:
+            if len(case.trails) >= WAYS:
+                reason = f"more than {WAYS:,} ways to usage reports: the rest is not followed"
+                self.corpus.unread.append((site.key[0], reason))
+                break
+            case.trails += climb.trails(site)
         if case.trails:
             case.schedules = [*schedules.written(self.corpus), *crontabs.written(self.corpus)]
         scheduled(case)
@@ -345,6 +354,7 @@ class Run:
             unread=tuple(sorted(self.corpus.unread)),
             with_errors=broken,
             unresolved_imports=self.resolver.unresolved if self.resolver else 0,
+            left_out=tuple(sorted(self.corpus.left_out.items())),
         )
 
 

@@ -14,11 +14,16 @@ import msgspec
 
 from tallystick.errors import ConfigError
 
+FILE_BYTES = 1024 * 1024
+PATTERNS = frozenset(
+    ["call", "callee", "decorator", "file", "name", "names", "near", "owner", "pattern", "text", "via"]
+)
+ENDLESS = re.compile(r"[*+}]\??\)*\)(?:[*+]|\{\d+,)")  # (a+)+ takes twice the time for every letter more
 Pattern = re.Pattern[str] | None
 NAMES = ("sinks", "signals", "work", "flow", "routes")
 
 
-class Sink(msgspec.Struct, frozen=True):
+class Sink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One kind of call that reports usage."""
 
     provider: str
@@ -35,7 +40,7 @@ class Sink(msgspec.Struct, frozen=True):
     durable: bool = False
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One way in: by file and name, by the call a function is given to, or by decorator."""
 
     framework: str
@@ -46,6 +51,35 @@ class Route(msgspec.Struct, frozen=True):
     via: str = ""
     decorator: str = ""
     languages: tuple[str, ...] = ()
+
+
+class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One word of who or how much: by the name of a value, or by the call that gives it."""
+
+    kind: str
+    name: str = ""
+    call: str = ""
+
+
+class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One kind of call that is sold."""
+
+    kind: str
+    callee: str
+    message: bool = False
+
+
+class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One pattern of bytes that speaks of prices."""
+
+    note: str
+    pattern: str
+
+
+ROWS: dict[str, type] = {
+    "sink": Sink, "route": Route, "label": Label, "work": Work,
+    **dict.fromkeys(("metered", "priced", "counted", "payment", "flat", "sold"), Signal),
+}  # fmt: skip
 
 
 class Knowledge:
@@ -141,7 +175,36 @@ def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
+    """One model file of the user's, with every row looked at: it may come with the audited tree."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as problem:
-        raise ConfigError(f"{path}: {problem}") from problem
+        if not path.is_file() or path.stat().st_size > FILE_BYTES:
+            raise ConfigError(f"{path}: is no model file of at most 1 MB; look at models.files")
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as problem:
+        raise ConfigError(f"{path}: cannot be read ({problem.strerror}); look at models.files") from problem
+    except (ValueError, RecursionError) as problem:
+        raise ConfigError(f"{path}: is no model file ({problem})") from problem
+    for name, rows in table.items():
+        for row in rows if isinstance(rows, list) else [rows]:
+            _sound(f"{path}: {name}", name, row)
+    return table
+
+
+def _sound(where: str, name: str, row: Any) -> None:
+    """Refuse a row the engine could not use, and a pattern that could keep it busy for ever."""
+    try:
+        shape = ROWS[name]
+        msgspec.convert(row, shape)
+    except KeyError:
+        raise ConfigError(
+            f"{where}: there is no such table; the choices are: {', '.join(sorted(ROWS))}"
+        ) from None
+    except msgspec.ValidationError as problem:
+        raise ConfigError(f"{where}: {problem}") from problem
+    for key, value in row.items():
+        if key in PATTERNS and isinstance(value, str):
+            compiled(value)
+            if ENDLESS.search(value):
+                raise ConfigError(
+                    f"{where}: {key} = {value!r} repeats what repeats; one of the two is enough"
+                )

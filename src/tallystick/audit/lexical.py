@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ SPECIFIER = re.compile(rb"""(?:\bfrom|\bimport|\brequire\(|\bimport\()\s*["']([^
 PYTHON = re.compile(
     rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([\w., ]+))", re.MULTILINE
 )
-LIMITS = Limits(file_bytes=1024 * 1024)
+LIMITS = Limits()
 COMMENT = re.compile(rb"^\s*(?://|#|\*|/\*|--|<!--)")
 
 
@@ -37,6 +38,8 @@ class Corpus:
         self.support: dict[str, bytes] = {}
         self.tests: set[str] = set()
         self.unread: list[tuple[str, str]] = []
+        self.left_out: Counter[str] = Counter()
+        self.taken = 0
 
     def load(self, files: Sequence[str | Path], progress: Callable[[str, int, int], None]) -> None:
         """Read every file once."""
@@ -53,14 +56,20 @@ class Corpus:
     def _take(self, path: str) -> None:
         if not self.include_tests and TEST.search(path):
             self.tests.add(path)
+            self.left_out["test"] += 1
+            return
+        if self.taken > LIMITS.total_bytes:
+            self.unread.append((path, f"beyond {LIMITS.total_bytes // 1024 // 1024} MB in all"))
             return
         try:
             data = read(self.root, path, LIMITS)
         except UnreadableError as problem:
             self.unread.append((path, str(problem)))
             return
-        except LeftOutError:
+        except LeftOutError as reason:
+            self.left_out[str(reason)] += 1
             return
+        self.taken += len(data)
         if grammar_of(path):
             self.sources[path] = _script(path, data)
         else:
@@ -123,7 +132,7 @@ def _script(path: str, data: bytes) -> bytes:
     if not path.endswith((".vue", ".svelte", ".astro")):
         return data
     keep = bytearray(re.sub(rb"[^\n]", b" ", data))
-    for block in re.finditer(rb"<script[^>]*>(.*?)</script>|\A---\n(.*?)\n---", data, re.DOTALL):
+    for block in re.finditer(rb"<script[^<>]*>(.*?)(?:</script>|\Z)|\A---\n(.*?)\n---", data, re.DOTALL):
         group = 1 if block.group(1) is not None else 2
         keep[block.start(group) : block.end(group)] = block.group(group)
     return bytes(keep)

@@ -90,6 +90,7 @@ class Coverage(msgspec.Struct, frozen=True):
     unread: tuple[tuple[str, str], ...] = ()
     with_errors: tuple[str, ...] = ()
     unresolved_imports: int = 0
+    left_out: tuple[tuple[str, int], ...] = ()  # on purpose, told from the text: how many, and why
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,7 +85,9 @@ def judged(
         report=report,
         settings=settings,
         excerpts=_quoted(report, excerpts),
-        left_out=inventory.left_out,
+        left_out=tuple(
+            sorted((Counter(dict(inventory.left_out)) + Counter(dict(report.coverage.left_out))).items())
+        ),
         switched_off=len(before) - len(wanted),
         known=len(comparison.known),
         fixed=comparison.fixed,

@@ -9,89 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tallystick.audit import receivers
+from tallystick.audit.injected import aliased, injections
 from tallystick.audit.ir import Call, Expr, Function, Import, Module
 from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.resolve import Resolver
 
-COMMON = frozenset(
-    [
-        "add",
-        "all",
-        "call",
-        "catch",
-        "close",
-        "connect",
-        "count",
-        "create",
-        "delete",
-        "edit",
-        "emit",
-        "end",
-        "error",
-        "execute",
-        "fetch",
-        "filter",
-        "find",
-        "findMany",
-        "findOne",
-        "findUnique",
-        "first",
-        "forEach",
-        "from",
-        "get",
-        "handle",
-        "has",
-        "index",
-        "init",
-        "insert",
-        "join",
-        "json",
-        "keys",
-        "list",
-        "load",
-        "log",
-        "map",
-        "match",
-        "new",
-        "next",
-        "on",
-        "one",
-        "open",
-        "parse",
-        "patch",
-        "post",
-        "process",
-        "push",
-        "put",
-        "query",
-        "read",
-        "record",
-        "reduce",
-        "remove",
-        "render",
-        "replace",
-        "request",
-        "retrieve",
-        "run",
-        "save",
-        "search",
-        "select",
-        "send",
-        "set",
-        "show",
-        "slice",
-        "sort",
-        "start",
-        "stop",
-        "test",
-        "then",
-        "toString",
-        "update",
-        "use",
-        "values",
-        "write",
-    ]
-)
+COMMON = frozenset([
+    "add", "all", "call", "catch", "close", "connect", "count", "create", "delete", "edit", "emit", "end",
+    "error", "execute", "fetch", "filter", "find", "findMany", "findOne", "findUnique", "first", "forEach",
+    "from", "get", "handle", "has", "index", "init", "insert", "join", "json", "keys", "list", "load",
+    "log", "map", "match", "new", "next", "on", "one", "open", "parse", "patch", "post", "process", "push",
+    "put", "query", "read", "record", "reduce", "remove", "render", "replace", "request", "retrieve", "run",
+    "save", "search", "select", "send", "set", "show", "slice", "sort", "start", "stop", "test", "then",
+    "toString", "update", "use", "values", "write"
+])  # fmt: skip
 SENDS = frozenset(["send", "send_robust", "asend", "send_async"])
 Key = tuple[str, int]
 NAMED = (".php", ".rb", ".go", ".java")
@@ -147,7 +78,8 @@ class Program:
         self.listeners = self._listening()
         self.injected: dict[str, list[Key]] = defaultdict(list)
         for path in self.modules:
-            self._injections(path)
+            for name, key in injections(self, path, COMMON):
+                self.injected[name].append(key)
         for path in self.modules:
             self._connect(path)
 
@@ -232,7 +164,9 @@ class Program:
         parts = [one for one in parts if one not in ("delay", "apply_async", "bind", "default")] or parts
         head, last = parts[0], parts[-1]
         if len(parts) == 1:
-            return self._bare(path, head) or self._alias(caller, head)
+            return self._bare(path, head) or [
+                key for one in aliased(self, caller, head) for key in self._bare(path, one)
+            ]
         if head in ("this", "self", "cls", "static") and len(parts) == 2:
             return self._method(path, last) or self._unique(last)
         found = self.imports[path].get(head)
@@ -254,39 +188,6 @@ class Program:
             or self._unique(last)
             or self._given(last)
         )
-
-    def _alias(self, caller: Key, name: str) -> list[Key]:
-        """`const send = options.send ?? sendNow`: a local name for a function, or for one by default."""
-        path, index = caller
-        while index > 0:
-            function = self.function((path, index))
-            for local, value in function.assigns:
-                if local == name:
-                    given = (value,) if value.kind == "name" else value.parts if value.kind == "mix" else ()
-                    names = [one.text for one in given if one.kind == "name" and "." not in one.text]
-                    return [key for one in names if one != name for key in self._bare(path, one)]
-            index = function.parent
-        return []
-
-    def _injections(self, path: str) -> None:
-        """`{ track: createTrack(key) }`: what the factory returns is called `x.track` by whoever is given that."""
-        for index, function in enumerate(self.modules[path].functions):
-            values = [value for _, value in function.assigns] + list(function.returns)
-            values += [one for call in function.calls for one in call.args]
-            for value in values:
-                for name, part in zip(value.keys, value.parts, strict=False):
-                    if part.kind == "call" and "." not in part.text and name not in COMMON:
-                        self.injected[name] += self._produced((path, index), part.text)
-
-    def _produced(self, caller: Key, factory: str) -> list[Key]:
-        """The functions that a factory of the tree returns."""
-        found = [
-            self.literal(target[0], one)
-            for target in self.targets(caller, factory)
-            for one in self.function(target).returns
-            if one.kind == "func"
-        ]
-        return [key for key in found if key is not None]
 
     def _given(self, name: str) -> list[Key]:
         """The one function that anybody is given under this name."""

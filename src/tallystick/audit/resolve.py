@@ -11,7 +11,8 @@ from tallystick.audit.lexical import Corpus, specifiers
 
 PROBES = ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".vue", ".svelte")
 INDEXES = ("/index.ts", "/index.tsx", "/index.js", "/index.jsx", "/index.mjs")
-LOOSE = re.compile(r"//[^\n\"]*$|/\*.*?\*/|,(?=\s*[}\]])", re.MULTILINE | re.DOTALL)
+LOOSE = re.compile(r'("(?:\\.|[^"\\\n])*"?)|//[^\n]*|/\*.*?(?:\*/|\Z)|,(?=\s*[}\]])', re.DOTALL)
+ALIASES = 1_000
 
 
 class Resolver:
@@ -30,6 +31,7 @@ class Resolver:
                 self._tsconfig(posixpath.dirname(path), data)
             elif name == "package.json":
                 self._package(posixpath.dirname(path), data)
+        del self.aliases[ALIASES:]
         self.aliases.sort(key=lambda one: (-len(one[0]), -len(one[1]), one[1]))
         self.stems: dict[str, list[str]] = defaultdict(list)
         for path in self.files:
@@ -185,10 +187,11 @@ class Graph:
 
 def _json(data: bytes) -> dict[str, object]:
     text = data.decode("utf-8", "replace")
-    for attempt in (text, LOOSE.sub("", text)):
+    try:
         try:
-            value = json.loads(attempt)
-            return value if isinstance(value, dict) else {}
-        except (ValueError, RecursionError):
-            continue
-    return {}
+            value = json.loads(text)
+        except ValueError:
+            value = json.loads(LOOSE.sub(r"\1", text))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -285,6 +285,7 @@ def _yaml(path: str, data: bytes) -> list[Schedule]:
 def _document(path: str, text: str, first: int) -> list[Schedule]:
     """SAM and serverless functions, workflows, cron jobs of a cluster."""
     found = []
+    head, line, counted = text[:20_000], first, 0
     for hit in re.finditer(
         r"(?:schedule|cron|Schedule)[\"']?[ \t]*:[ \t]*[\"']?((?:rate|cron)\([^)]*\)|[^\n\"'#]+)", text
     ):
@@ -295,10 +296,9 @@ def _document(path: str, text: str, first: int) -> list[Schedule]:
         handler = re.findall(
             r"(?i)(?:handler|CodeUri|EntryPoints?)\s*:\s*\n?\s*-?\s*[\"']?([\w./-]+)", around
         )
-        target = handler[-1] if handler else text[:20_000]
-        found.append(
-            Schedule(path, first + text.count("\n", 0, hit.start()), seconds, hit[1].strip(), target)
-        )
+        target = handler[-1] if handler else head
+        line, counted = line + text.count("\n", counted, hit.start()), hit.start()
+        found.append(Schedule(path, line, seconds, hit[1].strip(), target))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from tallystick.audit.ir import Call, Expr, Module
 from tallystick.audit.knowledge import Knowledge, Sink
@@ -86,7 +86,7 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
         module = program.modules[path]
         whole = sources[path].decode("utf-8", "replace")
         for index, function in enumerate(module.functions):
-            near = partial(_stands_near, program, sources, (path, index))
+            near = cache(partial(_stands_near, program, sources, (path, index)))
             for call in function.calls:
                 sink = sink_of(call, program.knowledge, near, module, whole)
                 if sink is None:

@@ -69,6 +69,7 @@ def scan(path: str, text: str) -> list[Suppression]:
     """The suppression comments of one file."""
     lines = text.split("\n")
     found = []
+    below = _targets(lines)
     for number, line in enumerate(lines, 1):
         match = COMMENT.search(line.rstrip("\r"))
         if match is None:
@@ -76,18 +77,20 @@ def scan(path: str, text: str) -> list[Suppression]:
         codes = tuple(code.strip() for code in (match["codes"] or "").split(",") if code.strip())
         place = Place(path, number, match.start() + 1, number, len(line.rstrip("\r")) + 1)
         reason = COMMENT_END.sub("", match["reason"]).strip(" \t:-—")
-        found.append(Suppression(place, codes, reason, _target(lines, number)))
+        found.append(Suppression(place, codes, reason, below[number - 1]))
     return found
 
 
-def _target(lines: Sequence[str], number: int) -> int:
-    """The line a comment speaks about: its own, or the first line of code below a comment of its own."""
-    if not COMMENT_ONLY.match(lines[number - 1]):
-        return number
-    for below in range(number, len(lines)):
-        if lines[below].strip() and not COMMENT_ONLY.match(lines[below]):
-            return below + 1
-    return number
+def _targets(lines: Sequence[str]) -> list[int]:
+    """The line that a comment on each line would speak about: its own, or the first line of code below."""
+    targets = list(range(1, len(lines) + 1))
+    code = 0
+    for number in range(len(lines), 0, -1):
+        if COMMENT_ONLY.match(lines[number - 1]):
+            targets[number - 1] = code or number
+        elif lines[number - 1].strip():
+            code = number
+    return targets
 
 
 def apply(findings: Iterable[Finding], suppressions: Sequence[Suppression], codes: frozenset[str]) -> Sorted:

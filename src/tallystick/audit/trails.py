@@ -273,7 +273,7 @@ class Climb:
     def _called(self, trail: Trail, key: Key, done: list[Trail]) -> list[Trail]:
         found = []
         function = self.program.function(key)
-        for edge in self.program.callers.get(key, ()):
+        for edge in self.program.callers.get(key, ())[:MOST]:
             args = edge.call.args
             if edge.kind == "pass":
                 later = _given_later(args, function.name)

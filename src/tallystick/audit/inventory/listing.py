@@ -49,6 +49,7 @@ def git(root: Path, *arguments: str, stdin: bytes | None = None) -> bytes | None
     """Output of a git command that cannot start any program of the audited tree; None when git declines."""
     environment = {key: os.environ[key] for key in ("PATH", "HOME", "SYSTEMROOT") if key in os.environ}
     environment |= {
+        "GIT_ALLOW_PROTOCOL": "none",  # a promisor's `ext::` address would be a program; outranks the tree's settings
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",

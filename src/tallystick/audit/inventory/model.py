@@ -8,11 +8,12 @@ import msgspec
 class Limits(msgspec.Struct, frozen=True):
     """Bounds that keep time and memory finite on any tree."""
 
-    file_bytes: int = 2 * 1024 * 1024
+    file_bytes: int = 1024 * 1024
     lock_bytes: int = 32 * 1024 * 1024
     files: int = 200_000
     depth: int = 64
     nesting: int = 300
+    total_bytes: int = 512 * 1024 * 1024
 
 
 class Selection(msgspec.Struct, frozen=True):

@@ -24,6 +24,8 @@ GENERATED = re.compile(  # only as a comment near the top: the words alone may a
 )
 NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"()[]{}")
 STEPS = {byte: 1 if byte in b"([{" else -1 for byte in b"()[]{}"}
+INDENTS, TAB = 100, 8  # as Python counts them
+BLANKS = bytes.maketrans(b"\f\v\r", b"   ")
 DEFAULTS = Limits()
 
 
@@ -40,6 +42,8 @@ def read(root: Path, path: str, limits: Limits = DEFAULTS) -> bytes:
     data = raw(root, path, limits)
     if kinds.is_source(path.rpartition("/")[2]):
         guard(data, limits)
+    if path.endswith(".py") and stacked(data):
+        raise UnreadableError(f"indented deeper than {INDENTS} levels")
     return data
 
 
@@ -75,6 +79,25 @@ def nested(data: bytes, deepest: int) -> bool:
     heights = list(accumulate(map(STEPS.__getitem__, brackets)))
     floors = accumulate(heights, min, initial=0)
     return max(map(sub, heights, floors), default=0) > deepest
+
+
+def stacked(data: bytes) -> bool:
+    """Whether Python text is indented deeper than Python allows; the grammar's buffer for levels is of fixed size."""
+    text = data.replace(b"\\\r\n", b"").replace(b"\\\n", b"").translate(BLANKS)
+    least = INDENTS // TAB if b"\t" in text else INDENTS
+    if b" " * least not in text.replace(b"\t", b" "):
+        return False
+    levels = [-1]
+    for line in text.split(b"\n"):
+        rest = line.lstrip(b" \t")
+        if rest:
+            width = len(line) - len(rest) + (TAB - 1) * line.count(b"\t", 0, len(line) - len(rest))
+            while levels[-1] >= width:
+                levels.pop()
+            levels.append(width)
+            if len(levels) - 2 > INDENTS:
+                return True
+    return False
 
 
 def raw(root: Path, path: str, limits: Limits = DEFAULTS) -> bytes:

@@ -24,7 +24,7 @@ def render(outcome: Outcome) -> str:
         *_findings(outcome),
     ]
     if remedy := wording.remedy(report):
-        parts += ["### What to do", *map(_text, remedy)]
+        parts += ["### What to do", *map(_prose, remedy)]
     parts += [*_neighbours(outcome), _footer(outcome)]
     return "\n\n".join(part for part in parts if part)
 
@@ -63,7 +63,7 @@ def _finding(finding: Finding, outcome: Outcome) -> str:
             for number, hop in enumerate(finding.hops, 1)
         ]
         text += "\n\n" + "\n".join(steps)
-    return text + (f"\n\nFix: {_text(finding.remediation)}" if finding.remediation else "")
+    return text + (f"\n\nFix: {_prose(finding.remediation)}" if finding.remediation else "")
 
 
 def _neighbours(outcome: Outcome) -> list[str]:
@@ -88,6 +88,13 @@ def _footer(outcome: Outcome) -> str:
 
 def _text(text: str) -> str:
     return SPECIAL.sub(r"\\\1", text).replace("\n", "  \n")
+
+
+def _prose(text: str) -> str:
+    """A sentence of ours, in which backticks set off code."""
+    return "".join(
+        _code(part) if number % 2 else _text(part) for number, part in enumerate(re.split(r"`([^`]+)`", text))
+    )
 
 
 def _code(text: str) -> str:

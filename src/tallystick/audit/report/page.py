@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from importlib.metadata import version
 from importlib.resources import files
@@ -28,7 +29,7 @@ def render(outcome: Outcome) -> str:
         _section(
             "What to do",
             "",
-            f'<p class="keep">{escape(report.remediation)}</p>' if report.remediation else "",
+            "\n".join(f'<p class="keep">{_prose(one)}</p>' for one in wording.remedy(report)),
         ),
         _neighbours(outcome),
         _coverage(outcome),
@@ -76,6 +77,11 @@ def _code(text: str) -> str:
     return f"<code>{escape(text)}</code>"
 
 
+def _prose(text: str) -> str:
+    """A sentence of ours, in which backticks set off code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _endpoints(outcome: Outcome) -> str:
     rows = [
         _row(
@@ -114,7 +120,7 @@ def _finding(finding: Finding, outcome: Outcome) -> str:
         f"<pre>{escape(excerpt)}</pre>" if excerpt else "",
         f"<p>{escape(wording.sentence(finding.message))}</p>",
         _hops(finding.hops),
-        f'<p class="fix"><strong>Fix</strong> {escape(finding.remediation)}</p>'
+        f'<p class="fix"><strong>Fix</strong> {_prose(finding.remediation)}</p>'
         if finding.remediation
         else "",
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from tallystick.audit.model import Confidence, Finding, Place, Report, Severity, Verdict
 from tallystick.audit.outcome import RANK, Outcome, decisive
+from tallystick.audit.verdict import ORDER
 
 RULE = "usage-billing-accurate"
 HEADLINES = {
@@ -14,11 +15,19 @@ HEADLINES = {
     Verdict.SKIP: "No usage-based billing found",
 }
 SURENESS = {Confidence.HIGH: "sure", Confidence.MEDIUM: "likely", Confidence.LOW: "to review"}
-PYTHON = frozenset(["celery", "django", "drf", "fastapi", "flask", "litestar", "starlette", "tallystick"])
-DECORATED = (
-    "With tallystick: put @tally.metered(meter, customer=Depends(...), quantity=lambda answer: ...) on the "
-    "handler. The usage is stored before the answer leaves, with quantity and customer from the server, and "
+DECORATING = frozenset(["fastapi", "tallystick"])
+PYTHON = frozenset(["celery", "django", "drf", "flask", "litestar", "starlette"])
+STORED = (
+    "The usage is stored before the answer leaves, with quantity and customer from the server, and "
     "sent until the provider has confirmed it."
+)
+DECORATED = (
+    "With tallystick: put `@tally.metered(meter, customer=Depends(...), quantity=lambda answer: ...)` on the "
+    f"handler. {STORED}"
+)
+OPENED = (
+    "With tallystick: do the work inside `with tally.action(meter, customer=..., key=...) as action:` and count it "
+    f"with `action.add(n)`. {STORED}"
 )
 SERVED = (
     "With tallystick: keep a small Python service beside the application whose handler calls tally.record, and post "
@@ -122,7 +131,15 @@ def remedy(report: Report) -> tuple[str, ...]:
         return ()
     said = {one.remediation for one in report.findings}
     direct = (report.remediation,) if report.remediation and report.remediation not in said else ()
-    return (*direct, DECORATED if PYTHON.intersection(report.stack) else SERVED)
+    return (*direct, tallied(report.stack))
+
+
+def tallied(stack: Iterable[str]) -> str:
+    """The way with tallystick, in the stack that was found: the decorator where it has one, an action elsewhere."""
+    found = frozenset(stack)
+    if found & DECORATING:
+        return DECORATED
+    return OPENED if found & PYTHON else SERVED
 
 
 def by_weight(findings: Iterable[Finding]) -> list[Finding]:
@@ -134,6 +151,7 @@ def by_weight(findings: Iterable[Finding]) -> list[Finding]:
             not decisive(one),
             -RANK[one.severity],
             -sureness[one.confidence],
+            ORDER.index(one.code) if one.code in ORDER else len(ORDER),
             one.place,
             one.code,
         ),

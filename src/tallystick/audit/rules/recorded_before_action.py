@@ -6,18 +6,21 @@ from collections.abc import Iterator
 
 from tallystick.audit.case import Case
 from tallystick.audit.model import Confidence, Finding, Severity
+from tallystick.audit.program import Key
 from tallystick.audit.rules.base import Rule
 
 
 def find(case: Case) -> Iterator[Finding]:
     """Requests in which the report precedes the costly call in the same function."""
     pattern = case.work
+    begun: dict[Key, int] = {}  # the first line of work of a function
     for trail in case.live:
         key, report = trail.hops[-1]
-        calls = case.program.function(key).calls
-        work = [call.line for call in calls if pattern.search(call.callee)]
+        if key not in begun:
+            calls = case.program.function(key).calls
+            begun[key] = min((call.line for call in calls if pattern.search(call.callee)), default=0)
         above = report.line < case.program.function(key).line  # a decorator comes first and records last
-        if work and report.line < min(work) and not above:
+        if report.line < begun[key] and not above:
             yield RULE.finding(
                 "usage is reported before the work; when the work fails, the customer pays for nothing",
                 case.at(trail),

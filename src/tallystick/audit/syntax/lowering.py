@@ -19,7 +19,7 @@ from tallystick.audit.syntax.expressions import (
     expression,
     text_of,
 )
-from tallystick.audit.syntax.grammars import grammar_of, parser
+from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
 from tallystick.audit.syntax.returned import checked, is_heeded
@@ -51,7 +51,7 @@ class Lowering:
     def module(self) -> Module:
         """The lowered file."""
         source = TAGGED.sub(lambda hit: hit[1] + b" " * len(hit[2]) + hit[3], self.source)
-        tree = parser(self.grammar).parse(source)
+        tree = parsed(self.grammar, source)
         self.drafts[0].end_line = tree.root_node.end_point[0] + 1
         self.children(tree.root_node, Context())
         directive = USE.search(source[:400])

@@ -51,6 +51,7 @@ EARLY = re.compile(
     rb"if\s*\([^\n]*(?:existing|already|reported|processed)[^\n]*\)\s*(?:\{\s*)?(?:continue|return)",
     re.IGNORECASE,
 )
+WINDOW = 32 * 1024  # functions lie in each other: what is looked at of each is bounded
 
 
 def catch_kind(text: bytes) -> str:
@@ -72,6 +73,7 @@ def _holds_secret(text: bytes) -> bool:
 
 def flags_of(text: bytes) -> tuple[str, ...]:
     """What a function's own words say about its guards."""
+    text = text[:WINDOW]
     flags = []
     if COMPARED.search(text) and _holds_secret(text):
         flags.append("secret")
