@@ -13,7 +13,7 @@ import stripe
 
 from tallystick.errors import TallystickError
 from tallystick.sandbox import Sandbox
-from tallystick.sandbox.faults import SHARES, Dice, Fate, Faults, Rule
+from tallystick.sandbox.faults import SHARES, Asked, Dice, Fate, Faults, Rule
 from tallystick.sandbox.hell import faults as hell_faults
 from tests.sandbox.conftest import START
 from tests.sandbox.receiver import Receiver
@@ -206,6 +206,52 @@ def test_faults_of_one_customer(client: stripe.StripeClient, sandbox: Sandbox) -
         send(client, customer.id, "1")
 
 
+def test_faults_of_one_key(sandbox: Sandbox) -> None:
+    """A key that was rotated is refused; the new one opens the same account."""
+    old, new = (
+        stripe.StripeClient(f"sk_test_{age}_key", base_addresses={"api": sandbox.url})
+        for age in ("old", "new")
+    )
+    made = old.v1.customers.create({"name": "Acme"}).id
+    sandbox.fault("unauthorized key=sk_test_old_key")
+    with pytest.raises(stripe.AuthenticationError):
+        old.v1.customers.retrieve(made)
+    assert new.v1.customers.retrieve(made).name == "Acme"
+
+
+def test_one_rule_more_leaves_the_others_as_they_are(client: stripe.StripeClient, sandbox: Sandbox) -> None:
+    """A rule that has struck as often as it may does not begin again; what was struck stays counted."""
+    seen = []
+    for rule in ("unavailable times=1", "drop times=1"):
+        sandbox.fault(rule)
+        for _ in range(2):
+            try:
+                client.v1.customers.list()
+                seen.append("answer")
+            except stripe.StripeError as error:
+                seen.append(type(error).__name__)
+    assert seen == ["APIError", "answer", "APIConnectionError", "answer"]
+    assert sandbox.tell("statistics")["faults"] == {"unavailable": 1, "drop": 1}
+
+
+def test_a_limit_of_its_own_for_each_mode(client: stripe.StripeClient, sandbox: Sandbox) -> None:
+    """What is set for the live side says nothing about the test side."""
+    live = stripe.StripeClient("sk_live_sandbox_tests", base_addresses={"api": sandbox.url})
+    sandbox.tell("switches", mode="live", calls_per_second=1)
+
+    def refused(one: stripe.StripeClient) -> int:
+        found = 0
+        for _ in range(10):
+            try:
+                one.v1.customers.list()
+            except stripe.RateLimitError:
+                found += 1
+        return found
+
+    assert refused(client) == 0
+    assert refused(live) > 0
+
+
 def test_the_clock_jumps(client: stripe.StripeClient, sandbox: Sandbox) -> None:
     """Before the request is worked on."""
     _, customer, _ = provision(client)
@@ -239,7 +285,7 @@ def test_one_seed_gives_one_run() -> None:
         dice = Dice(
             Faults(**{name: getattr(faults, name) for name in faults.__struct_fields__} | {"seed": seed})
         )
-        return [dice.draw("POST", EVENTS, b"").fate for _ in range(300)]
+        return [dice.draw(Asked("POST", EVENTS)).fate for _ in range(300)]
 
     assert run(5) == run(5)
     assert run(5) != run(6)
@@ -248,7 +294,16 @@ def test_one_seed_gives_one_run() -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("explode", "Invalid enum value 'explode'"), ("drop percent=x", "percent"), ("drop color=red", "color")],
+    [
+        ("explode", "Invalid enum value 'explode'"),
+        ("drop percent=x", "percent"),
+        ("drop color=red", "color"),
+        ("drop percent=101", "percent"),
+        ("drop times=0", "times"),
+        ("drop after=-1", "after"),
+        ("percent=20", "a fate or a sequence"),
+        ("drop sequence=fail,drop", "a fate or a sequence"),
+    ],
 )
 def test_a_fault_that_there_is_not(sandbox: Sandbox, text: str, words: str) -> None:
     """Refused with the reason and the fates that there are."""
@@ -324,3 +379,20 @@ def test_faults_and_switches_on_the_command_line() -> None:
     assert wrong.returncode != 0
     assert "last_by" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def test_a_command_that_cannot_run_says_why(sandbox: Sandbox) -> None:
+    """A port that is taken, and an option that would do nothing: one line, exit code 2."""
+    command = [sys.executable, "-m", "tallystick", "sandbox", "--control-port", "0", "--port"]
+    taken = sandbox.url.rpartition(":")[2]
+    for options, words in (([taken], "already in use"), (["0", "--without", "drop"], "--hell")):
+        done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_mode_that_there_is_not(sandbox: Sandbox) -> None:
+    """Said in words."""
+    with pytest.raises(TallystickError, match="no mode 'staging'; there are test and live"):
+        sandbox.tell("totals", mode="staging")
