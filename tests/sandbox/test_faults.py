@@ -17,7 +17,7 @@ from tallystick.sandbox.faults import SHARES, Asked, Dice, Fate, Faults, Rule
 from tallystick.sandbox.hell import faults as hell_faults
 from tests.sandbox.conftest import START
 from tests.sandbox.receiver import Receiver
-from tests.sandbox.test_contract import provision, send
+from tests.sandbox.test_contract import Check, provision, send
 from tests.sandbox.test_notices import REPORT
 
 EVENTS = "/v1/billing/meter_events"
@@ -58,6 +58,20 @@ def test_what_the_client_sees_and_what_was_done(
     send(client, customer.id, "1", identifier="second")
     assert counted(sandbox) == done + 1
     assert sandbox.tell("statistics")["faults"] == {fate: 1}
+
+
+@pytest.mark.parametrize(
+    "fate", ["fail", "fail_done", "unavailable", "rate_limit", "lock_timeout", "key_in_use", "unauthorized"]
+)
+def test_every_refusal_is_shaped_as_described(
+    client: stripe.StripeClient, sandbox: Sandbox, matches: Check, fate: str
+) -> None:
+    """The types of v1 errors are a closed list."""
+    sandbox.fault(f"{fate} times=1")
+    with pytest.raises(stripe.StripeError) as caught:
+        client.v1.customers.create({"name": "Acme"})
+    assert isinstance(caught.value.json_body, dict)
+    matches(caught.value.json_body["error"], "api_errors")
 
 
 def test_a_500_is_replayed_under_its_key(client: stripe.StripeClient, sandbox: Sandbox) -> None:

@@ -267,8 +267,8 @@ def too_many_at_once() -> Refusal:
 
 def rate_limited(number: int, v2: bool) -> Reply:
     """429: too many requests; the client does not repeat it by itself."""
-    kind, code = ("rate_limit", "rate_limit") if v2 else ("rate_limit_error", "rate_limit")
-    body = Refusal("Too many requests.", kind=kind, code=code).body
+    kind = "rate_limit" if v2 else "invalid_request_error"  # v1 has no type of its own for it
+    body = Refusal("Too many requests.", kind=kind, code="rate_limit").body
     headers = {"request-id": f"req_limited{number:08d}", "stripe-rate-limited-reason": "global-rate"}
     return Reply(429, encode(body), headers)
 
