@@ -325,6 +325,14 @@ def test_a_fault_that_there_is_not(sandbox: Sandbox, text: str, words: str) -> N
         sandbox.fault(text)
 
 
+def test_shares_are_of_one_whole(sandbox: Sandbox) -> None:
+    """Each request meets one fate."""
+    with pytest.raises(TallystickError, match="more than 100 percent"):
+        sandbox.faults(lose_reply=60, fail=60)
+    with pytest.raises(TallystickError, match="lose_reply"):
+        sandbox.faults(lose_reply=-1)
+
+
 def test_hell_turns_everything_on(client: stripe.StripeClient, sandbox: Sandbox, receiver: Receiver) -> None:
     """Every fault is met, from one seed; with patience every event is counted exactly once or reported."""
     meter, customer, _ = provision(client)

@@ -132,6 +132,10 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
     rules: tuple[Rule, ...] = ()
 
+    def __post_init__(self) -> None:
+        if sum(getattr(self, fate.value) for fate in SHARES) > 100:
+            raise ValueError("the shares of all fates are more than 100 percent")
+
 
 SHARES = tuple(fate for fate in Fate if fate is not Fate.ANSWER)
 
