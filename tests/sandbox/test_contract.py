@@ -233,15 +233,18 @@ def test_tiers_that_there_are_not(client: stripe.StripeClient, tiers: Any, more:
         ({"unit_amount": 1, "unit_amount_decimal": "1.5"}, "not both"),
         ({"unit_amount_decimal": "0.1234567890123"}, "Invalid decimal"),
         ({}, "unit_amount or unit_amount_decimal"),
+        ({"unit_amount": 1, "usage_type": "licensed"}, "Only metered prices have a meter"),
     ],
 )
 def test_amounts_that_there_are_not(client: stripe.StripeClient, change: Any, words: str) -> None:
-    """Whole ones, or decimals of at most twelve digits."""
+    """Whole ones, or decimals of at most twelve digits; and prices that have no usage."""
     meter, _, _ = provision(client)
-    recurring = {"interval": "month", "usage_type": "metered", "meter": meter.id}
-    params: Any = {"currency": "usd", "product_data": {"name": "t"}, "recurring": recurring, **change}
+    kind = {"usage_type": change.get("usage_type", "metered")}
+    recurring = {"interval": "month", "meter": meter.id, **kind}
+    params: Any = {"currency": "usd", "product_data": {"name": "t"}, "recurring": recurring}
+    amounts = {name: value for name, value in change.items() if name != "usage_type"}
     with pytest.raises(stripe.InvalidRequestError, match=words):
-        client.v1.prices.create(params)
+        client.v1.prices.create({**params, **amounts})
 
 
 @pytest.mark.parametrize(("rounding", "amount"), [("up", 3 * 7), ("down", 2 * 7)])
