@@ -6,13 +6,12 @@ The defaults are the sandbox's own rules; docs/sandbox.md lists them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
-Amount = Annotated[int, msgspec.Meta(ge=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
+from tallystick.sandbox.faults import Amount, Count, Percent
+
 Seconds = Amount
 
 
