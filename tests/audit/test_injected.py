@@ -92,3 +92,23 @@ def test_a_timer_that_does_the_work_too(tmp_path: Path, work: str, wanted: set[s
         "convex/answer.ts": f"{HEAD}export const answer = internalAction({{ args: {{}}, handler: async (ctx, args) => {{ {work} await report(args.customer); }} }});\nasync function report(customer) {{ const value = 1, id = key(); {SEND} }}\n",
     }
     assert codes(audited(tmp_path, tree)) == wanted
+
+
+def test_a_method_of_what_a_factory_returns(tmp_path: Path) -> None:
+    """`createBilling()` gives an object; whoever is handed it calls its methods by their names."""
+    tree = {
+        "billing.ts": f"{HEAD}export function createBilling(key: string) {{ return {{ async trackPages(customer, value, id) {{ {SEND} }} }}; }}\n",
+        "server.ts": "export function serve(config) { app.post('/draw', async (req, res) => { const page = await draw(req.body.url); try { await config.billing.trackPages(req.user.customer, 1, page.id); } catch (error) { console.warn(error); } res.json(page); }); }\n",
+        "main.ts": "import { createBilling } from './billing';\nimport { serve } from './server';\nserve({ billing: createBilling(process.env.KEY) });\n",
+    }
+    assert codes(audited(tmp_path, tree)) == {"errors_swallowed"}
+
+
+@pytest.mark.parametrize(("unit", "wanted"), [("await open(job); await trade(job); await close(job); ", set()), ("", {"fire_and_forget"})])  # fmt: skip
+def test_a_larger_unit_that_is_left_alone(tmp_path: Path, unit: str, wanted: set[str]) -> None:
+    """What is not waited for is the whole work with its report at the end: that is for review, not sure."""
+    tree = {
+        "report.ts": f"{HEAD}export async function report(customer, value, id) {{ {SEND} }}\n",
+        "server.ts": f"import {{ report }} from './report';\nasync function handle(job) {{ {unit}await report(job.customer, 1, job.id); }}\napp.post('/run', requireUser, async (req, res) => {{ const job = await jobOf(req.user); handle(job); res.json(job); }});\n",
+    }
+    assert codes(audited(tmp_path, tree)) == wanted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tallystick.audit.ir import Function
     from tallystick.audit.program import Key, Program
 
 
@@ -18,7 +19,15 @@ def injections(program: Program, path: str, common: frozenset[str]) -> list[tupl
             for name, part in zip(value.keys, value.parts, strict=False):
                 if part.kind == "call" and "." not in part.text and name not in common:
                     found += [(name, key) for key in _produced(program, (path, index), part.text)]
+        found += [one for one in _members(program, path, function) if one[0] not in common]
     return found
+
+
+def _members(program: Program, path: str, function: Function) -> list[tuple[str, Key]]:
+    """The methods of the object that a factory returns: `return { async track(customer) { … } }`."""
+    pairs = [pair for one in function.returns for pair in zip(one.keys, one.parts, strict=False)]
+    made = [(name, program.literal(path, part)) for name, part in pairs if part.kind == "func"]
+    return [(name, key) for name, key in made if key is not None and len(name) > 4]
 
 
 def _produced(program: Program, caller: Key, factory: str) -> list[Key]:

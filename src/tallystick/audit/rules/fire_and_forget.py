@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tallystick.audit.buffers import waiting
@@ -11,6 +12,11 @@ from tallystick.audit.reaching import works, works_below
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import excused
 from tallystick.audit.trails import Trail
+
+REPORTING = re.compile(
+    r"(?i)usage|meter|track|report|bill|record|charge|credit|consum|event|stripe|log|count|quota|deduct|debit|notify|emit"
+    r"|send|sync|flush|ingest|invoice|post|after|then|push|save|write|incr"
+)
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -41,10 +47,20 @@ def find(case: Case) -> Iterator[Finding]:
             f"{trail.entry.route if trail.entry else 'the code'} reports usage {how}; when the process stops or the "
             "call fails, the usage is lost and nobody notices",
             place,
-            Confidence.HIGH if trail.floating[1] and not trail.site.stored else Confidence.MEDIUM,
+            _confidence(case, trail),
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _confidence(case: Case, trail: Trail) -> Confidence:
+    """Sure where the report is what is left alone; a larger unit of work that reports at its end is for review."""
+    for number, (key, call) in enumerate(trail.hops):
+        if number and (key[0], call.line) == trail.floating and not REPORTING.search(call.callee):
+            below, onward = trail.hops[number - 1]
+            steps = [one for one in case.program.function(below).calls if one.state in ("awaited", "used")]
+            return Confidence.LOW if len([one for one in steps if one is not onward]) > 2 else Confidence.HIGH
+    return Confidence.HIGH if trail.floating[1] and not trail.site.stored else Confidence.MEDIUM
 
 
 def _keeps_running(trail: Trail) -> bool:
