@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import stripe
 
 from tallystick.sandbox import Sandbox
 
@@ -107,6 +109,39 @@ def test_from_nothing_to_a_tie_out(run: Run, sandbox: Sandbox, tmp_path: Path) -
     assert run("doubts").returncode == 0
     assert run("doubts", "decide", "evt_x", "--reason", "r", "--by", "me").returncode == 1
     assert run("redrive", "--all").returncode == 1
+
+
+def test_an_application_that_cuts_over(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Shadow, which `status` says, with the application's own calls; then the cut, from which on we report."""
+    config = tmp_path / "tallystick.toml"
+    before = config.read_text()
+    run("stripe", "apply", "--price", "ai_tokens=0.0015", "--price", "api_calls=1")
+    customer = sandbox.provision(customers=["Acme"])["customers"]["Acme"]
+    run("link", "org_1", customer)
+    record = tmp_path / "record.py"
+    record.write_text(RECORD)
+    environ = {**os.environ, "TALLYSTICK_STORE": f"sqlite:///{tmp_path / 'usage.db'}"}
+
+    def use() -> dict[str, str]:
+        subprocess.run([sys.executable, str(record)], cwd=tmp_path, env=environ, check=True)
+        run("relay", "--once")
+        [balance] = json.loads(run("tieout", "--json").stdout)
+        return {name: balance[name] for name in ("excluded", "delivered", "provider", "difference")}
+
+    config.write_text(before.replace("[delivery]", "[delivery]\nshadow = true"))
+    assert "records, and sends nothing" in run("status").stdout
+    assert use() == {"excluded": "42", "delivered": "0", "provider": "0", "difference": "42"}
+    key = {"base_addresses": {"api": sandbox.url}}
+    stripe.StripeClient("sk_test_of_the_application", **key).v1.billing.meter_events.create(  # type: ignore[arg-type]
+        {"event_name": "ai_tokens", "payload": {"stripe_customer_id": customer, "value": "42"}}
+    )
+    assert run("tieout").returncode == 0
+    cut = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=1)
+    line = f"report_from = {cut:%Y-%m-%dT%H:%M:%SZ}\n"
+    config.write_text(before.replace("[meters.api_calls]", line + "[meters.api_calls]"))
+    assert "shadow" not in run("status").stdout
+    assert f"from {cut:%Y-%m-%d %H:%M} UTC" in run("status").stdout
+    assert use()["delivered"] == "42"
 
 
 def test_a_restored_ledger_is_recovered(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:

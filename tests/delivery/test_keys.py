@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 
@@ -18,62 +14,20 @@ from tallystick.errors import ConfigError
 from tallystick.meters.config import DeliverySettings
 from tallystick.providers.choice import ProviderSettings, choose
 from tallystick.providers.stripe import StripeProvider
+from tallystick.sandbox import Sandbox
+from tallystick.sandbox.serving import Settings
 from tallystick.storage import open_store
 from tallystick.values.instant import SECOND, FrozenClock
 from tests.delivery.conftest import METERS
 
 OLD, NEW, LIVE = "sk_test_old_key_0000", "sk_test_new_key_0000", "sk_live_new_key_0000"
-
-
-class Account:
-    """A server that takes meter events under one key only."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.taken: list[str] = []
-        self.refused = 0
-        account = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
-                good = self.headers["authorization"] == f"Bearer {account.key}"
-                if good:
-                    account.taken += form["identifier"]
-                else:
-                    account.refused += 1
-                error = {"error": {"type": "invalid_request_error", "message": "Invalid API Key provided"}}
-                self.answer(200 if good else 401, {"object": "billing.meter_event"} if good else error)
-
-            def do_GET(self) -> None:
-                self.answer(200, {"object": "list", "data": [], "next_page_url": None})
-
-            def answer(self, status: int, body: Any) -> None:
-                data = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("content-length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: Any) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+START = 1_767_225_600
 
 
 @pytest.fixture
-def account() -> Iterator[Account]:
-    made = Account(OLD)
-    yield made
-    made.close()
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox.start(Settings(frozen_at=START)) as made:
+        yield made
 
 
 @pytest.fixture
@@ -83,60 +37,85 @@ def key_file(tmp_path: Path) -> Path:
     return path
 
 
-def build(account: Account, key_file: Path, store_url: str, clock: FrozenClock) -> Tally:
-    environ = {"STRIPE_API_KEY_FILE": str(key_file), "STRIPE_API_BASE": account.url}
-    provider = choose(ProviderSettings(), "test", environ)
-    settings = DeliverySettings(inline=False, relay="process")
-    store = open_store(store_url, auto_migrate=True)
-    tally = Tally(store, METERS, provider=provider, delivery=settings, clock=clock)
-    tally.links.link({f"org_{n}": f"cus_{n}" for n in range(20)})
-    return tally
+class Application:
+    """A ledger whose key is in a file, on the sandbox's clock."""
+
+    def __init__(self, sandbox: Sandbox, key_file: Path, store_url: str) -> None:
+        environ = {"STRIPE_API_KEY_FILE": str(key_file), "STRIPE_API_BASE": sandbox.url}
+        self.clock = FrozenClock(START * SECOND)
+        self._sandbox = sandbox
+        self.tally = Tally(
+            open_store(store_url, auto_migrate=True),
+            METERS,
+            provider=choose(ProviderSettings(), "test", environ),
+            delivery=DeliverySettings(inline=False, relay="process"),
+            clock=self.clock,
+        )
+        prices = {"tokens": {"formula": "sum", "unit_amount_decimal": "1"}}
+        names = [f"org_{n}" for n in range(20)]
+        self.tally.links.link(sandbox.provision(meters=prices, customers=names)["customers"])
+
+    def later(self) -> None:
+        """A minute and a half later."""
+        self.clock.advance(timedelta(seconds=90))
+        self._sandbox.advance(90)
+        self.tally.relay.drain()
+
+    def fates(self, fate: str) -> int:
+        """How many meter events met a fate so far."""
+        rows = [r for r in self._sandbox.requests() if r["path"].endswith("/meter_events")]
+        return sum(row["fate"] == fate for row in rows)
+
+    def counted(self, mode: str = "test") -> Decimal:
+        rows = self._sandbox.tell("totals", mode=mode)
+        return sum((Decimal(row["total"]) for row in rows), Decimal(0))
 
 
-def later(tally: Tally, clock: FrozenClock) -> None:
-    """A minute and a half later."""
-    clock.advance(timedelta(seconds=90))
-    tally.relay.drain()
+@pytest.fixture
+def application(sandbox: Sandbox, key_file: Path, store_url: str) -> Iterator[Application]:
+    made = Application(sandbox, key_file, store_url)
+    yield made
+    made.tally.close()
 
 
-def test_a_rotated_key_is_taken_up(account: Account, key_file: Path, store_url: str) -> None:
+def test_a_rotated_key_is_taken_up(application: Application, sandbox: Sandbox, key_file: Path) -> None:
     """401: sending pauses after one call, the alarm is given once; a new key in the file, and all is sent once."""
-    clock = FrozenClock(1_767_225_600 * SECOND)
-    with build(account, key_file, store_url, clock) as tally:
-        tally.record("tokens", 1, customer="org_0")
-        tally.relay.drain()
-        account.key = NEW
-        for n in range(20):
-            tally.record("tokens", 1, customer=f"org_{n}")
-        for _ in range(3):
-            later(tally, clock)
-        assert tally.finding_counts["key_refused"] == 1
-        assert tally.status().in_delivery.keys() <= {"ready"}
-        assert tally.status().parked == []
-        assert account.refused <= 3 * 8  # the calls in flight, not one for each customer
-        key_file.write_text(NEW)
-        for _ in range(30):
-            later(tally, clock)
-        assert tally.status().settled
-        assert (tally.finding_counts["key_refused"], tally.finding_counts["key_accepted"]) == (1, 1)
-        assert len(account.taken) == len(set(account.taken)) == 21
+    tally = application.tally
+    tally.record("tokens", 1, customer="org_0")
+    tally.relay.drain()
+    sandbox.fault(f"unauthorized key={OLD}")
+    for n in range(20):
+        tally.record("tokens", 1, customer=f"org_{n}")
+    for _ in range(3):
+        application.later()
+    assert tally.finding_counts["key_refused"] == 1
+    assert tally.status().in_delivery.keys() <= {"ready"}
+    assert tally.status().parked == []
+    assert 0 < application.fates("unauthorized") <= 3 * 8  # the calls in flight, not one for each customer
+    key_file.write_text(NEW)
+    for _ in range(30):
+        application.later()
+    assert tally.status().settled
+    assert (tally.finding_counts["key_refused"], tally.finding_counts["key_accepted"]) == (1, 1)
+    assert application.fates("answer") == application.counted() == 21
 
 
 def test_a_live_key_is_not_taken_up_by_a_test_ledger(
-    account: Account, key_file: Path, store_url: str
+    application: Application, sandbox: Sandbox, key_file: Path
 ) -> None:
-    """The file holds a live key suddenly: no call is made with it."""
-    clock = FrozenClock(1_767_225_600 * SECOND)
-    with build(account, key_file, store_url, clock) as tally:
-        account.key = LIVE
-        key_file.write_text(LIVE)
-        tally.record("tokens", 1, customer="org_0")
-        for _ in range(4):
-            later(tally, clock)
-        assert account.taken == []
-        [finding] = tally.findings
-        assert "live and test never mix" in finding.message
-        assert "\n" not in finding.message
+    """Instead of the new key the file holds a live one: no call is made with it."""
+    sandbox.fault(f"unauthorized key={OLD}")
+    application.tally.record("tokens", 1, customer="org_0")
+    application.later()
+    key_file.write_text(LIVE)
+    for _ in range(4):
+        application.later()
+    assert application.counted("test") == application.counted("live") == 0
+    assert application.fates("answer") == 0
+    first, second = [f.message for f in application.tally.findings if f.code == "key_refused"]
+    assert "live and test never mix" not in first
+    assert "live and test never mix" in second, "a mistake in mending it is said, too"
+    assert "\n" not in second
 
 
 @pytest.mark.parametrize("mode", ["test", "live"])

@@ -77,9 +77,9 @@ def run(environ: dict[str, str], tmp_path: Path) -> Run:
     return call
 
 
-def record_and_kill(environ: dict[str, str], folder: Path, reads: int) -> int:
+def record_and_kill(environ: dict[str, str], folder: Path, reads: int, code: str = RECORD) -> int:
     """Run the recording application, kill it after so many records; how many it acknowledged."""
-    command = [sys.executable, "-c", RECORD]
+    command = [sys.executable, "-c", code]
     application = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True)
     assert application.stdout is not None
     lines = sum(bool(application.stdout.readline()) for _ in range(reads))

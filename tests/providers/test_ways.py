@@ -22,6 +22,7 @@ from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
 from tallystick.storage import open_store
 from tallystick.values.instant import FrozenClock
+from tests.providers.old_account import never_moved
 
 KEY = "sk_test_ways_of_stripe"
 START = 1_767_225_600
@@ -92,26 +93,7 @@ def _tally(store_url: str, provider: StripeProvider, clock: FrozenClock) -> Tall
 
 @pytest.fixture
 def legacy(sandbox: Sandbox) -> str:
-    """A customer whose price has no meter, as accounts have them that never moved."""
-    client = stripe.StripeClient(KEY, base_addresses={"api": sandbox.url})
-    old = {"stripe_version": "2025-02-24.acacia"}
-
-    def make(path: str, **params: Any) -> Any:
-        return client.deserialize(client.raw_request("post", path, **params, **old), api_mode="V1")
-
-    product = make("/v1/products", name="tokens")
-    price = make(
-        "/v1/prices",
-        product=product.id,
-        currency="usd",
-        unit_amount=1,
-        lookup_key="tokens",
-        recurring={"interval": "month", "usage_type": "metered"},
-    )
-    customer = make("/v1/customers", name="ada")
-    make("/v1/subscriptions", customer=customer.id, items=[{"price": price.id}])
-    found: str = customer.id
-    return found
+    return never_moved(sandbox.url)
 
 
 Counted = Callable[[], Decimal]

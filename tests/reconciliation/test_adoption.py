@@ -61,6 +61,9 @@ def test_shadow_then_cut_over(sandbox: Sandbox, store_url: str, clock: FrozenClo
         application.report(5)
         shadow.record("tokens", 7, customer="ada")
         assert shadow.tie_out()[0].difference == 2, "the two do not agree, and it shows"
+        clock.advance(timedelta(minutes=7))
+        application.report(2)
+        assert shadow.tie_out()[0].difference == 0, "told a while later, as jobs do"
 
     clock.advance(timedelta(minutes=1))
     cut = to_datetime(clock.now() // (60 * SECOND) * (60 * SECOND) + 120 * SECOND).astimezone(UTC)
@@ -72,7 +75,7 @@ def test_shadow_then_cut_over(sandbox: Sandbox, store_url: str, clock: FrozenClo
         tally.correct(early.entries[0], quantity=0, reason="before the cut", by="Grace")
         tally.correct(late.entries[0], quantity=90, reason="after it", by="Grace")
         tally.relay.drain()
-        assert counted() == 66 + 90, "what the application had reported, and ours from the cut on"
+        assert counted() == 68 + 90, "what the application had reported, and ours from the cut on"
         (balance,) = tally.tie_out()
         assert (balance.excluded, balance.delivered, balance.provider) == (67, 90, 90)
         assert balance.difference == 0

@@ -153,6 +153,47 @@ def test_early_finalisation_closes_the_window(client: stripe.StripeClient, sandb
         client.v1.invoices.finalize_invoice(draft.id)
 
 
+def test_a_cancelled_event_leaves_a_final_invoice_as_it_is(
+    client: stripe.StripeClient, sandbox: Sandbox
+) -> None:
+    """On a draft it is taken off; what is final stays, although Stripe takes the cancellation."""
+    _, customer, _ = provision(client, "1")
+    send(client, customer.id, "4", identifier="one", at=START)
+    sandbox.advance(31 * DAY - 10)
+    for name in ("two", "three"):
+        send(client, customer.id, "4", identifier=name, at=START + 31 * DAY - 10)
+    sandbox.advance(20)
+    cancel: Any = {"event_name": "tokens", "type": "cancel", "cancel": {"identifier": "two"}}
+    client.v1.billing.meter_event_adjustments.create(cancel)
+    [draft] = invoices(client, customer.id)
+    assert (draft.status, draft.total) == ("draft", 8)
+    sandbox.advance(3600)
+    client.v1.billing.meter_event_adjustments.create({**cancel, "cancel": {"identifier": "three"}})
+    [final] = invoices(client, customer.id)
+    assert (final.status, final.total) == ("open", 8)
+
+
+@pytest.mark.parametrize(("how", "status"), [("charge_automatically", "open"), ("send_invoice", "draft")])
+def test_the_first_invoice_has_no_window_unless_it_is_sent(
+    client: stripe.StripeClient, sandbox: Sandbox, how: str, status: str
+) -> None:
+    """Final at once, or after an hour; whatever the setting for renewals says."""
+    sandbox.switch(draft_seconds=72 * 3600)
+    seat: Any = {
+        "currency": "usd",
+        "unit_amount": 100,
+        "product_data": {"name": "Seat"},
+        "recurring": {"interval": "month"},
+    }
+    items: Any = [{"price": client.v1.prices.create(seat).id}]
+    customer = client.v1.customers.create({"name": "Acme"}).id
+    params: Any = {"customer": customer, "items": items, "collection_method": how}
+    client.v1.subscriptions.create({**params, **({"days_until_due": 30} if how == "send_invoice" else {})})
+    assert [invoice.status for invoice in invoices(client, customer)] == [status]
+    sandbox.advance(3600)
+    assert [invoice.status for invoice in invoices(client, customer)] == ["open"]
+
+
 def test_the_draft_time_is_a_setting(client: stripe.StripeClient, sandbox: Sandbox) -> None:
     """Up to 72 hours, as the Dashboard allows; a draft of its own date becomes final then."""
     sandbox.switch(draft_seconds=72 * 3600)

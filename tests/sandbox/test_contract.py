@@ -75,6 +75,8 @@ def test_objects_are_shaped_as_described(
         ({"payload": {"stripe_customer_id": "CUS", "value": "x"}}, "Invalid decimal"),
         ({"payload": {"stripe_customer_id": "CUS", "value": "1234567890123456"}}, "15 significant digits"),
         ({"payload": {"stripe_customer_id": "cus_nobody", "value": "1"}}, "No such customer"),
+        ({"payload": {"stripe_customer_id": "CUS", "value": "1e3"}}, "Invalid decimal"),
+        ({"payload": {"stripe_customer_id": "CUS", "value": "١"}}, "Invalid decimal"),
         ({"identifier": "x" * 101}, "at most 100 characters"),
         ({"quantity": "1"}, "Received unknown parameter: quantity"),
     ],
@@ -90,14 +92,40 @@ def test_bad_events_are_refused(client: stripe.StripeClient, change: dict[str, A
     assert caught.value.http_status == 400
 
 
-def test_an_identifier_counts_once_for_24_hours(client: stripe.StripeClient, sandbox: Sandbox) -> None:
-    """A repeat is an error inside the window, and a second event after it."""
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({"timestamp": START - 35 * DAY}, {"timestamp": START - 35 * DAY - 1}),
+        ({"timestamp": START + 300}, {"timestamp": START + 301}),
+        ({"identifier": "x" * 100}, {"identifier": "y" * 101}),
+    ],
+)
+def test_limits_are_where_they_are_said_to_be(
+    client: stripe.StripeClient, sandbox: Sandbox, good: dict[str, Any], bad: dict[str, Any]
+) -> None:
+    """The last one that is taken and the first one that is not."""
+    _, customer, _ = provision(client)
+    send(client, customer.id, "1", **good)
+    with pytest.raises(stripe.InvalidRequestError):
+        send(client, customer.id, "1", **bad)
+    assert sandbox.totals()[0]["total"] == "1"
+
+
+@pytest.mark.parametrize("seconds", [DAY, 7200])
+def test_an_identifier_counts_once_for_24_hours(
+    client: stripe.StripeClient, sandbox: Sandbox, seconds: int
+) -> None:
+    """A repeat is an error inside the window (a switch), to its last second, and a second event after it."""
+    sandbox.switch(window_seconds=seconds)
     _, customer, _ = provision(client)
     send(client, customer.id, "5", identifier="one")
     with pytest.raises(stripe.InvalidRequestError, match="An event already exists with identifier one"):
         send(client, customer.id, "5", identifier="one")
-    sandbox.advance(DAY)
-    send(client, customer.id, "5", identifier="one", at=START + DAY)
+    sandbox.advance(seconds - 1)
+    with pytest.raises(stripe.InvalidRequestError, match="already exists"):
+        send(client, customer.id, "5", identifier="one")
+    sandbox.advance(1)
+    send(client, customer.id, "5", identifier="one")
     assert sandbox.totals()[0]["total"] == "10"
 
 
@@ -113,6 +141,9 @@ def test_idempotency_keys(client: stripe.StripeClient, sandbox: Sandbox) -> None
     params["timestamp"] = START + 1
     with pytest.raises(stripe.IdempotencyError):
         client.v1.billing.meter_events.create(params, {"idempotency_key": "k"})
+    client.v1.billing.meter_events.create(params, {"idempotency_key": "k" * 255})
+    with pytest.raises(stripe.StripeError, match="at most 255"):
+        client.v1.billing.meter_events.create(params, {"idempotency_key": "k" * 256})
 
 
 def test_summaries_are_aligned_and_paged(client: stripe.StripeClient) -> None:
@@ -165,29 +196,103 @@ def test_cancelling_without_invoice_now_drops_usage(client: stripe.StripeClient)
     assert meter.status == "active"
 
 
+TIERS = [(10, 5, 100), ("inf", 2, 30)]  # up to, unit amount, flat amount
+
+
+def tiered(meter: Any, tiers: list[Any], mode: str, **more: Any) -> Any:
+    return {
+        "currency": "usd",
+        "billing_scheme": "tiered",
+        "tiers_mode": mode,
+        "tiers": [{"up_to": up, "unit_amount": unit, "flat_amount": flat} for up, unit, flat in tiers],
+        "product_data": {"name": "Tiered"},
+        "recurring": {"interval": "month", "usage_type": "metered", "meter": meter.id},
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("tiers", "more", "words"),
+    [
+        ([(10, 5, 0), (20, 2, 0)], {}, "the last one must be inf"),
+        ([(10, 5, 0), (5, 2, 0), ("inf", 1, 0)], {}, "must rise"),
+        ([("inf", 5, 0), ("inf", 2, 0)], {}, "must rise"),
+        (TIERS, {"transform_quantity": {"divide_by": 10, "round": "up"}}, "cannot be combined"),
+    ],
+)
+def test_tiers_that_there_are_not(client: stripe.StripeClient, tiers: Any, more: Any, words: str) -> None:
+    meter, _, _ = provision(client)
+    with pytest.raises(stripe.InvalidRequestError, match=words):
+        client.v1.prices.create(tiered(meter, tiers, "volume", **more))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"unit_amount": "1.5"}, "Invalid integer"),
+        ({"unit_amount": 1, "unit_amount_decimal": "1.5"}, "not both"),
+        ({"unit_amount_decimal": "0.1234567890123"}, "Invalid decimal"),
+        ({}, "unit_amount or unit_amount_decimal"),
+        ({"unit_amount": 1, "usage_type": "licensed"}, "Only metered prices have a meter"),
+    ],
+)
+def test_amounts_that_there_are_not(client: stripe.StripeClient, change: Any, words: str) -> None:
+    """Whole ones, or decimals of at most twelve digits; and prices that have no usage."""
+    meter, _, _ = provision(client)
+    kind = {"usage_type": change.get("usage_type", "metered")}
+    recurring = {"interval": "month", "meter": meter.id, **kind}
+    params: Any = {"currency": "usd", "product_data": {"name": "t"}, "recurring": recurring}
+    amounts = {name: value for name, value in change.items() if name != "usage_type"}
+    with pytest.raises(stripe.InvalidRequestError, match=words):
+        client.v1.prices.create({**params, **amounts})
+
+
+@pytest.mark.parametrize(("rounding", "amount"), [("up", 3 * 7), ("down", 2 * 7)])
+def test_packages(client: stripe.StripeClient, rounding: str, amount: int) -> None:
+    """The quantity is divided and rounded before it is priced."""
+    meter, customer, _ = provision(client)
+    recurring = {"interval": "month", "usage_type": "metered", "meter": meter.id}
+    params: Any = {
+        "currency": "usd",
+        "unit_amount": 7,
+        "product_data": {"name": "Pack"},
+        "recurring": recurring,
+    }
+    price = client.v1.prices.create({**params, "transform_quantity": {"divide_by": 10, "round": rounding}})
+    made = client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]})
+    send(client, customer.id, "25")
+    assert client.v1.invoices.create_preview({"subscription": made.id}).total == amount
+
+
+def test_a_period_below_zero_bills_nothing(client: stripe.StripeClient, sandbox: Sandbox) -> None:
+    """Corrections beyond the usage are lost; the quantity of a line is cut to a whole number, its decimals are kept."""
+    meter, customer, subscription = provision(client, "1")
+    send(client, customer.id, "5")
+    send(client, customer.id, "-7.5")
+    preview: Any = client.v1.invoices.create_preview({"subscription": subscription.id})
+    assert (preview.total, preview.lines.data[0].quantity) == (0, 0)
+    send(client, customer.id, "6")
+    preview = client.v1.invoices.create_preview({"subscription": subscription.id})
+    assert (preview.total, preview.lines.data[0].quantity) == (4, 3)
+    assert str(preview.lines.data[0].quantity_decimal) == "3.5"
+    assert sandbox.totals()[0]["total"] == "3.5"
+    assert meter.status == "active"
+
+
 @pytest.mark.parametrize(
     ("tiers", "mode", "quantity", "amount"),
     [
-        ([("10", "5"), ("inf", "2")], "graduated", "15", 10 * 5 + 5 * 2),
-        ([("10", "5"), ("inf", "2")], "volume", "15", 15 * 2),
-        ([("10", "5"), ("inf", "2")], "volume", "10", 10 * 5),
+        (TIERS, "graduated", "15", 100 + 10 * 5 + 30 + 5 * 2),
+        (TIERS, "graduated", "10", 100 + 10 * 5),
+        (TIERS, "volume", "15", 30 + 15 * 2),
+        (TIERS, "volume", "10", 100 + 10 * 5),
+        ([(10, 5, 0), (20, 3, 0), ("inf", 1, 0)], "graduated", "25", 10 * 5 + 10 * 3 + 5),
     ],
 )
 def test_tiers(client: stripe.StripeClient, tiers: Any, mode: Any, quantity: str, amount: int) -> None:
-    """Graduated tiers add up, volume tiers apply to everything; `up_to` is inclusive."""
+    """Graduated tiers add up, volume tiers apply to everything, flat amounts of each reached; `up_to` is inclusive."""
     meter, customer, _ = provision(client)
-    price = client.v1.prices.create(
-        {
-            "currency": "usd",
-            "billing_scheme": "tiered",
-            "tiers_mode": mode,
-            "tiers": [
-                {"up_to": up if up == "inf" else int(up), "unit_amount": int(unit)} for up, unit in tiers
-            ],
-            "product_data": {"name": "Tiered"},
-            "recurring": {"interval": "month", "usage_type": "metered", "meter": meter.id},
-        }
-    )
+    price = client.v1.prices.create(tiered(meter, tiers, mode))
     made = client.v1.subscriptions.create({"customer": customer.id, "items": [{"price": price.id}]})
     send(client, customer.id, quantity)
     assert client.v1.invoices.create_preview({"subscription": made.id}).total == amount

@@ -13,11 +13,11 @@ import stripe
 
 from tallystick.errors import TallystickError
 from tallystick.sandbox import Sandbox
-from tallystick.sandbox.faults import SHARES, Dice, Fate, Faults, Rule
+from tallystick.sandbox.faults import SHARES, Asked, Dice, Fate, Faults, Rule
 from tallystick.sandbox.hell import faults as hell_faults
 from tests.sandbox.conftest import START
 from tests.sandbox.receiver import Receiver
-from tests.sandbox.test_contract import provision, send
+from tests.sandbox.test_contract import Check, provision, send
 from tests.sandbox.test_notices import REPORT
 
 EVENTS = "/v1/billing/meter_events"
@@ -58,6 +58,20 @@ def test_what_the_client_sees_and_what_was_done(
     send(client, customer.id, "1", identifier="second")
     assert counted(sandbox) == done + 1
     assert sandbox.tell("statistics")["faults"] == {fate: 1}
+
+
+@pytest.mark.parametrize(
+    "fate", ["fail", "fail_done", "unavailable", "rate_limit", "lock_timeout", "key_in_use", "unauthorized"]
+)
+def test_every_refusal_is_shaped_as_described(
+    client: stripe.StripeClient, sandbox: Sandbox, matches: Check, fate: str
+) -> None:
+    """The types of v1 errors are a closed list."""
+    sandbox.fault(f"{fate} times=1")
+    with pytest.raises(stripe.StripeError) as caught:
+        client.v1.customers.create({"name": "Acme"})
+    assert isinstance(caught.value.json_body, dict)
+    matches(caught.value.json_body["error"], "api_errors")
 
 
 def test_a_500_is_replayed_under_its_key(client: stripe.StripeClient, sandbox: Sandbox) -> None:
@@ -206,6 +220,52 @@ def test_faults_of_one_customer(client: stripe.StripeClient, sandbox: Sandbox) -
         send(client, customer.id, "1")
 
 
+def test_faults_of_one_key(sandbox: Sandbox) -> None:
+    """A key that was rotated is refused; the new one opens the same account."""
+    old, new = (
+        stripe.StripeClient(f"sk_test_{age}_key", base_addresses={"api": sandbox.url})
+        for age in ("old", "new")
+    )
+    made = old.v1.customers.create({"name": "Acme"}).id
+    sandbox.fault("unauthorized key=sk_test_old_key")
+    with pytest.raises(stripe.AuthenticationError):
+        old.v1.customers.retrieve(made)
+    assert new.v1.customers.retrieve(made).name == "Acme"
+
+
+def test_one_rule_more_leaves_the_others_as_they_are(client: stripe.StripeClient, sandbox: Sandbox) -> None:
+    """A rule that has struck as often as it may does not begin again; what was struck stays counted."""
+    seen = []
+    for rule in ("unavailable times=1", "drop times=1"):
+        sandbox.fault(rule)
+        for _ in range(2):
+            try:
+                client.v1.customers.list()
+                seen.append("answer")
+            except stripe.StripeError as error:
+                seen.append(type(error).__name__)
+    assert seen == ["APIError", "answer", "APIConnectionError", "answer"]
+    assert sandbox.tell("statistics")["faults"] == {"unavailable": 1, "drop": 1}
+
+
+def test_a_limit_of_its_own_for_each_mode(client: stripe.StripeClient, sandbox: Sandbox) -> None:
+    """What is set for the live side says nothing about the test side."""
+    live = stripe.StripeClient("sk_live_sandbox_tests", base_addresses={"api": sandbox.url})
+    sandbox.tell("switches", mode="live", calls_per_second=1)
+
+    def refused(one: stripe.StripeClient) -> int:
+        found = 0
+        for _ in range(10):
+            try:
+                one.v1.customers.list()
+            except stripe.RateLimitError:
+                found += 1
+        return found
+
+    assert refused(client) == 0
+    assert refused(live) > 0
+
+
 def test_the_clock_jumps(client: stripe.StripeClient, sandbox: Sandbox) -> None:
     """Before the request is worked on."""
     _, customer, _ = provision(client)
@@ -239,7 +299,7 @@ def test_one_seed_gives_one_run() -> None:
         dice = Dice(
             Faults(**{name: getattr(faults, name) for name in faults.__struct_fields__} | {"seed": seed})
         )
-        return [dice.draw("POST", EVENTS, b"").fate for _ in range(300)]
+        return [dice.draw(Asked("POST", EVENTS)).fate for _ in range(300)]
 
     assert run(5) == run(5)
     assert run(5) != run(6)
@@ -248,12 +308,29 @@ def test_one_seed_gives_one_run() -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("explode", "Invalid enum value 'explode'"), ("drop percent=x", "percent"), ("drop color=red", "color")],
+    [
+        ("explode", "Invalid enum value 'explode'"),
+        ("drop percent=x", "percent"),
+        ("drop color=red", "color"),
+        ("drop percent=101", "percent"),
+        ("drop times=0", "times"),
+        ("drop after=-1", "after"),
+        ("percent=20", "a fate or a sequence"),
+        ("drop sequence=fail,drop", "a fate or a sequence"),
+    ],
 )
 def test_a_fault_that_there_is_not(sandbox: Sandbox, text: str, words: str) -> None:
     """Refused with the reason and the fates that there are."""
     with pytest.raises(TallystickError, match=words):
         sandbox.fault(text)
+
+
+def test_shares_are_of_one_whole(sandbox: Sandbox) -> None:
+    """Each request meets one fate."""
+    with pytest.raises(TallystickError, match="more than 100 percent"):
+        sandbox.faults(lose_reply=60, fail=60)
+    with pytest.raises(TallystickError, match="lose_reply"):
+        sandbox.faults(lose_reply=-1)
 
 
 def test_hell_turns_everything_on(client: stripe.StripeClient, sandbox: Sandbox, receiver: Receiver) -> None:
@@ -324,3 +401,20 @@ def test_faults_and_switches_on_the_command_line() -> None:
     assert wrong.returncode != 0
     assert "last_by" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def test_a_command_that_cannot_run_says_why(sandbox: Sandbox) -> None:
+    """A port that is taken, and an option that would do nothing: one line, exit code 2."""
+    command = [sys.executable, "-m", "tallystick", "sandbox", "--control-port", "0", "--port"]
+    taken = sandbox.url.rpartition(":")[2]
+    for options, words in (([taken], "already in use"), (["0", "--without", "drop"], "--hell")):
+        done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_mode_that_there_is_not(sandbox: Sandbox) -> None:
+    """Said in words."""
+    with pytest.raises(TallystickError, match="no mode 'staging'; there are test and live"):
+        sandbox.tell("totals", mode="staging")

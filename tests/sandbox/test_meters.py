@@ -55,6 +55,36 @@ def test_formulas_and_windows(
     assert total(client, meter.id, customer) == expected
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"display_name": "x" * 251},
+        {"event_name": "x" * 101},
+        {"customer_mapping": {"type": "by_name", "event_payload_key": "customer"}},
+        {"customer_mapping": {"type": "by_id", "event_payload_key": "x" * 101}},
+        {"customer_mapping": {"type": "by_id"}},
+        {"value_settings": {"event_payload_key": "x" * 101}},
+        {"value_settings": {"event_payload_key": "value", "unit": "token"}},
+        {"default_aggregation": {"formula": "max"}},
+        {"event_time_window": "week"},
+        {"dimension_payload_keys": ["model"]},
+    ],
+)
+def test_meters_that_there_are_not(client: stripe.StripeClient, change: dict[str, Any]) -> None:
+    """Names, keys and choices are as the description bounds them."""
+    with pytest.raises(stripe.InvalidRequestError):
+        meter_of(client, "sum", **change)
+    assert client.v1.billing.meters.list().data == []
+
+
+@pytest.mark.parametrize("change", [{"event_name": "other"}, {"display_name": "x" * 251}])
+def test_only_the_display_name_can_change(client: stripe.StripeClient, change: Any) -> None:
+    meter = meter_of(client, "sum")
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.billing.meters.update(meter.id, change)
+    assert client.v1.billing.meters.update(meter.id, {"display_name": "New"}).display_name == "New"
+
+
 @pytest.mark.parametrize(("switch", "expected"), [("timestamp", 7), ("receipt", 8)])
 def test_which_event_is_last(
     client: stripe.StripeClient, sandbox: Sandbox, switch: str, expected: int
@@ -211,8 +241,17 @@ def test_summaries_lag_and_each_event_by_its_own_share(client: stripe.StripeClie
     assert sum(int(row.aggregated_value) for row in rows) < 40  # read from an older copy
 
 
-@pytest.mark.parametrize("switch", ["no_such_switch", "last_by"])
-def test_a_switch_that_there_is_not(sandbox: Sandbox, switch: str) -> None:
+@pytest.mark.parametrize(
+    ("switch", "value"),
+    [
+        ("no_such_switch", "nonsense"),
+        ("last_by", "nonsense"),
+        ("report_window_seconds", 0),
+        ("draft_seconds", -1),
+        ("webhook_drop", 101),
+    ],
+)
+def test_a_switch_that_there_is_not(sandbox: Sandbox, switch: str, value: object) -> None:
     """Refused with its name."""
     with pytest.raises(Exception, match=switch):
-        sandbox.switch(**{switch: "nonsense"})
+        sandbox.switch(**{switch: value})

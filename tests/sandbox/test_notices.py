@@ -100,6 +100,19 @@ def test_samples_are_truncated_and_windows_are_apart(
         client.v2.core.events.retrieve(reports[0].id)
 
 
+def test_the_window_of_a_report_is_a_switch(client: stripe.StripeClient, sandbox: Sandbox) -> None:
+    """Nothing is said before its end."""
+    provision(client)
+    sandbox.switch(unknown_customer="asynchronous", report_window_seconds=3600)
+    send(client, "cus_nobody", "1")
+    sandbox.advance(3599)
+    assert client.v2.core.events.list({"types": [REPORT]}).data == []
+    sandbox.advance(1)
+    [report] = client.v2.core.events.list({"types": [REPORT]}).data
+    data: Any = report.data  # type: ignore[union-attr]
+    assert (data.validation_start[11:19], data.validation_end[11:19]) == ("00:00:00", "01:00:00")
+
+
 def test_samples_can_name_the_idempotency_key(client: stripe.StripeClient, sandbox: Sandbox) -> None:
     """The open question what a sample names: both sides, in both shapes."""
     provision(client)

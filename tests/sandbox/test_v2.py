@@ -69,6 +69,40 @@ def test_an_archived_meter_has_a_name_of_its_own(client: stripe.StripeClient) ->
     assert caught.value.error.code == "archived_meter"
 
 
+@pytest.mark.parametrize(
+    ("path", "given", "code"),
+    [
+        ("/v2/billing/meter_events", {"identifier": "x" * 101}, "invalid_fields"),
+        ("/v2/billing/meter_events", {"payload": {"value": 1}}, "invalid_fields"),
+        ("/v2/billing/meter_events", {"timestamp": "2026-01-01T00:00:00"}, "invalid_fields"),
+        ("/v2/billing/meter_events", {"timestamp": "2026-01-01"}, "invalid_fields"),
+        ("/v2/core/events/evt_nothing", None, "not_found"),
+        ("/v2/nothing", None, "not_found"),
+    ],
+)
+def test_every_error_has_a_code(
+    client: stripe.StripeClient, matches: Check, path: str, given: dict[str, Any] | None, code: str
+) -> None:
+    """As the description asks for; a time has a zone."""
+    _, customer, _ = provision(client)
+    params = {} if given is None else {**event(customer.id), **given}
+    with pytest.raises(stripe.StripeError) as caught:
+        client.raw_request("post" if params else "get", path, **params)
+    matches(caught.value.json_body, "v2.error")
+    assert caught.value.error.code == code
+
+
+@pytest.mark.parametrize("fate", ["fail", "unavailable", "rate_limit", "lock_timeout", "unauthorized"])
+def test_every_fault_has_a_code(
+    client: stripe.StripeClient, sandbox: Sandbox, matches: Check, fate: str
+) -> None:
+    """Those of faults, too."""
+    sandbox.fault(f"{fate} times=1")
+    with pytest.raises(stripe.StripeError) as caught:
+        client.v2.billing.meter_event_session.create()
+    matches(caught.value.json_body, "v2.error")
+
+
 def test_customer_and_time_are_checked_later(client: stripe.StripeClient, sandbox: Sandbox) -> None:
     """These have no v2 code: accepted, then reported."""
     _, customer, _ = provision(client)
@@ -119,15 +153,33 @@ def test_a_stream_takes_a_hundred_and_checks_later(
         stream.v2.billing.meter_event_stream.create({"events": [*events, event(customer.id)]})
 
 
+@pytest.mark.parametrize("bad", [{"identifier": "x" * 101}, {"timestamp": "yesterday"}, "no event"])
+def test_a_stream_call_is_read_as_a_whole(client: stripe.StripeClient, sandbox: Sandbox, bad: Any) -> None:
+    """After a 400 none of its events counts, so that it can be sent again."""
+    _, customer, _ = provision(client)
+    stream = streaming(client, sandbox)
+    last = bad if isinstance(bad, str) else event(customer.id, **bad)
+    with pytest.raises(stripe.StripeError) as caught:
+        stream.v2.billing.meter_event_stream.create({"events": [event(customer.id, identifier="s1"), last]})
+    assert caught.value.http_status == 400
+    assert sandbox.totals() == []
+
+
+@pytest.mark.parametrize("seconds", [900, 60])
 def test_a_token_expires_after_15_minutes(
-    client: stripe.StripeClient, sandbox: Sandbox, matches: Check
+    client: stripe.StripeClient, sandbox: Sandbox, matches: Check, seconds: int
 ) -> None:
-    """And opens nothing but the stream."""
+    """Or as the switch says; it opens nothing but the stream."""
+    sandbox.switch(session_seconds=seconds)
     _, customer, _ = provision(client)
     stream = streaming(client, sandbox)
     with pytest.raises(stripe.AuthenticationError):
         stream.v1.customers.list()
-    sandbox.advance(900)
+    with pytest.raises(stripe.AuthenticationError):
+        send(stream, customer.id, "1")
+    sandbox.advance(seconds - 1)
+    stream.v2.billing.meter_event_stream.create({"events": [event(customer.id)]})
+    sandbox.advance(1)
     with pytest.raises(stripe.TemporarySessionExpiredError) as caught:
         stream.v2.billing.meter_event_stream.create({"events": [event(customer.id)]})
     matches(caught.value.json_body, "v2.error.billing_meter_event_session_expired")

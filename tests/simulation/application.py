@@ -192,12 +192,12 @@ class Application:
         assert self.plan.restored is not None
         copy = self.path.with_suffix(".backup.db")
         back_up(self.path, copy)
-        known = sum(note.generation for note in self.notes.values())
+        known = {mode: note.generation for mode, note in self.notes.items()}
         self.world.spawn(None, lambda: self._restore(copy, known), at=self.plan.restored[1])
 
-    def _restore(self, copy: Path, known: int) -> None:
+    def _restore(self, copy: Path, known: dict[str, int]) -> None:
         """Put the copy in the place of the database, once every anchor says more than it did then."""
-        if sum(note.generation for note in self.notes.values()) < known + 2 * len(self.notes):
+        if any(self.notes[mode].generation < known[mode] + 2 for mode in self.modes):
             self.world.spawn(None, lambda: self._restore(copy, known), at=self.world.now + 60 * SECOND)
             return
         self.kill_all()

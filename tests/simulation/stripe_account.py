@@ -139,7 +139,7 @@ class StripeAccount:
         if call.fault == "key":
             return refusal(401, "Invalid API Key provided", "invalid_request_error")
         if call.fault == "limit":
-            return refusal(429, "Too many requests", "rate_limit_error", "rate_limit")
+            return refusal(429, "Too many requests", code="rate_limit")
         if call.fault == "gateway":
             return Reply(502, "<html>bad gateway</html>")
         stored = self._stored.get(call.key)

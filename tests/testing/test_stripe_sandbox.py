@@ -50,3 +50,14 @@ def test_without_the_extra_it_says_what_to_install(pytester: pytest.Pytester) ->
     result.stdout.fnmatch_lines(
         ["*the fixture stripe_sandbox needs httptools; pip install 'tallystick?sandbox?'*"]
     )
+
+
+def test_without_stripe_it_says_what_to_install(pytester: pytest.Pytester) -> None:
+    """The sandbox does without the official client, its fixture does not."""
+    pytester.makeconftest("import sys; sys.modules['stripe'] = None")
+    pytester.makepyfile("def test_it(stripe_sandbox): pass\ndef test_client(stripe_client): pass")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*the fixture stripe_client needs stripe; pip install 'tallystick?sandbox,stripe?'*"]
+    )

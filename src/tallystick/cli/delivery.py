@@ -11,6 +11,7 @@ import typer
 from tallystick.app import Tally
 from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured, installed, table
 from tallystick.errors import ConfigError
+from tallystick.meters import Meter
 from tallystick.reconciliation.metrics import prometheus
 from tallystick.values.instant import to_datetime
 
@@ -113,10 +114,14 @@ def _settings(tally: Tally) -> dict[str, str]:
         "provider": tally.provider.profile.name if tally.provider else "none",
         "inline": f"yes, {tally.settings.budget_ms} ms" if tally.settings.inline else "no",
         "relay": tally.settings.relay,
-        "meters": ", ".join(
-            f"{m.name} ({m.formula}, hold {'on' if m.hold else 'off'})" for m in tally.meters
-        ),
+        **({"shadow": "yes: records, and sends nothing"} if tally.settings.shadow else {}),
+        "meters": ", ".join(_meter(m) for m in tally.meters),
     }
+
+
+def _meter(meter: Meter) -> str:
+    reported = f", reported from {meter.report_from:%Y-%m-%d %H:%M %Z}" if meter.report_from else ""
+    return f"{meter.name} ({meter.formula}, hold {'on' if meter.hold else 'off'}{reported})"
 
 
 def proposals(json: Json = False, config: Config = None) -> None:

@@ -30,7 +30,7 @@ def sandbox(
     ] = None,
     hell: Annotated[bool, typer.Option(help="Every fault at once, every switch on its harder side.")] = False,
     without: Annotated[list[str] | None, typer.Option(help="A fault to leave out of --hell.")] = None,
-    latency_ms: Annotated[int, typer.Option(help="Delay of every answer.")] = 0,
+    latency_ms: Annotated[int, typer.Option(help="Delay of every answer.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 0,
 ) -> None:
     """Run a stateful local Stripe: meters, prices, subscriptions, invoices, a clock, faults on command.
@@ -38,6 +38,8 @@ def sandbox(
     Prints both URLs as JSON. Point a client at the API with any sk_test_… key; docs/sandbox.md has the
     faults, the switches and the control plane.
     """
+    if without and not hell:
+        raise ConfigError("--without leaves faults out of --hell, which was not given")
     try:
         faults = preset.faults(seed, without or ()) if hell else Faults(seed=seed)
         switches = Switches.parse(switch or ())
@@ -49,4 +51,8 @@ def sandbox(
     settings = Settings(
         port=port, control_port=control_port, frozen_at=freeze, faults=faults, switches=switches
     )
-    asyncio.run(serve(settings))
+    try:
+        asyncio.run(serve(settings))
+    except OSError as error:
+        words = f"{error.strerror}; choose others with --port and --control-port"
+        raise ConfigError(f"the sandbox cannot listen: {words}") from None

@@ -43,6 +43,7 @@ class Sender:
         self.links = links
         self.provider = provider
         self.breaker = Breaker(ledger.clock)
+        self._refused_because = ""  # what was last said of a key that is refused
         self._pace = Pace(ledger.clock, requests_per_second or provider.profile.requests_per_second)
         self.owner = ledger.ids.next().hex()
         self.catalogue = catalogue
@@ -88,17 +89,19 @@ class Sender:
         return answers
 
     def _note(self, answer: Answer) -> None:
-        """Take an outcome into account; a key that is refused, or works again, is said once."""
+        """Take an outcome into account; a key that is refused, or works again, is said once for each reason."""
         before = self.breaker.key_refused
         self.breaker.note(answer.outcome)
         after, name = self.breaker.key_refused, self.provider.profile.name
-        if after and not before:
+        if answer.outcome is Outcome.PAUSED and answer.reason != self._refused_because:
+            self._refused_because = answer.reason
             self.find(
                 "key_refused",
                 name,
                 f"{name} refuses our key ({answer.reason}); sending is paused, nothing is dropped: mend the key",
             )
         elif before and not after:
+            self._refused_because = ""
             self.find("key_accepted", name, f"{name} takes our key again; sending goes on")
 
     def look_up(self, attempt: Attempt, sent_at: int) -> Answer:

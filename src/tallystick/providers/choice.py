@@ -78,7 +78,7 @@ def refuse_other_mode(of_key: str, mode: str) -> None:
     """ConfigError when a key is of the other mode than the ledger; '' is a key that does not tell."""
     if of_key and of_key != mode:
         raise ConfigError(
-            f"STRIPE_API_KEY is a {of_key} key, tallystick.toml says mode = {mode!r}; "
+            f"the Stripe key is a {of_key} key, tallystick.toml says mode = {mode!r}; "
             "live and test never mix: change one of them"
         )
 

@@ -25,8 +25,8 @@ def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None, lin
     """Every customer and meter with usage: recorded, excluded, delivered, and the provider's own total.
 
     Recorded quantities are added up from the raw entries; the provider is asked for whole minutes around
-    what was delivered, or, where nothing ever was (shadow), around what was recorded. ProviderError when it
-    cannot be read.
+    what was delivered, or, where nothing ever was (shadow), from the first recorded minute until now: the
+    application may tell it later than we record. ProviderError when it cannot be read.
     """
     recorded = ledger.recomputed_totals()
     delivered = ledger.read(_delivered(ledger))
@@ -42,7 +42,7 @@ def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None, lin
         else:
             recorded_here = _Recorded(customer, entries, steps, *excluded.get((customer, name), (0, 0, 0)))
             sent = [row for row in delivered if row.customer == customer and row.meter == name]
-            balance = _added(recorded_here, meter, sent, provider, link)
+            balance = _added(recorded_here, meter, sent, provider, link, ledger.clock.now() // SECOND)
         if provider is not None and link and meter.report_from is not None:
             opening = _opening(provider, link, meter, ledger.clock.now() // SECOND)
             balance = msgspec.structs.replace(balance, opening=opening)
@@ -60,14 +60,19 @@ class _Recorded(msgspec.Struct, frozen=True):
 
 
 def _added(
-    here: _Recorded, meter: Meter, sent: Sequence[_Delivered], provider: Provider | None, link: str
+    here: _Recorded,
+    meter: Meter,
+    sent: Sequence[_Delivered],
+    provider: Provider | None,
+    link: str,
+    now: int,
 ) -> Balance:
     """The balance of a meter that adds up."""
     shadow = bool(here.excluded == here.steps and not sent and link)
     asked = sent
     if shadow:
         name = meter.provider_name
-        asked = [_Delivered(here.customer, meter.name, link, name, 0, here.since, here.until)]
+        asked = [_Delivered(here.customer, meter.name, link, name, 0, here.since, max(here.until, now))]
     told = sum(row.steps for row in sent)
     return Balance(
         here.customer,

@@ -21,6 +21,8 @@ __all__ = ["Api", "Reply", "Request", "encode"]
 DAY = 86400
 _NO_CALL = Call()
 _KNOWN_KEYS = 1000
+LONGEST_KEY = 255
+_V2_CODES = {401: "unauthorized", 404: "not_found", 500: "internal_error", 503: "unavailable"}
 _STREAM = "/v2/billing/meter_event_stream"
 _CUSTOMER = re.compile(rb"cus_\w+")
 _EVENT_NAME = re.compile(rb'event_name(?:=|"\s*:\s*")([^&"]+)')
@@ -43,6 +45,11 @@ class Request(msgspec.Struct):
         self.path = self.target.partition("?")[0]
         if self.method == "POST" or (self.method == "DELETE" and self.target.startswith("/v2/")):
             self.key = self.headers.get("idempotency-key")
+
+    @property
+    def secret(self) -> str:
+        """The key that it came with."""
+        return self.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 class Reply(msgspec.Struct):
@@ -87,13 +94,12 @@ class Api:
     def enter(self, request: Request) -> list[tuple[str, str]] | Reply:
         """Mark a request as in flight; a Reply when its key, or its customer and meter, already is."""
         marks: list[tuple[str, str]] = []
-        key = request.key
+        world, key = self.world_of(request.headers), request.key
         if key is not None:
-            marks.append(("key", key))
+            marks.append((f"key of {world.mode}", key))
             if marks[0] in self._flights:
                 return refused(key_in_use())
-        alone = any(world.switches.one_in_flight for world in self.worlds.values())
-        if not alone:
+        if not world.switches.one_in_flight:
             self._flights.update(marks)
             return marks
         customer, name = _CUSTOMER.search(request.body), _EVENT_NAME.search(request.body)
@@ -104,6 +110,13 @@ class Api:
                 return refused(too_many_at_once() if v2 else lock_timeout())
         self._flights.update(marks)
         return marks
+
+    def world_of(self, headers: dict[str, str]) -> World:
+        """The world that a request's key opens; the test world for keys that open none."""
+        try:
+            return self._authenticate(headers)[0]
+        except Refusal:
+            return self.worlds["test"]
 
     def leave(self, marks: list[tuple[str, str]]) -> None:
         """The request is answered."""
@@ -116,7 +129,7 @@ class Api:
         try:
             reply = self._keyed(request, number, mishap or Mishap())
         except Refusal as refusal:
-            reply = refused(refusal)
+            reply = refused(refusal, v2=request.target.startswith("/v2/"))
         except Exception as error:  # a mistake of the sandbox: say so instead of hanging up
             traceback.print_exc()
             mistake = Refusal(f"sandbox: {type(error).__name__}: {error}", status=500, kind="api_error")
@@ -127,6 +140,10 @@ class Api:
     def _keyed(self, request: Request, number: str, mishap: Mishap) -> Reply:
         world, token = self._authenticate(request.headers)
         key = request.key
+        if key is not None and len(key) > LONGEST_KEY:
+            raise Refusal(
+                f"An idempotency key has at most {LONGEST_KEY} characters.", kind="idempotency_error"
+            )
         world.call = Call(
             number,
             key,
@@ -139,17 +156,14 @@ class Api:
         if before is not None:
             return before
         try:
-            reply = self._failed() if mishap.fail else self._answer(world, request, token)
+            reply = failed(request) if mishap.fail else self._answer(world, request, token)
         finally:
             world.call = _NO_CALL
         if mishap.fail_done:
-            reply = self._failed()
+            reply = failed(request)
         if key is not None:
             self._stored[world.mode, key] = Stored(digest, self.clock.now(), reply)
         return reply
-
-    def _failed(self) -> Reply:
-        return Reply(500, encode(Refusal("An unknown error occurred.", kind="api_error").body))
 
     def _authenticate(self, headers: dict[str, str]) -> tuple[World, str]:
         given = headers.get("authorization", "")
@@ -186,14 +200,14 @@ class Api:
 
     def _answer(self, world: World, request: Request, token: str) -> Reply:
         path, _, query = request.target.partition("?")
-        if path == "/v1/billing/meter_events" and request.method == "POST":  # the one hot route
-            self.meter_events += 1
-            recorded = record.record(world, parse_form(request.body.decode()))
-            return Reply(200, msgspec.json.encode(recorded))  # holds text and whole numbers only
         if path.startswith("/v2/"):
             return self._answer_v2(world, request, token)
         if token.startswith("tok_"):
             raise unauthorized(token)
+        if path == "/v1/billing/meter_events" and request.method == "POST":  # the one hot route
+            self.meter_events += 1
+            recorded = record.record(world, parse_form(request.body.decode()))
+            return Reply(200, msgspec.json.encode(recorded))  # holds text and whole numbers only
         handler, ids = find(request.method, path)
         reads = request.method in ("GET", "DELETE") and query
         return Reply(200, encode(handler(world, parse_form(query if reads else request.body.decode()), ids)))
@@ -215,9 +229,17 @@ class Api:
         return Reply(200, encode(handler(world, params, ids)))
 
 
-def refused(refusal: Refusal) -> Reply:
-    """A refusal as a reply."""
+def refused(refusal: Refusal, *, v2: bool = False) -> Reply:
+    """A refusal as a reply; in v2 every error has a code."""
+    if v2 and refusal.code in ("", "resource_missing"):
+        refusal.code = _V2_CODES.get(refusal.status, "invalid_fields")
     return Reply(refusal.status, encode(refusal.body), dict(refusal.headers))
+
+
+def failed(request: Request) -> Reply:
+    """500."""
+    refusal = Refusal("An unknown error occurred.", status=500, kind="api_error", retry=None)
+    return refused(refusal, v2=request.target.startswith("/v2/"))
 
 
 def unauthorized(key: str) -> Refusal:
@@ -245,15 +267,16 @@ def too_many_at_once() -> Refusal:
 
 def rate_limited(number: int, v2: bool) -> Reply:
     """429: too many requests; the client does not repeat it by itself."""
-    kind, code = ("rate_limit", "rate_limit") if v2 else ("rate_limit_error", "rate_limit")
-    body = Refusal("Too many requests.", kind=kind, code=code).body
+    kind = "rate_limit" if v2 else "invalid_request_error"  # v1 has no type of its own for it
+    body = Refusal("Too many requests.", kind=kind, code="rate_limit").body
     headers = {"request-id": f"req_limited{number:08d}", "stripe-rate-limited-reason": "global-rate"}
     return Reply(429, encode(body), headers)
 
 
-def unavailable() -> Reply:
+def unavailable(request: Request) -> Reply:
     """503, nothing done."""
-    return Reply(503, encode(Refusal("Stripe is temporarily unavailable.", kind="api_error").body))
+    refusal = Refusal("Stripe is temporarily unavailable.", status=503, kind="api_error", retry=None)
+    return refused(refusal, v2=request.target.startswith("/v2/"))
 
 
 def by_stranger(status: int) -> Reply:

@@ -69,7 +69,7 @@ class Control:
             command = self._commands.get(name)
             if command is None:
                 raise Refusal(f"no command {name!r}; there are {', '.join(self._commands)}", status=404)
-            answer = command(self._server.api.worlds[params.pop("mode", "test")], params)
+            answer = command(self._world(params), params)
             if inspect.isawaitable(answer):
                 answer = await answer
             connection.send(Reply(200, encode(answer)))
@@ -77,6 +77,14 @@ class Control:
             connection.send(Reply(refusal.status, encode(refusal.body)))
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
             connection.send(Reply(400, encode(Refusal(f"{name}: {type(error).__name__}: {error}").body)))
+
+    def _world(self, params: Any) -> World:
+        if not isinstance(params, dict):
+            raise Refusal("the body must be a JSON object")
+        mode = params.pop("mode", "test")
+        if mode not in self._server.api.worlds:
+            raise Refusal(f"no mode {mode!r}; there are test and live")
+        return self._server.api.worlds[mode]
 
     async def _clock(self, world: World, body: Object) -> Object:
         """Move the clock; webhooks that fall due on the way are delivered before it goes on."""
@@ -100,9 +108,7 @@ class Control:
 
     def _fault(self, world: World, body: Object) -> Any:
         """One more rule beside what is in force."""
-        before = self._server.dice.faults
-        rule = Rule.parse(body["rule"]) if "rule" in body else msgspec.convert(body, Rule)
-        self._server.dice = Dice(msgspec.structs.replace(before, rules=(*before.rules, rule)))
+        self._server.dice.add(Rule.parse(body["rule"]) if "rule" in body else msgspec.convert(body, Rule))
         return msgspec.to_builtins(self._server.dice.faults)
 
     def _hell(self, world: World, body: Object) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -39,24 +39,39 @@ class Fate(StrEnum):
     CLOCK_JUMP = "clock_jump"  # the clock jumps `seconds` forward first
 
 
+Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
+Amount = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What of a request decides its fate; `text` is address and body, `key` the secret key."""
+
+    method: str
+    path: str
+    text: bytes = b""
+    key: str = ""
+
+
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A fate for the requests that match; a `sequence` gives one fate to each, in order, and is over then.
 
     `after` requests are left alone first, at most `times` are struck, and once one is struck so are the next
-    `burst` - 1. `route` is a pattern such as `/v1/billing/*`.
+    `burst` - 1. `route` is a pattern such as `/v1/billing/*`; `key` is the secret key of the request.
     """
 
     fate: Fate = Fate.ANSWER
     sequence: tuple[Fate, ...] = ()
-    percent: int = 100
+    percent: Percent = 100
     method: str = ""
     route: str = ""
     customer: str = ""
-    after: int = 0
-    times: int | None = None
-    burst: int = 1
-    delay_ms: int = 1000
-    seconds: int = 60
+    key: str = ""
+    after: Amount = 0
+    times: Count | None = None
+    burst: Count = 1
+    delay_ms: Amount = 1000
+    seconds: Amount = 60
     code: str = "meter_event_customer_not_found"
 
     @classmethod
@@ -69,50 +84,57 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 name, value = "fate", word
             fields[name] = value.split(",") if name == "sequence" else value
         try:
+            if ("fate" in fields) == ("sequence" in fields):
+                raise ValueError("it has a fate or a sequence of them")
             return msgspec.convert(fields, cls, strict=False)
-        except msgspec.ValidationError as error:
+        except ValueError as error:
             raise ValueError(f"fault {text!r}: {error}; fates are {', '.join(Fate)}") from None
 
-    def matches(self, method: str, path: str, customer_in: bytes) -> bool:
+    def matches(self, asked: Asked) -> bool:
         """Whether the rule speaks of a request; the customer is looked for in address and body."""
         return (
-            (not self.method or self.method == method)
-            and (not self.route or fnmatchcase(path, self.route))
-            and (not self.customer or self.customer.encode() in customer_in)
+            (not self.method or self.method == asked.method)
+            and (not self.route or fnmatchcase(asked.path, self.route))
+            and (not self.customer or self.customer.encode() in asked.text)
+            and (not self.key or self.key == asked.key)
         )
 
 
 class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shares of requests in percent by fate, a delay for all, and rules, which come first."""
 
-    lose_reply: int = 0
-    half_answer: int = 0
-    garbage: int = 0
-    gateway_done: int = 0
-    slow_answer: int = 0
-    slow_work: int = 0
-    drop: int = 0
-    fail: int = 0
-    fail_done: int = 0
-    unavailable: int = 0
-    gateway: int = 0
-    rate_limit: int = 0
-    lock_timeout: int = 0
-    key_in_use: int = 0
-    unauthorized: int = 0
-    outage: int = 0
-    stale: int = 0
-    reject_later: int = 0
-    swallow: int = 0
-    clock_jump: int = 0
-    latency_ms: int = 0
-    storm: int = 1  # how many requests in a row a drawn 429 hits
-    slow_ms: int = 1000
-    outage_ms: int = 1000
-    jump_seconds: int = 60
-    stale_seconds: int = 60
+    lose_reply: Percent = 0
+    half_answer: Percent = 0
+    garbage: Percent = 0
+    gateway_done: Percent = 0
+    slow_answer: Percent = 0
+    slow_work: Percent = 0
+    drop: Percent = 0
+    fail: Percent = 0
+    fail_done: Percent = 0
+    unavailable: Percent = 0
+    gateway: Percent = 0
+    rate_limit: Percent = 0
+    lock_timeout: Percent = 0
+    key_in_use: Percent = 0
+    unauthorized: Percent = 0
+    outage: Percent = 0
+    stale: Percent = 0
+    reject_later: Percent = 0
+    swallow: Percent = 0
+    clock_jump: Percent = 0
+    latency_ms: Amount = 0
+    storm: Count = 1  # how many requests in a row a drawn 429 hits
+    slow_ms: Amount = 1000
+    outage_ms: Amount = 1000
+    jump_seconds: Amount = 60
+    stale_seconds: Amount = 60
     seed: int = 0
     rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        if sum(getattr(self, fate.value) for fate in SHARES) > 100:
+            raise ValueError("the shares of all fates are more than 100 percent")
 
 
 SHARES = tuple(fate for fate in Fate if fate is not Fate.ANSWER)
@@ -131,11 +153,17 @@ class Dice:
         self._storm = 0
         self.idle = not self._rules and not self._shares  # no request can be struck
 
-    def draw(self, method: str, path: str, text: bytes) -> Rule:
+    def add(self, rule: Rule) -> None:
+        """One rule more; what the others have done so far they need not do again."""
+        self.faults = msgspec.structs.replace(self.faults, rules=(*self.faults.rules, rule))
+        self._rules.append(_Running(rule))
+        self.idle = False
+
+    def draw(self, asked: Asked) -> Rule:
         """The fate of the next request, with its details."""
         if self.idle:
             return NO_FAULT
-        rule = next((found for r in self._rules if (found := r.draw(method, path, text, self._random))), None)
+        rule = next((found for r in self._rules if (found := r.draw(asked, self._random))), None)
         drawn = rule or self._share()
         if drawn.fate is not Fate.ANSWER:
             self.struck[drawn.fate.value] = self.struck.get(drawn.fate.value, 0) + 1
@@ -170,10 +198,10 @@ class _Running:
         self._struck = 0
         self._burst = 0
 
-    def draw(self, method: str, path: str, text: bytes, chance: random.Random) -> Rule | None:
+    def draw(self, asked: Asked, chance: random.Random) -> Rule | None:
         """The rule with the fate of this request, or None when it leaves it alone."""
         rule = self._rule
-        if not rule.matches(method, path, text):
+        if not rule.matches(asked):
             return None
         self._seen += 1
         if self._seen <= rule.after:

@@ -14,6 +14,9 @@ from tallystick.sandbox.refusal import Refusal
 from tallystick.sandbox.world import Object
 
 _PART = re.compile(r"[^\[\]]+")
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})\Z"
+)
 
 
 def parse_form(text: str) -> Object:
@@ -86,9 +89,11 @@ def rfc3339(second: int) -> str:
 
 
 def from_rfc3339(text: Any, name: str) -> int:
-    """The second of a v2 time; Stripe's 400 when it is not one."""
+    """The second of a v2 time, which has a zone; Stripe's 400 when it is not one."""
+    refusal = Refusal(f"Invalid timestamp: {text}", code="invalid_fields", param=name)
+    if not isinstance(text, str) or not _MOMENT.match(text):
+        raise refusal
     try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        raise Refusal(f"Invalid timestamp: {text}", code="invalid_fields", param=name) from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        return int(datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError):
+        raise refusal from None

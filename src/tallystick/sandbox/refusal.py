@@ -8,7 +8,7 @@ from typing import Any
 
 _DIGITS = 15
 _LAST_SECOND = 221_845_392_000
-_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,12})?\Z")
+_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,12})?\Z")
 
 
 class Refusal(Exception):

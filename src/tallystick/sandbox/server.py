@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from tallystick.sandbox.api import (
@@ -27,7 +27,7 @@ from tallystick.sandbox.api import (
 )
 from tallystick.sandbox.connection import Connection
 from tallystick.sandbox.control import Control
-from tallystick.sandbox.faults import NO_FAULT, Dice, Fate, Faults, Rule
+from tallystick.sandbox.faults import NO_FAULT, Asked, Dice, Fate, Faults, Rule
 from tallystick.sandbox.lago import Lago
 from tallystick.sandbox.neighbours import Neighbour
 from tallystick.sandbox.notices.webhooks import Webhooks
@@ -57,7 +57,8 @@ class Server:
         self._connections: set[Connection] = set()
         self._reopening: asyncio.TimerHandle | None = None
         self.journal: deque[tuple[Request, Fate]] = deque(maxlen=1000)
-        self._second, self._calls = 0, 0
+        self._second = 0
+        self._calls: Counter[str] = Counter()  # of this second, by mode
 
     async def start(self, port: int, control_port: int) -> tuple[str, str]:
         """Listen; the URLs of API and control plane."""
@@ -124,7 +125,7 @@ class Server:
     def respond(self, connection: Connection, request: Request) -> None:
         """Answer one request of Stripe's API, faults included."""
         self.requests += 1
-        if self._over_limit():
+        if self._over_limit(request):
             connection.send(rate_limited(self.requests, request.target.startswith("/v2/")))
             return
         strike = NO_FAULT if self.dice.idle else self._draw(request)
@@ -152,16 +153,20 @@ class Server:
             work(*about)
 
     def _draw(self, request: Request) -> Rule:
-        return self.dice.draw(request.method, request.path, request.target.encode() + request.body)
+        text = request.target.encode() + request.body
+        return self.dice.draw(Asked(request.method, request.path, text, request.secret))
 
-    def _over_limit(self) -> bool:
-        limit = self.api.worlds["test"].switches.calls_per_second
+    def _over_limit(self, request: Request) -> bool:
+        world = self.api.world_of(request.headers)
+        limit = world.switches.calls_per_second
         if limit is None:
             return False
         second = int(time.monotonic())
-        self._calls = self._calls + 1 if second == self._second else 1
-        self._second = second
-        return self._calls > limit
+        if second != self._second:
+            self._second = second
+            self._calls.clear()
+        self._calls[world.mode] += 1
+        return self._calls[world.mode] > limit
 
     def _unreached(self, connection: Connection, strike: Rule) -> bool:
         """The fates that lie before any service."""
@@ -186,19 +191,19 @@ class Server:
             case Fate.RATE_LIMIT:
                 connection.send(rate_limited(self.requests, v2))
             case Fate.LOCK_TIMEOUT:
-                self._refuse(connection, lock_timeout())
+                self._refuse(connection, request, lock_timeout())
             case Fate.KEY_IN_USE if request.key is not None:
-                self._refuse(connection, key_in_use())
+                self._refuse(connection, request, key_in_use())
             case Fate.UNAVAILABLE:
-                connection.send(unavailable())
+                connection.send(unavailable(request))
             case Fate.UNAUTHORIZED:
-                self._refuse(connection, unauthorized("rotated"))
+                self._refuse(connection, request, unauthorized(request.secret))
             case _:
                 return False
         return True
 
-    def _refuse(self, connection: Connection, refusal: Refusal) -> None:
-        reply = refused(refusal)
+    def _refuse(self, connection: Connection, request: Request, refusal: Refusal) -> None:
+        reply = refused(refusal, v2=request.target.startswith("/v2/"))
         reply.headers["request-id"] = f"req_refused{self.requests:08d}"
         connection.send(reply)
 

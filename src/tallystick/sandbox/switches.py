@@ -10,7 +10,9 @@ from typing import Literal
 
 import msgspec
 
-Seconds = int
+from tallystick.sandbox.faults import Amount, Count, Percent
+
+Seconds = Amount
 
 
 class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -49,8 +51,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     asynchronous: tuple[str, ...] = ()
     swallowed_identifier: Literal["free", "taken"] = "free"
-    report_window_seconds: Seconds = 10
-    report_samples: int = 3
+    report_window_seconds: Count = 10
+    report_samples: Amount = 3
     sample_key: Literal["identifier", "idempotency_key"] = "identifier"
     sample_style: Literal["identifier", "id_and_idempotency_key"] = "identifier"
     window_seconds: Seconds = 86400
@@ -59,7 +61,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     repeat_scope: Literal["account", "customer"] = "account"
     unknown_customer: Literal["refused", "asynchronous"] = "refused"
     values: Literal["decimal", "whole"] = "decimal"
-    max_payload_keys: int | None = None
+    max_payload_keys: Count | None = None
     last_by: Literal["timestamp", "receipt"] = "timestamp"
     summary_lag_seconds: Seconds = 0
     summary_jitter_seconds: Seconds = 0
@@ -68,15 +70,15 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     negative_half: Literal["up", "away", "even"] = "up"
     late_usage_on_test_clocks: bool = True
     test_clock_limits: Literal["test_clock", "sandbox"] = "test_clock"
-    upcoming_days: int = 7
+    upcoming_days: Amount = 7
     one_in_flight: bool = False
-    calls_per_second: int | None = None
+    calls_per_second: Count | None = None
     session_seconds: Seconds = 900
     webhook_retry_seconds: tuple[Seconds, ...] = (300, 1800, 7200)
     signature_time: Literal["real", "clock"] = "real"
-    webhook_duplicate: int = 0
-    webhook_drop: int = 0
-    webhook_shuffle: int = 0
+    webhook_duplicate: Percent = 0
+    webhook_drop: Percent = 0
+    webhook_shuffle: Percent = 0
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Switches:

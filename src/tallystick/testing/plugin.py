@@ -101,7 +101,10 @@ def stripe_sandbox(stripe_sandbox_settings: Settings) -> Iterator[Sandbox]:
 @pytest.fixture
 def stripe_client(stripe_sandbox: Sandbox) -> stripe.StripeClient:
     """The official client, pointed at the sandbox; it repeats nothing by itself."""
-    import stripe
-
+    try:
+        import stripe
+    except ModuleNotFoundError:
+        words = "the fixture stripe_client needs stripe; pip install 'tallystick[sandbox,stripe]'"
+        raise pytest.UsageError(words) from None
     addresses: Any = {"api": stripe_sandbox.url, "meter_events": stripe_sandbox.url}
     return stripe.StripeClient("sk_test_of_the_sandbox", base_addresses=addresses)

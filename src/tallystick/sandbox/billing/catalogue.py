@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from itertools import pairwise
+
 from tallystick.sandbox.forms import as_list
 from tallystick.sandbox.notices import events
 from tallystick.sandbox.refusal import Refusal, exact, mapping, one_of, required, text, whole
@@ -74,13 +77,23 @@ def create_price(world: World, params: Object) -> Object:
     }
     if scheme == "tiered":
         fields["tiers"] = [_tier(mapping({"tiers": tier}, "tiers")) for tier in as_list(params.get("tiers"))]
-        if not fields["tiers"] or fields["tiers_mode"] not in ("graduated", "volume"):
-            raise Refusal("Tiered prices need tiers and tiers_mode=graduated|volume.", param="tiers")
+        _check_tiers(fields)
     else:
         fields.update(_unit(params))
     made = world.add("price", "price", fields)
     events.emit(world, "price.created", made)
     return made
+
+
+def _check_tiers(price: Object) -> None:
+    if not price["tiers"] or price["tiers_mode"] not in ("graduated", "volume"):
+        raise Refusal("Tiered prices need tiers and tiers_mode=graduated|volume.", param="tiers")
+    *bounds, last = [tier["up_to"] for tier in price["tiers"]]
+    rising = None not in bounds and all(a < b for a, b in pairwise([0, *bounds]))
+    if last is not None or not rising:
+        raise Refusal("The up_to of tiers must rise, and the last one must be inf.", param="tiers")
+    if price["transform_quantity"]:
+        raise Refusal("transform_quantity cannot be combined with tiers.", param="transform_quantity")
 
 
 def _recurring(world: World, given: Object | None) -> Object | None:
@@ -97,6 +110,8 @@ def _recurring(world: World, given: Object | None) -> Object | None:
             raise Refusal(
                 "The meter is inactive and cannot be attached to a price.", param="recurring[meter]"
             )
+    elif meter:
+        raise Refusal("Only metered prices have a meter.", param="recurring[meter]")
     made = {
         "interval": one_of({"interval": given.get("interval") or "month"}, "interval", *_INTERVALS),
         "interval_count": max(1, whole(given, "interval_count", 1)),
@@ -111,14 +126,20 @@ def _recurring(world: World, given: Object | None) -> Object | None:
 
 
 def _unit(params: Object) -> Object:
-    given = params.get("unit_amount_decimal") or params.get("unit_amount")
-    if given is None:
+    amount = _amount(params, "unit_amount")
+    if not amount:
         raise Refusal("Missing required param: unit_amount or unit_amount_decimal.", param="unit_amount")
-    return _amounts(str(given), "unit_amount")
+    return amount
 
 
-def _amounts(given: str, name: str) -> Object:
-    value = exact({name: given}, name)
+def _amount(params: Object, name: str) -> Object:
+    """An amount in whole units or as a decimal, not both; empty without one."""
+    both = [None if params.get(field) == "" else params.get(field) for field in (name, f"{name}_decimal")]
+    if None not in both:
+        raise Refusal(f"Give {name} or {name}_decimal, not both.", param=name)
+    if both == [None, None]:
+        return {}
+    value = exact(params, f"{name}_decimal") if both[0] is None else Decimal(whole(params, name))
     unit = int(value) if value == value.to_integral_value() else None
     return {name: unit, f"{name}_decimal": f"{value.normalize():f}"}
 
@@ -132,8 +153,6 @@ def _transform(given: Object | None) -> Object | None:
 
 def _tier(given: Object) -> Object:
     up_to = given.get("up_to")
-    unit = given.get("unit_amount_decimal") or given.get("unit_amount")
-    flat = given.get("flat_amount_decimal") or given.get("flat_amount")
     empty = {
         "unit_amount": None,
         "unit_amount_decimal": None,
@@ -141,8 +160,4 @@ def _tier(given: Object) -> Object:
         "flat_amount_decimal": None,
     }
     tier: Object = {**empty, "up_to": None if up_to in (None, "inf") else whole(given, "up_to")}
-    if unit is not None:
-        tier.update(_amounts(str(unit), "unit_amount"))
-    if flat is not None:
-        tier.update(_amounts(str(flat), "flat_amount"))
-    return tier
+    return {**tier, **_amount(given, "unit_amount"), **_amount(given, "flat_amount")}

@@ -13,6 +13,7 @@ from tallystick.sandbox.refusal import Refusal, one_of, required, second
 from tallystick.sandbox.world import Object, World
 
 _LONGEST_WAIT = 72 * 3600
+_HOUR = 3600  # of a subscription's first invoice, whatever the setting says
 _TOTALS = (
     "amount_overpaid",
     "amount_paid",
@@ -30,6 +31,8 @@ def draft(
     fields = _fields(world, subscription["customer"], subscription["currency"], at, start, end)
     fields["collection_method"] = subscription["collection_method"]
     fields["parent"] = _of_subscription(subscription)
+    if reason == "subscription_create":
+        fields.update(_window=_HOUR, automatically_finalizes_at=at + _HOUR)
     invoice = world.add("invoice", "in", {**fields, "billing_reason": reason, "created": at})
     invoice["_lines"] = specs + take_pending(world, invoice)
     paused = subscription.get("pause_collection")
@@ -75,6 +78,7 @@ def _fields(world: World, customer: str, currency: str, at: int, start: int, end
         "number": None,
         "parent": None,
         "test_clock": about.get("test_clock"),
+        "_window": world.switches.draft_seconds,
         "_waits": [],
         "_lines": [],
     }
@@ -218,7 +222,7 @@ def update(world: World, identity: str, params: Object) -> Object:
         invoice.update(auto_advance=True, automatically_finalizes_at=at, _scheduled=True)
     elif "auto_advance" in params:
         advance = plain(params["auto_advance"]) is True
-        later = max(now, invoice["created"] + world.switches.draft_seconds)
+        later = max(now, invoice["created"] + invoice["_window"])
         invoice.update(auto_advance=advance, automatically_finalizes_at=later if advance else None)
     world.touch()
     events.emit(world, "invoice.updated", invoice)

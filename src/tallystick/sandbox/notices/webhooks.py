@@ -151,7 +151,7 @@ def delivered(world: World, delivery: Delivery, event: Object) -> None:
 def _begin_the_hour(world: World, invoice: Object) -> None:
     if invoice["auto_advance"]:
         now = world.now_of(invoice["customer"])
-        invoice["automatically_finalizes_at"] = now + world.switches.draft_seconds
+        invoice["automatically_finalizes_at"] = now + invoice["_window"]
     world.touch()
 
 

@@ -28,20 +28,18 @@ def create(world: World, params: Object) -> Object:
         raise Refusal(
             "Invalid default_aggregation[formula]: must be one of count, sum, or last", param="formula"
         )
-    name = text(params, "event_name")
+    name = _short(params, "event_name", 100)
     _refuse_taken(world, name)
-    for field, longest in (("display_name", 250), ("event_name", 100)):
-        if len(text(params, field)) > longest:
-            raise Refusal(f"Invalid {field}: must be at most {longest} characters.", param=field)
     if params.get("event_time_window"):
         one_of(params, "event_time_window", "day", "hour")
-    by = {"event_payload_key": "stripe_customer_id", "type": "by_id", **mapping(params, "customer_mapping")}
-    value = {"event_payload_key": "value", **mapping(params, "value_settings")}
+    by = _mapping(params, "customer_mapping", {"event_payload_key": "stripe_customer_id", "type": "by_id"})
+    one_of(by, "type", "by_id")
+    value = _mapping(params, "value_settings", {"event_payload_key": "value"})
     meter = world.add(
         "billing.meter",
         "mtr",
         {
-            "display_name": params["display_name"],
+            "display_name": _short(params, "display_name", 250),
             "event_name": name,
             "default_aggregation": {"formula": formula},
             "customer_mapping": by,
@@ -58,6 +56,23 @@ def create(world: World, params: Object) -> Object:
     return meter
 
 
+def _short(params: Object, name: str, longest: int) -> str:
+    given = text(params, name)
+    if len(given) > longest:
+        raise Refusal(f"Invalid {name}: must be at most {longest} characters.", param=name)
+    return given
+
+
+def _mapping(params: Object, name: str, defaults: Object) -> Object:
+    """Where in the payload a meter looks."""
+    given = mapping(params, name)
+    if given:
+        known(given, *defaults)
+        required(given, *defaults)
+        _short(given, "event_payload_key", 100)
+    return {**defaults, **given}
+
+
 def _refuse_taken(world: World, name: str) -> None:
     if name in world.by_event_name and world.by_event_name[name]["status"] == "active":
         raise Refusal(f"A meter with the event name {name} already exists.", code="resource_already_exists")
@@ -65,8 +80,9 @@ def _refuse_taken(world: World, name: str) -> None:
 
 def update(world: World, identity: str, params: Object) -> Object:
     """POST /v1/billing/meters/{id}: only the display name can change."""
+    known(params, "display_name")
     meter = world.get("billing.meter", identity)
-    meter.update(display_name=text(params, "display_name", meter["display_name"]), updated=world.clock.now())
+    meter.update(display_name=_short({**meter, **params}, "display_name", 250), updated=world.clock.now())
     events.emit(world, "billing.meter.updated", meter)
     return meter
 

@@ -53,11 +53,12 @@ def record_v2(world: World, params: Object) -> Object:
     }
 
 
-def record_streamed(world: World, params: Object) -> None:
-    """One event of the v2 stream: whatever is wrong with it is said later, a repeat not at all."""
-    given = _given(world, params, _v2_time(params.get("timestamp")))
-    with suppress(Repeated):
-        accept(world, given, "stream")
+def record_streamed(world: World, events: list[Object]) -> None:
+    """A call of the v2 stream: read as a whole or not at all; what is wrong then is said later, a repeat not at all."""
+    read = [_given(world, event, _v2_time(event.get("timestamp"))) for event in events]
+    for given in read:
+        with suppress(Repeated):
+            accept(world, given, "stream")
 
 
 def _given(world: World, params: Object, timestamp: int | None) -> Given:
@@ -193,6 +194,7 @@ def adjust_v2(world: World, params: Object) -> Object:
 
 def _cancel(world: World, params: Object) -> str:
     required(params, "event_name", "type")
+    known(params, "event_name", "type", "cancel")
     if params["type"] != "cancel":
         raise Problem("type", "Invalid type: must be cancel", param="type")
     identifier: str = text(mapping(params, "cancel"), "identifier")

@@ -40,11 +40,10 @@ def send(world: World, params: Object, token: str) -> Object:
             doc_url="https://docs.stripe.com/error-codes#billing-meter-event-session-expired",
         )
     events = params.get("events")
-    if not isinstance(events, list) or not events:
+    if not isinstance(events, list) or not events or not all(isinstance(each, dict) for each in events):
         raise Refusal("Missing required param: events.", code="parameter_missing", param="events")
     if len(events) > LARGEST:
         words = f"events may hold at most {LARGEST} meter events, not {len(events)}."
         raise Refusal(words, code="invalid_fields", param="events")
-    for event in events:
-        record_streamed(world, event)
+    record_streamed(world, events)
     return {}

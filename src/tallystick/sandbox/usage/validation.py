@@ -16,8 +16,8 @@ from tallystick.sandbox.refusal import Refusal
 from tallystick.sandbox.world import Object, World
 
 DAY = 86400
-_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,12})?\Z")
-_WHOLE = re.compile(r"\d{1,30}\Z")
+_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,12})?\Z")
+_WHOLE = re.compile(r"[0-9]{1,30}\Z")
 
 # What the v2 call says at once, by the code of the later report. Codes that are not here are always reported later.
 V2_CODES = {
