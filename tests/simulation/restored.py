@@ -116,14 +116,25 @@ def told(path: Path, counted: set[str]) -> dict[int, tuple[Place, int]]:
     }
 
 
-def standing(path: Path, *states: str) -> dict[int, tuple[Place, int]]:
-    """By wish, where and how much a database says is in one of these states."""
+def believed(path: Path) -> dict[int, tuple[Place, int]]:
+    """By wish, where and how much a database takes for delivered."""
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(TOLD).fetchall()
     return {
         json.loads(attributes)["wish"]: ((mode, customer, meter), quantity)
         for attributes, mode, customer, meter, quantity, _, state in rows
-        if "wish" in attributes and quantity and state in states
+        if "wish" in attributes and quantity and state in ("accepted", "confirmed")
+    }
+
+
+def waiting(path: Path, counted: set[str]) -> set[int]:
+    """The wishes that wait for a person, and that the provider does not have under the name they wait by."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(TOLD).fetchall()
+    return {
+        json.loads(attributes)["wish"]
+        for attributes, *_, identifier, state in rows
+        if "wish" in attributes and state == "parked" and identifier not in counted
     }
 
 
@@ -144,10 +155,10 @@ def problems(judge: Judge) -> list[str]:
     both = {
         **told(application.lost, counted),
         **told(application.path, counted),
-        **standing(application.path, "accepted", "confirmed"),
+        **believed(application.path),
     }
     # Of two equal ones the one that waits may be the one that counts.
-    waits = standing(application.path, "parked").keys()
+    waits = waiting(application.path, counted)
     wanted: Counter[Place] = Counter()
     for place, quantity in (both[wish] for wish in both.keys() - waits):
         wanted[place] += quantity
