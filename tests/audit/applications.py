@@ -106,7 +106,7 @@ MANIFESTS = {
     GO: ("go.mod", "module shop\nrequire github.com/stripe/stripe-go/v82 v82.0.0\n"),
     RUBY: ("Gemfile", 'gem "stripe", "~> 15"\n'),
     PHP: ("composer.json", '{"require": {"stripe/stripe-php": "^17.0"}}'),
-    JAVA: ("pom.xml", "<project><artifactId>stripe-java</artifactId></project>\n"),
+    JAVA: ("pom.xml", "<project><artifactId>stripe-java</artifactId><version>29.0.0</version></project>\n"),
 }
 _PYTHON = {
     "shop/__init__.py": "",

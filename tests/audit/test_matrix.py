@@ -2,7 +2,7 @@
 """Every framework times every finding: the planted flaw turns the verdict, its look-alike does not.
 
 The correct applications stand in applications.py; here is what is done to them. LOOK, MAKE and BILL are their three
-statements, TOKENS and OWNER what the client could claim. A cell that is not run is in UNTOLD with its reason.
+statements, TOKENS and OWNER what the client could claim.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ STATED: dict[str, dict[str, Twins]] = {
     "errors_swallowed": {
         SCRIPT: ("LOOK\nMAKE\ntry { BILL } catch (error) { console.error(error); }", "LOOK\nMAKE\ntry { BILL } catch (error) { console.error(error); throw error; }"),
         ASYNC: ("LOOK\nMAKE\ntry:\n    BILL\nexcept Exception as error:\n    logger.warning(error)", "LOOK\nMAKE\ntry:\n    BILL\nexcept Exception as error:\n    logger.warning(error)\n    raise"),
+        GO: ("LOOK\nMAKE\nif err := bill(account.Customer, answer.Tokens, answer.ID); err != nil {\n\tlog.Println(err)\n}", "LOOK\nMAKE\nif err := bill(account.Customer, answer.Tokens, answer.ID); err != nil {\n\tlog.Println(err)\n\tpanic(err)\n}"),
         RUBY: ("LOOK\nMAKE\nbegin\n  BILL\nrescue => error\n  Rails.logger.warn(error)\nend", "LOOK\nMAKE\nbegin\n  BILL\nrescue => error\n  Rails.logger.warn(error)\n  raise\nend"),
         PHP: ("LOOK\nMAKE\ntry { BILL } catch (\\Exception $error) { Log::warning($error); }", "LOOK\nMAKE\ntry { BILL } catch (\\Exception $error) { Log::warning($error); throw $error; }"),
         JAVA: ("LOOK\nMAKE\ntry { BILL } catch (StripeException error) { log.warn(error); }", "LOOK\nMAKE\ntry { BILL } catch (StripeException error) { log.warn(error); throw error; }"),
@@ -110,8 +111,11 @@ OLD = {
     ASYNC: ("import stripe\n\n\nasync def report(customer, value, key):\n    await stripe.SubscriptionItem.create_usage_record_async(customer, quantity=value, idempotency_key=key)\n", "8.1.0"),
     PLAIN: ("import stripe\n\n\ndef report(customer, value, key):\n    stripe.SubscriptionItem.create_usage_record(customer, quantity=value, idempotency_key=key)\n", "8.1.0"),
     PHP: ("<?php\nclass Meter\n{\n    public static function report($customer, $value, $id)\n    {\n        $stripe->subscriptionItems->createUsageRecord($customer, ['quantity' => $value], ['idempotency_key' => $id]);\n    }\n}\n", "^10.0"),
+    GO: ("package main\n\nfunc report(customer string, value int64, id string) error {\n\t_, err := usagerecord.New(&stripe.UsageRecordParams{\n\t\tParams: stripe.Params{IdempotencyKey: stripe.String(id)},\n\t\tSubscriptionItem: stripe.String(customer),\n\t\tQuantity: stripe.Int64(value),\n\t})\n\treturn err\n}\n", "v74"),
+    RUBY: ("class Meter\n  def self.report(customer, value, id)\n    Stripe::SubscriptionItem.create_usage_record(customer, { quantity: value }, { idempotency_key: id })\n  end\nend\n", "~> 10"),
+    JAVA: ("class Meter {\n  static void report(String customer, long value, String id) {\n    UsageRecord.createOnSubscriptionItem(customer, UsageRecordCreateOnSubscriptionItemParams.builder().setQuantity(value).build(), RequestOptions.builder().setIdempotencyKey(id).build());\n  }\n}\n", "22.0.0"),
 }  # fmt: skip
-NEW = {SCRIPT: "18.0.0", ASYNC: "12.0.0", PLAIN: "12.0.0", PHP: "^17.0"}
+NEW = {SCRIPT: "18.0.0", ASYNC: "12.0.0", PLAIN: "12.0.0", PHP: "^17.0", GO: "v82", RUBY: "~> 15", JAVA: "29.0.0"}
 
 # The report by the clock: daily, and every five minutes.
 CLOCKED: dict[str, tuple[str, str, str, str]] = {
@@ -141,12 +145,6 @@ BESIDE = {
     "suppression_without_reason": "about comments, not frameworks: test_suppression.py",
     "unused_suppression": "about comments, not frameworks: test_suppression.py",
 }  # fmt: skip
-UNTOLD: dict[tuple[str, str], str] = {
-    (GO, "errors_swallowed"): "errors are values in Go, and what becomes of a value is not followed",
-    **{(kit, "legacy_api_removed"): "the version from which the call is gone is known for JavaScript, Python and PHP" for kit in (GO, RUBY, JAVA)},
-}  # fmt: skip
-
-
 def spelled(app: App, text: str) -> str:
     """The statements of a twin in the words of the application."""
     bill = BILLED[app.kit]
@@ -188,18 +186,12 @@ def named(report: Report) -> set[str]:
 
 
 def test_no_cell_is_missing() -> None:
-    """Every code of the catalogue is a column or has its reason; every cell runs or has its reason."""
+    """Every code of the catalogue is a column or has its reason."""
     assert {*FINDINGS, *BESIDE} == catalogue.codes()
     assert not set(FINDINGS) & set(BESIDE)
-    kits = {app.kit for app in APPS.values()}
-    untold = {(name, finding) for name, finding in CELLS if (APPS[name].kit, finding) in UNTOLD}
-    assert {*RUN, *untold} == set(CELLS)
-    assert not set(RUN) & untold
-    assert all(kit in kits and finding in FINDINGS and reason for (kit, finding), reason in UNTOLD.items())
 
 
 CELLS = [(name, finding) for name in APPS for finding in FINDINGS]
-RUN = [(name, finding) for name, finding in CELLS if (APPS[name].kit, finding) not in UNTOLD]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", APPS)
@@ -210,7 +202,7 @@ def test_the_correct_application_passes(tmp_path: Path, name: str) -> None:
     assert APPS[name].path in {one.place.path for one in report.endpoints}
 
 
-@pytest.mark.parametrize(("name", "finding"), RUN)
+@pytest.mark.parametrize(("name", "finding"), CELLS)
 def test_a_cell(tmp_path: Path, name: str, finding: str) -> None:
     """The flaw is named, in the file that was changed; its look-alike is not, and passes."""
     wrong, right = twins(APPS[name], finding)
