@@ -115,7 +115,15 @@ OLD = {
     RUBY: ("class Meter\n  def self.report(customer, value, id)\n    Stripe::SubscriptionItem.create_usage_record(customer, { quantity: value }, { idempotency_key: id })\n  end\nend\n", "~> 10"),
     JAVA: ("class Meter {\n  static void report(String customer, long value, String id) {\n    UsageRecord.createOnSubscriptionItem(customer, UsageRecordCreateOnSubscriptionItemParams.builder().setQuantity(value).build(), RequestOptions.builder().setIdempotencyKey(id).build());\n  }\n}\n", "22.0.0"),
 }  # fmt: skip
-NEW = {SCRIPT: "18.0.0", ASYNC: "12.0.0", PLAIN: "12.0.0", PHP: "^17.0", GO: "v82", RUBY: "~> 15", JAVA: "29.0.0"}
+NEW = {
+    SCRIPT: "18.0.0",
+    ASYNC: "12.0.0",
+    PLAIN: "12.0.0",
+    PHP: "^17.0",
+    GO: "v82",
+    RUBY: "~> 15",
+    JAVA: "29.0.0",
+}
 
 # The report by the clock: daily, and every five minutes.
 CLOCKED: dict[str, tuple[str, str, str, str]] = {
@@ -145,6 +153,8 @@ BESIDE = {
     "suppression_without_reason": "about comments, not frameworks: test_suppression.py",
     "unused_suppression": "about comments, not frameworks: test_suppression.py",
 }  # fmt: skip
+
+
 def spelled(app: App, text: str) -> str:
     """The statements of a twin in the words of the application."""
     bill = BILLED[app.kit]
