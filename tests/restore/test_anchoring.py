@@ -15,7 +15,7 @@ from tallystick.providers.anchors import Anchor
 from tallystick.restore.anchors import Head, Own, Standing, compare
 from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
-from tests.restore.scene import START, Scene
+from tests.restore.scene import START, Scene, recover
 
 
 class Killed(BaseException):
@@ -101,6 +101,38 @@ def test_what_another_process_says_while_we_look_is_not_strange(tmp_path: Path, 
             assert slow.may_send()
             assert one.anchoring.may_send()
             assert not other.findings
+
+
+@pytest.mark.parametrize("read", ["standing", "head"])
+def test_who_looks_while_a_person_takes_over_stops_nobody(tmp_path: Path, read: str) -> None:
+    """What it read before is out of date: its word does not count."""
+    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
+        scene = Scene(sandbox, tmp_path, ["file"])
+        with scene.open() as tally:
+            scene.work(tally, 1)
+            scene.back_up()
+            scene.work(tally, 2)
+        with scene.open("backup.db") as one, scene.open("backup.db") as other:
+            assert one.anchoring is not None
+            assert other.anchoring is not None
+            assert not one.anchoring.may_send()
+            for quantity in (4, 8, 16):
+                one.record("tokens", quantity, customer="ada")
+            one.ledger.sequencer.run()
+            look = getattr(other.anchoring, read)
+
+            def interrupted() -> object:
+                setattr(other.anchoring, read, look)
+                found = look()
+                recover(one)
+                return found
+
+            setattr(other.anchoring, read, interrupted)
+            other.anchoring.compare()
+            assert getattr(other.anchoring, read) == look, "nobody was interrupted"
+            scene.go_on(one, minutes=20)
+            assert one.anchoring.may_send()
+            assert scene.counted() == 31
 
 
 def test_two_processes_that_write_the_file_at_once_both_go_on(tmp_path: Path) -> None:

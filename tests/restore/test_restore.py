@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from tallystick.errors import ActionError
+from tallystick.restore.recovery import Recovery
 from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
 from tests.restore.scene import START, Scene, balanced, recover
@@ -86,6 +87,24 @@ def test_of_two_equal_usages_of_a_minute_each_is_counted(scene: Scene, was_told:
             scene.go_on(tally, minutes=6)
         assert scene.counted() == 7 + was_told * 8
         assert balanced(tally)
+
+
+def test_what_this_ledger_sent_itself_is_in_doubt_too(tmp_path: Path) -> None:
+    """It sent, and no answer came, before it was stopped by an anchor that is older by its clock."""
+    with Sandbox.start(Settings(frozen_at=START)) as sandbox:
+        scene = Scene(sandbox, tmp_path, ["file"])
+        with scene.open() as tally:
+            scene.work(tally, 1)
+            anchored = tally.ledger.clock.now()
+            scene.sandbox.fault("lose_reply times=1 route=/v1/billing/meter_events")
+            scene.clock.advance(timedelta(minutes=3))
+            scene.sandbox.advance(180)
+            tally.record("tokens", 5, customer="ada")
+            tally.relay.step()
+            scene.clock.advance(timedelta(minutes=30))
+            assert tally.provider is not None
+            recovery = Recovery(tally.ledger, tally.meters, tally.provider, tally.links.all(), anchored)
+            assert [(one.verdict, one.steps) for one in recovery.plan()] == [("sent", 5)]
 
 
 def test_where_others_report_too_a_person_says_whether_it_was_sent(tmp_path: Path) -> None:

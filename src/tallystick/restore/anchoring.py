@@ -168,12 +168,16 @@ class Anchoring:
             )
             self._find("another_copy_sends", place.name, reason)
         if own is None or own.state != state:
-            halted = msgspec.structs.replace(own or Own(place.name), state=state, reason=reason)
-            self._keep(msgspec.structs.replace(halted, since=theirs.at))
+            own = own or Own(place.name)
+            halted = msgspec.structs.replace(own, state=state, reason=reason, since=theirs.at)
+            self._ledger.commit.run(errand=lambda: _halting(self._row(halted)))
+
+    def _row(self, own: Own) -> dict[str, Any]:
+        said = {"place": own.place, "generation": own.generation, "state": own.state, "reason": own.reason}
+        return {**self._where, **said, "since": own.since}
 
     def _keep(self, own: Own) -> None:
-        said = {"place": own.place, "generation": own.generation, "state": own.state, "reason": own.reason}
-        params = {**self._where, **said, "since": own.since}
+        params = self._row(own)
         before = {**self._where, "place": own.place, "before": own.generation - TOKENS}
         self._ledger.commit.run(errand=lambda: _keeping(params, before))
 
@@ -196,6 +200,10 @@ def _head() -> Flow[Head]:
 
 def _announcing(about: dict[str, Any]) -> Flow[None]:
     yield Statement("announce_anchor", about)
+
+
+def _halting(row: dict[str, Any]) -> Flow[None]:
+    yield Statement("halt_anchor", row)
 
 
 def _keeping(params: dict[str, Any], before: dict[str, Any]) -> Flow[None]:

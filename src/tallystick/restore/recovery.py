@@ -60,7 +60,7 @@ class Recovery:
     """The recovery of one tenant and mode.
 
     What was recorded up to `anchored` (microseconds since 1970 UTC) may have been sent by the ledger that was lost;
-    what was recorded later, by this one, cannot have been.
+    what was recorded later, by this one, cannot have been, unless it sent it itself before it stopped.
     """
 
     def __init__(

@@ -161,6 +161,14 @@ on conflict (tenant, mode, place)
 do update set generation = excluded.generation, state = excluded.state, reason = excluded.reason,
               since = excluded.since
 
+-- name: halt_anchor
+-- (unless another process has written the anchor since this one looked: then it is that one's word that counts)
+insert into tallystick.anchors as a (tenant, mode, place, generation, state, reason, since)
+values (:tenant, :mode, :place, :generation, :state, :reason, :since)
+on conflict (tenant, mode, place)
+do update set state = excluded.state, reason = excluded.reason, since = excluded.since
+where a.generation = excluded.generation
+
 -- name: pending_entries
 select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
 from tallystick.obligations o
@@ -174,7 +182,7 @@ select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, p
        fence, first_sent_at, due_at, reason
 from tallystick.dispatches
 where lane = :lane and state in ('ready', 'sending', 'unknown', 'parked') and tenant = :tenant and mode = :mode
-  and created_at <= :before
+  and (created_at <= :before or first_sent_at is not null)
 order by customer, meter, happened_at
 
 -- name: newest_entry
