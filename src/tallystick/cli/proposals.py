@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -10,8 +10,9 @@ import typer
 from tallystick.app import Tally
 from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured, table
 from tallystick.errors import ConfigError
+from tallystick.reconciliation.deadlines import Pressing
 from tallystick.reconciliation.exclusions import Settled
-from tallystick.values.instant import to_datetime
+from tallystick.values.instant import from_rfc3339, to_datetime
 from tallystick.values.quantity import from_text
 
 
@@ -20,6 +21,10 @@ def proposals(
     customer: Annotated[str, typer.Option(help="settle: the customer, as listed.")] = "",
     meter: Annotated[str, typer.Option(help="settle: the meter, as listed.")] = "",
     quantity: Annotated[str, typer.Option(help="settle: what was billed, as listed.")] = "",
+    before: Annotated[
+        str,
+        typer.Option(help="settle: as listed; what has come too late since then is left for another time."),
+    ] = "",
     reason: Annotated[str, typer.Option(help="By what it was billed; it is kept with the exclusion.")] = "",
     by: Annotated[str, typer.Option(help="Who says so; it is kept with the exclusion.")] = "",
     json: Json = False,
@@ -41,16 +46,15 @@ def proposals(
         if tally.deadlines is None:
             raise ConfigError(f"{NO_PROVIDER}; without one there are no proposals")
         billed = from_text(quantity, what="--quantity")
-        settled = tally.deadlines.settle(customer, meter, billed, reason=reason, by=by)
+        until = _instant(before) if before else None
+        settled = tally.deadlines.settle(customer, meter, billed, reason=reason, by=by, before=until)
     _say(settled, json=json)
 
 
 def _list(tally: Tally, *, json: bool) -> int:
     found = tally.deadlines.missed() if tally.deadlines is not None else []
     if json:
-        as_json(
-            [{**msgspec.to_builtins(one, enc_hook=str), "level": one.level.name.lower()} for one in found]
-        )
+        as_json([_described(one) for one in found])
     else:
         rows = [
             (
@@ -60,12 +64,35 @@ def _list(tally: Tally, *, json: bool) -> int:
                 one.quantity,
                 one.entries,
                 f"{to_datetime(one.due_at):%Y-%m-%d %H:%M}",
+                to_datetime(one.before).isoformat(),
             )
             for one in found
         ]
-        columns = ("customer", "provider customer", "meter", "quantity", "entries", "could be reported until")
+        columns = (
+            "customer",
+            "provider customer",
+            "meter",
+            "quantity",
+            "entries",
+            "could be reported until",
+            "recorded before",
+        )
         table(f"{len(found)} invoice items to make", columns, rows)
     return 1 if found else 0
+
+
+def _described(one: Pressing) -> dict[str, Any]:
+    fields = msgspec.to_builtins(one, enc_hook=str)
+    return {**fields, "level": one.level.name.lower(), "before": to_datetime(one.before).isoformat()}
+
+
+def _instant(text: str) -> int:
+    try:
+        return from_rfc3339(text)
+    except ValueError:
+        raise ConfigError(
+            f"--before {text!r} is not an instant; give it as tallystick proposals says it"
+        ) from None
 
 
 def _say(settled: Settled, *, json: bool) -> None:

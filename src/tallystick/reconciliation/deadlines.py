@@ -113,21 +113,31 @@ class Deadlines:
         """What can no longer be reported, and only that: to be billed as invoice items."""
         return [one for one in self.pressing() if one.level is Level.MISSED]
 
-    def settle(self, customer: str, meter: str, quantity: Decimal, *, reason: str, by: str) -> Settled:
+    def settle(
+        self, customer: str, meter: str, quantity: Decimal, *, reason: str, by: str, before: int | None = None
+    ) -> Settled:
         """A person's word that a proposal was billed otherwise, by an invoice item: it is excluded, and never sent.
 
-        `quantity` is what was billed. ActionError when the proposal is another by now, some of it is under way, or
-        reason or name is missing; by the same word a second time nothing happens.
+        `quantity` is what was billed. More of it may have come too late since it was listed: `before` is what the
+        list said then. ActionError when the proposal is another by now, some of it is under way, or reason or name
+        is missing; by the same word a second time nothing happens.
         """
         if not reason.strip() or not by.strip():
             raise ActionError("say why and who: --reason and --by are kept with the exclusion")
-        found = [one for one in self.missed() if (one.customer, one.meter) == (customer, meter)]
-        one = found[0] if found else None
         word = Word(reason, by, self._ledger.clock.now())
+        one = next(iter(self._missed_of(customer, meter)), None)
+        if one is not None and before is not None:
+            one = _as_listed(one, before, quantity)
         settled: Settled = self._ledger.commit.run(
-            errand=lambda: self._settling(customer, meter, one, quantity, word, last=len(found) < 2)
+            errand=lambda: self._settling(customer, meter, one, quantity, word)
         )
+        if not self._missed_of(customer, meter):
+            told = {"code": "deadline_missed", "subject": f"{customer} {meter}", "by": by, "now": word.at}
+            self._ledger.commit.run(errand=lambda: _closing({**self._where, **told}))
         return settled
+
+    def _missed_of(self, customer: str, meter: str) -> list[Pressing]:
+        return [one for one in self.missed() if (one.customer, one.meter) == (customer, meter)]
 
     def levels(self) -> dict[str, int]:
         """Of how many customers and meters undelivered usage has reached each level of alarm."""
@@ -135,7 +145,7 @@ class Deadlines:
         return {level.name.lower(): found[level] for level in Level if level is not Level.CALM}
 
     def _settling(
-        self, customer: str, meter: str, one: Pressing | None, quantity: Decimal, word: Word, *, last: bool
+        self, customer: str, meter: str, one: Pressing | None, quantity: Decimal, word: Word
     ) -> Flow[Settled]:
         place = self._place(
             self._ledger.where.of(customer)["lane"], one.provider_customer if one else "", meter
@@ -157,16 +167,7 @@ class Deadlines:
                 f"customer {customer!r} is not linked: its value could not be carried on; link it first"
             )
         prefix, new_id = f"ts{self._ledger.identity[-8:]}", self._ledger.ids.next
-        settled = yield from exclude(late, quantity, word, prefix, self._provider.profile, new_id)
-        if last:
-            told = {
-                "code": "deadline_missed",
-                "subject": f"{customer} {meter}",
-                "now": word.at,
-                "by": word.by,
-            }
-            yield Statement("close_findings", {**self._where, **told})
-        return settled
+        return (yield from exclude(late, quantity, word, prefix, self._provider.profile, new_id))
 
     def _parts(self, one: Pressing, periods: Periods, now: int) -> Flow[list[Pressing]]:
         """Undelivered usage whose oldest is too late: that which is, and that which is not.
@@ -276,8 +277,21 @@ def _subject(one: Pressing) -> Subject:
     return (one.customer, one.meter, one.level is Level.MISSED, one.last_due_at // DAY)
 
 
+def _closing(told: dict[str, Any]) -> Flow[None]:
+    yield Statement("close_findings", told)
+
+
 def _no_proposal(customer: str, meter: str, shown: Decimal | None, quantity: Decimal) -> str:
     about = f"{meter} of customer {customer!r}"
     if shown is None:
         return f"no proposal about {about}; `tallystick proposals` lists them"
     return f"the proposal about {about} is {shown}, not {quantity}; look again: tallystick proposals"
+
+
+def _as_listed(one: Pressing, before: int, quantity: Decimal) -> Pressing | None:
+    """A proposal as it was when it was listed; None: what it was then is settled."""
+    if before > one.before:
+        raise ActionError(
+            "what was recorded then is not all too late; give --before as tallystick proposals says it"
+        )
+    return msgspec.structs.replace(one, before=before, quantity=quantity) if one.oldest < before else None
