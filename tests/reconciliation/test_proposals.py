@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -192,22 +193,45 @@ def test_a_value_of_a_customer_without_a_link_waits_for_it(store_url: str) -> No
         assert deadlines.settle("bob", "seats", Decimal(8), reason=ITEM, by="Grace").quantity == 8
 
 
-def test_nothing_of_unknown_outcome_is_excluded(world: World) -> None:
-    """It may be billed by the period's invoice: first the outcome, then the person."""
-    world.sandbox.fault("drop times=1 route=/v1/billing/meter_events")
-    world.tally.record("tokens", 2, customer="ada")
-    assert world.tally.sender is not None
-    world.tally.sender.breaker.note = lambda outcome: None  # type: ignore[method-assign]
-    world.tally.relay.step()
-    assert world.tally.status().in_delivery == {"unknown": 1}
-    world.sandbox.advance(36 * 86_400)
-    world.clock.advance(timedelta(days=36))
-    with pytest.raises(ActionError, match=UNDER_WAY):
-        settle(world, proposed(world)[0])
-    world.settle()
-    assert not world.tally.status().in_delivery
-    settle(world, proposed(world)[0])
-    assert proposed(world) == []
+@pytest.mark.parametrize(("fault", "left"), [("drop", [5]), ("lose_reply", [])])
+def test_what_may_have_been_counted_is_not_excluded(store_url: str, fault: str, left: list[int]) -> None:
+    """First the provider's totals say whether it was, a day later; then the person."""
+    with billed(store_url, Catalogue([TOKENS]), START, formula="sum") as world:
+        world.record("tokens", 1)
+        world.pass_time(days=31, minutes=-10)
+        world.sandbox.fault(f"{fault} times=1 route=/v1/billing/meter_events")
+        world.tally.record("tokens", 5, customer="ada")
+        world.tally.relay.step()
+        away(world, lambda: None)
+        with pytest.raises(ActionError, match=re.escape(UNDER_WAY)):
+            settle(world, 5)
+        world.settle()
+        assert [d.first_sent_at is None for d in world.tally.status().parked] == [False]
+        with pytest.raises(ActionError, match=re.escape(UNDER_WAY)):
+            settle(world, 5)
+        world.pass_time(hours=25)
+        for _ in range(3):
+            world.pass_time(minutes=11)
+        assert proposed(world) == left
+        if left:
+            settle(world, 5)
+        assert not world.tally.status().parked
+        assert balances(world)[:3] == (6, sum(left), 6 - sum(left))
+
+
+def test_what_nothing_tells_of_is_a_persons_to_say(store_url: str) -> None:
+    """Others write the meter too, so that its totals prove nothing."""
+    shared = Meter("tokens", hold=False, foreign_writers=True)
+    with billed(store_url, Catalogue([shared]), START, formula="sum") as world:
+        world.pass_time(days=31, minutes=-10)
+        world.sandbox.fault("drop times=1 route=/v1/billing/meter_events")
+        world.tally.record("tokens", 5, customer="ada")
+        world.tally.relay.step()
+        away(world, lambda: None)
+        world.pass_time(hours=25)
+        assert [d.first_sent_at is None for d in world.tally.status().parked] == [False]
+        settle(world, 5)
+        assert not world.tally.status().parked
 
 
 def two_persons(world: World, quantity: int, ready: Callable[[Tally], None]) -> list[str]:

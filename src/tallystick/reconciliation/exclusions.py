@@ -23,11 +23,14 @@ from tallystick.ledger.sequencer import LIMB
 from tallystick.meters import Meter
 from tallystick.providers import Profile
 from tallystick.storage import Flow, Statement
-from tallystick.values.instant import SECOND
+from tallystick.values.instant import HOUR, SECOND
 from tallystick.values.quantity import from_steps
 
 CHANGED = "what it would take has changed meanwhile; look again: tallystick proposals"
-UNDER_WAY = "some of it may be on its way: its outcome is not known yet. The relay settles or parks it; then look again"
+UNDER_WAY = (
+    "some of it may have been counted: the relay learns its outcome, at the latest by the provider's totals, an hour "
+    "after the duplicate window (Stripe: a day); look again then: tallystick proposals"
+)
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -74,7 +77,8 @@ def exclude(
     """Exclude all of it, which must be `quantity`; ActionError when it is not, or some of it is under way."""
     owed = [Owed(row[0], bytes(row[1]), *row[2:]) for row in (yield Statement("late_entries", late.about))]
     there = [to_dispatch(row) for row in (yield Statement("late_dispatches", late.about))]
-    if any(d.state in ("sending", "unknown") for d in there):
+    told_by = word.at - profile.duplicate_window_seconds * SECOND - HOUR
+    if any(_may_be_told_yet(d, told_by) for d in there):
         raise ActionError(UNDER_WAY)
     groups = yield from _dispatches(late, owed, word.at, prefix, profile, new_id)
     made = [rules.parked(d, rules.TOO_LATE, word.at) for _, group in groups for d in group]
@@ -84,6 +88,11 @@ def exclude(
     if made:
         yield Statement("insert_dispatches", rows=[d.row() for d in made])
     return (yield from _refused(late, [*there, *made], quantity, word))
+
+
+def _may_be_told_yet(d: Dispatch, told_by: int) -> bool:
+    """Whether the outcome of a dispatch may still be learned: by its answer, or, an hour past the window, by totals."""
+    return d.state in ("sending", "unknown") or (d.first_sent_at is not None and d.first_sent_at > told_by)
 
 
 def _refused(late: Late, found: Sequence[Dispatch], quantity: Decimal, word: Word) -> Flow[Settled]:
