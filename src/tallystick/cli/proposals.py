@@ -64,7 +64,7 @@ def _list(tally: Tally, *, json: bool) -> int:
                 one.quantity,
                 one.entries,
                 f"{to_datetime(one.due_at):%Y-%m-%d %H:%M}",
-                to_datetime(one.before).isoformat(),
+                _before(one),
             )
             for one in found
         ]
@@ -83,7 +83,12 @@ def _list(tally: Tally, *, json: bool) -> int:
 
 def _described(one: Pressing) -> dict[str, Any]:
     fields = msgspec.to_builtins(one, enc_hook=str)
-    return {**fields, "level": one.level.name.lower(), "before": to_datetime(one.before).isoformat()}
+    return {**fields, "level": one.level.name.lower(), "before": _before(one)}
+
+
+def _before(one: Pressing) -> str:
+    """The instant before which all of it was recorded; of a later period of a value '': the earlier one comes first."""
+    return to_datetime(one.before).isoformat() if one.before else ""
 
 
 def _instant(text: str) -> int:
