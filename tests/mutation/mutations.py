@@ -7,6 +7,7 @@ A mutation is data: in a copy of the sources the safeguard's words are replaced,
 
 from __future__ import annotations
 
+from tests.mutation.exclusions import EXCLUSIONS
 from tests.mutation.mutation import (
     CONFIRM,
     LATER,
@@ -319,5 +320,6 @@ ALL = [
         "compared = True",
         "tests/restore/test_anchoring.py::test_an_anchor_that_cannot_be_read_lets_nothing_go",
     ),
+    *EXCLUSIONS,
     *PERIODS,
 ]

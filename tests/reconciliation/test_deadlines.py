@@ -161,10 +161,11 @@ def test_on_the_command_line(store_url: str, tmp_path: Path, days: int, reached:
         assert code == (1 if reached == "missed" else 0)
 
 
-def command(store_url: str, folder: Path, *words: str) -> tuple[int, str]:
-    """Exit code and output of a command in a process of its own."""
+def command(store_url: str, folder: Path, *words: str, failpoint: str = "") -> tuple[int, str]:
+    """Exit code and output of a command in a process of its own, which dies at a failpoint."""
     (folder / "tallystick.toml").write_text("[meters.tokens]\nhold = false\n")
     environ = {**os.environ, "TALLYSTICK_STORE": store_url, "STRIPE_API_KEY": "sk_test_deadlines"}
+    environ["TALLYSTICK_FAILPOINT"] = failpoint
     line = [sys.executable, "-m", "tallystick", *words]
     answer = subprocess.run(line, cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
-    return answer.returncode, answer.stdout
+    return answer.returncode, answer.stdout or answer.stderr

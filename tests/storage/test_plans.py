@@ -14,7 +14,16 @@ from tallystick.storage import open_store
 from tallystick.storage.queries import Query, expand, load
 from tallystick.storage.sqlite import SqliteStore
 
-GROWING = {"entries", "entry_keys", "resolutions", "positions", "totals", "obligations", "dispatches"}
+GROWING = {
+    "entries",
+    "entry_keys",
+    "resolutions",
+    "positions",
+    "totals",
+    "obligations",
+    "dispatches",
+    "exclusions",
+}
 FEW = {"obligations_due", "dispatches_due", "dispatches_parked"}  # indexes of what is under way alone
 SAMPLE: dict[str, Any] = {
     "tenant": "default",
@@ -30,6 +39,7 @@ WHOLE = {
     "all_totals": "verify compares every total",
     "delivered_totals": "a tie-out of everything",
     "excluded_totals": "a tie-out of everything",
+    "settled_totals": "a tie-out of everything",
     "newest_entry": "once, after a restore",
     "pending_dispatches": "once, after a restore",
 }

@@ -13,7 +13,6 @@ from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured
 from tallystick.errors import ConfigError
 from tallystick.meters import Meter
 from tallystick.reconciliation.metrics import prometheus
-from tallystick.values.instant import to_datetime
 
 _ALARMS = {
     "half": "customers and meters past 50 % of the time to deliver",
@@ -122,31 +121,6 @@ def _settings(tally: Tally) -> dict[str, str]:
 def _meter(meter: Meter) -> str:
     reported = f", reported from {meter.report_from:%Y-%m-%d %H:%M %Z}" if meter.report_from else ""
     return f"{meter.name} ({meter.formula}, hold {'on' if meter.hold else 'off'}{reported})"
-
-
-def proposals(json: Json = False, config: Config = None) -> None:
-    """Usage that can no longer be reported: invoice items to make. Exit code 1 when there are any."""
-    with configured(config) as tally:
-        found = tally.deadlines.missed() if tally.deadlines is not None else []
-    if json:
-        as_json(
-            [{**msgspec.to_builtins(one, enc_hook=str), "level": one.level.name.lower()} for one in found]
-        )
-    else:
-        rows = [
-            (
-                one.customer,
-                one.provider_customer,
-                one.meter,
-                one.quantity,
-                one.entries,
-                f"{to_datetime(one.due_at):%Y-%m-%d %H:%M}",
-            )
-            for one in found
-        ]
-        columns = ("customer", "provider customer", "meter", "quantity", "entries", "could be reported until")
-        table(f"{len(found)} invoice items to make", columns, rows)
-    raise typer.Exit(1 if found else 0)
 
 
 def redrive(

@@ -22,7 +22,7 @@ COMMANDS = {
     "relay": "tallystick.cli.delivery:relay",
     "status": "tallystick.cli.delivery:status",
     "findings": "tallystick.cli.findings:findings",
-    "proposals": "tallystick.cli.delivery:proposals",
+    "proposals": "tallystick.cli.proposals:proposals",
     "doubts": "tallystick.cli.doubts:doubts",
     "anchor": "tallystick.cli.recovery:anchor",
     "recover": "tallystick.cli.recovery:recover",

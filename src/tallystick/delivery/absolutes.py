@@ -135,6 +135,20 @@ def newest_taken(slot: Slot, span: Period | Span) -> Flow[Dispatch | None]:
     return (yield from _newest("newest_taken_dispatch", slot, span))
 
 
+def newest_excluded(slot: Slot, span: Period | Span) -> Flow[Dispatch | None]:
+    """The last dispatch of a slot in a span of seconds of which a person said that it was billed otherwise."""
+    return (yield from _newest("newest_excluded_dispatch", slot, span))
+
+
+def newest_billed(slot: Slot, span: Period | Span) -> Flow[Dispatch | None]:
+    """What is billed of a span of seconds: by what the provider is known to have, or otherwise if that is newer."""
+    taken = yield from newest_taken(slot, span)
+    excluded = yield from newest_excluded(slot, span)
+    if taken is None or (excluded is not None and excluded.happened_at > taken.happened_at):
+        return excluded
+    return taken
+
+
 def _newest(query: str, slot: Slot, span: Period | Span) -> Flow[Dispatch | None]:
     rows = yield Statement(query, {**slot.place, "since": span.since, "until": span.until})
     return to_dispatch(rows[0]) if rows else None

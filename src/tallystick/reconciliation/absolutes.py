@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from tallystick.cycles import NOTHING_KNOWN, Period, periods_of
-from tallystick.delivery.absolutes import newest_taken
+from tallystick.delivery.absolutes import newest_billed, newest_taken
 from tallystick.delivery.model import Slot
 from tallystick.ledger.absolutes import standing
 from tallystick.ledger.ledger import Ledger
@@ -22,10 +22,13 @@ _A_MINUTE = MINUTE // SECOND
 
 
 class Stand(msgspec.Struct, frozen=True):
-    """Where a period stands, in steps: by the entries, and by what the provider took (None: it was told nothing)."""
+    """Where a period stands, in steps: by the entries, by what the provider took (None: it was told nothing), and by
+    what was billed, there or otherwise.
+    """
 
     recorded: int
     told: int | None
+    billed: int
     span: Period
 
 
@@ -50,8 +53,9 @@ def balance(
             total = provider.profile.meant(read, meter.decimals)
     recorded = from_steps(stand.recorded, meter.decimals)
     told = from_steps(stand.told or 0, meter.decimals)
-    shadow = excluded and stand.told is None
-    left_out = recorded if shadow else Decimal(0)
+    settled = from_steps(stand.billed, meter.decimals) - told
+    shadow = excluded and stand.told is None and not settled
+    left_out = recorded if shadow else settled
     return Balance(
         customer, meter.name, entries, recorded, told, recorded - told - left_out, total, left_out, shadow
     )
@@ -64,8 +68,9 @@ def _stand(ledger: Ledger, meter: Meter, customer: str, link: str) -> Flow[Stand
     known = (yield from periods_of([key])).get(key, NOTHING_KNOWN)
     period = known.at(now) or known.newest or Period(0, now + 1)
     told = yield from newest_taken(Slot(key, 0, 0), period)
+    billed = yield from newest_billed(Slot(key, 0, 0), period)
     since = 0 if meter.formula is Formula.LAST and meter.carry else period.since
     recorded = yield from standing(ledger.where, customer, meter, since * SECOND, period.until * SECOND)
     start = told.happened_at if told is not None and known.newest is None else period.since
     span = Period(start, min(period.until, now + 1))
-    return Stand(recorded, None if told is None else told.quantity, span)
+    return Stand(recorded, told.quantity if told else None, billed.quantity if billed else 0, span)

@@ -25,15 +25,16 @@ from tallystick.cycles import (
     level,
     periods_of,
 )
-from tallystick.delivery.absolutes import newest_taken
+from tallystick.delivery.absolutes import newest_billed
 from tallystick.delivery.links import Links
 from tallystick.delivery.model import Slot
-from tallystick.errors import ProviderError
+from tallystick.errors import ActionError, ProviderError
 from tallystick.ledger.absolutes import standing
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.sequencer import LIMB
-from tallystick.meters import Catalogue
+from tallystick.meters import Catalogue, Meter
 from tallystick.providers import Provider
+from tallystick.reconciliation.exclusions import Late, Settled, Word, exclude, settled_before
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import DAY, MINUTE, SECOND, to_datetime
 from tallystick.values.quantity import from_steps
@@ -62,6 +63,7 @@ class Pressing(msgspec.Struct, frozen=True):
     due_at: int  # of the oldest, and of the newest that can no longer be reported
     last_due_at: int
     level: Level
+    before: int = 0  # of what can no longer be reported: all of it was recorded before this instant
 
 
 class Deadlines:
@@ -111,26 +113,84 @@ class Deadlines:
         """What can no longer be reported, and only that: to be billed as invoice items."""
         return [one for one in self.pressing() if one.level is Level.MISSED]
 
+    def settle(
+        self, customer: str, meter: str, quantity: Decimal, *, reason: str, by: str, before: int | None = None
+    ) -> Settled:
+        """A person's word that a proposal was billed otherwise, by an invoice item: it is excluded, and never sent.
+
+        `quantity` is what was billed. More of it may have come too late since it was listed: `before` is what the
+        list said then. ActionError when the proposal is another by now, some of it is under way, or reason or name
+        is missing; by the same word a second time nothing happens.
+        """
+        if not reason.strip() or not by.strip():
+            raise ActionError("say why and who: --reason and --by are kept with the exclusion")
+        word = Word(reason, by, self._ledger.clock.now())
+        one = next(iter(self._missed_of(customer, meter)), None)
+        if one is not None and before is not None:
+            one = _as_listed(one, before, quantity)
+        settled: Settled = self._ledger.commit.run(
+            errand=lambda: self._settling(customer, meter, one, quantity, word)
+        )
+        if not self._missed_of(customer, meter):
+            told = {"code": "deadline_missed", "subject": f"{customer} {meter}", "by": by, "now": word.at}
+            self._ledger.commit.run(errand=lambda: _closing({**self._where, **told}))
+        return settled
+
+    def _missed_of(self, customer: str, meter: str) -> list[Pressing]:
+        return [one for one in self.missed() if (one.customer, one.meter) == (customer, meter)]
+
     def levels(self) -> dict[str, int]:
         """Of how many customers and meters undelivered usage has reached each level of alarm."""
         found = Counter(one.level for one in self.pressing())
         return {level.name.lower(): found[level] for level in Level if level is not Level.CALM}
 
+    def _settling(
+        self, customer: str, meter: str, one: Pressing | None, quantity: Decimal, word: Word
+    ) -> Flow[Settled]:
+        place = self._place(
+            self._ledger.where.of(customer)["lane"], one.provider_customer if one else "", meter
+        )
+        periods = (yield from periods_of([place])).get(place, NOTHING_KNOWN)
+        declared = self._catalogue[meter] if meter in self._catalogue else Meter(meter)
+        late = Late(place, customer, declared, periods, one.before if one else 0)
+        shown = one.quantity if one else None
+        if one is not None and declared.formula.is_absolute:
+            period = periods.at(one.oldest // SECOND)
+            shown = yield from self._difference(one, period, one.oldest, one.before)
+        if shown != quantity:
+            settled = yield from settled_before(late, quantity, word)
+            if settled is None:
+                raise ActionError(_no_proposal(customer, meter, shown, quantity))
+            return settled
+        if declared.formula.is_absolute and not place[3]:
+            raise ActionError(
+                f"customer {customer!r} is not linked: its value could not be carried on; link it first"
+            )
+        prefix, new_id = f"ts{self._ledger.identity[-8:]}", self._ledger.ids.next
+        return (yield from exclude(late, quantity, word, prefix, self._provider.profile, new_id))
+
     def _parts(self, one: Pressing, periods: Periods, now: int) -> Flow[list[Pressing]]:
-        """Undelivered usage whose oldest is too late: that which is, and that which is not."""
+        """Undelivered usage whose oldest is too late: that which is, and that which is not.
+
+        Absolutes do not add up over periods: of theirs the oldest period stands apart, too.
+        """
         profile, newest = self._provider.profile, periods.newest
-        late = cutoff((newest.since, newest.until) if newest else None, profile, now)
-        about = {**self._ledger.where.of(one.customer), "meter": one.meter, "cutoff": late}
+        late = until = cutoff((newest.since, newest.until) if newest else None, profile, now)
+        period = periods.at(one.oldest // SECOND)
+        if period is not None and self._is_absolute(one.meter):
+            until = min(late, period.until * SECOND)
+        about = {**self._ledger.where.of(one.customer), "meter": one.meter, "cutoff": until}
         found = []
         for is_late, oldest, last, entries, high, low in (yield Statement("undelivered_around", about)):
             due_at, last_due_at = (
                 deadline(at, periods.closing(at // SECOND), profile) for at in (oldest, last)
             )
             quantity = self._units(one.meter, high, low)
-            if is_late and self._is_absolute(one.meter):
-                quantity = yield from self._difference(one, periods.at(oldest // SECOND), oldest, late)
             reached = Level.MISSED if is_late else level(oldest, due_at, now)
+            if reached is Level.MISSED and self._is_absolute(one.meter):
+                quantity = yield from self._difference(one, periods.at(oldest // SECOND), oldest, late)
             changes = {"oldest": oldest, "due_at": due_at, "last_due_at": last_due_at, "level": reached}
+            changes["before"] = until if is_late else 0
             found.append(msgspec.structs.replace(one, entries=entries, quantity=quantity, **changes))
         return found
 
@@ -138,14 +198,14 @@ class Deadlines:
         return meter in self._catalogue and self._catalogue[meter].formula.is_absolute
 
     def _difference(self, one: Pressing, period: Period | None, oldest: int, until: int) -> Flow[Decimal]:
-        """What an absolute meter stood at by what is late, beyond what the provider was told of that period."""
+        """What an absolute meter stood at by what is late, beyond what of that period was told, or billed otherwise."""
         meter = self._catalogue[one.meter]
         span = period or Period(oldest // SECOND, until // SECOND)
         steps = yield from standing(
             self._ledger.where, one.customer, meter, span.since * SECOND, min(until, span.until * SECOND)
         )
         place = self._place(self._ledger.where.of(one.customer)["lane"], one.provider_customer, one.meter)
-        told = yield from newest_taken(Slot(place, 0, 0), span)
+        told = yield from newest_billed(Slot(place, 0, 0), span)
         return from_steps(steps - (told.quantity if told else 0), meter.decimals)
 
     def _sorted(self, rows: Sequence[Row], known: Known, now: int) -> list[Pressing]:
@@ -215,3 +275,23 @@ class Deadlines:
 
 def _subject(one: Pressing) -> Subject:
     return (one.customer, one.meter, one.level is Level.MISSED, one.last_due_at // DAY)
+
+
+def _closing(told: dict[str, Any]) -> Flow[None]:
+    yield Statement("close_findings", told)
+
+
+def _no_proposal(customer: str, meter: str, shown: Decimal | None, quantity: Decimal) -> str:
+    about = f"{meter} of customer {customer!r}"
+    if shown is None:
+        return f"no proposal about {about}; `tallystick proposals` lists them"
+    return f"the proposal about {about} is {shown}, not {quantity}; look again: tallystick proposals"
+
+
+def _as_listed(one: Pressing, before: int, quantity: Decimal) -> Pressing | None:
+    """A proposal as it was when it was listed; None: what it was then is settled."""
+    if before > one.before:
+        raise ActionError(
+            "what was recorded then is not all too late; give --before as tallystick proposals says it"
+        )
+    return msgspec.structs.replace(one, before=before, quantity=quantity) if one.oldest < before else None

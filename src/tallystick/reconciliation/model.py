@@ -19,9 +19,10 @@ class Balance(msgspec.Struct, frozen=True):
     """One customer and meter, side by side; quantities in units of the meter.
 
     recorded = excluded + delivered + undelivered, and delivered = the provider's total. Excluded is what was
-    recorded in shadow or before the meter's `report_from`: in shadow it is compared with the provider's
-    total, which somebody else's reporting made. `opening` is what others had told the provider in the running
-    period before `report_from`: the period's invoice bills it beside what we delivered.
+    recorded in shadow or before the meter's `report_from` (in shadow it is compared with the provider's total,
+    which somebody else's reporting made), and what a person said was billed otherwise (`tallystick proposals`).
+    `opening` is what others had told the provider in the running period before `report_from`: the period's
+    invoice bills it beside what we delivered.
     """
 
     customer: str

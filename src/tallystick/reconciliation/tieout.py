@@ -31,6 +31,7 @@ def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None, lin
     recorded = ledger.recomputed_totals()
     delivered = ledger.read(_delivered(ledger))
     excluded = ledger.read(_excluded(ledger))
+    settled = ledger.read(_settled(ledger))
     known = links.linked({customer for customer, _ in recorded}) if provider is not None else {}
     found = []
     for (customer, name), (entries, steps) in sorted(recorded.items()):
@@ -40,7 +41,9 @@ def tie_out(ledger: Ledger, catalogue: Catalogue, provider: Provider | None, lin
             left_out = (customer, name) in excluded
             balance = absolutes.balance(ledger, meter, customer, entries, provider, link, excluded=left_out)
         else:
-            recorded_here = _Recorded(customer, entries, steps, *excluded.get((customer, name), (0, 0, 0)))
+            otherwise = settled.get((customer, name), 0)
+            not_owed = excluded.get((customer, name), (0, 0, 0))
+            recorded_here = _Recorded(customer, entries, steps, otherwise, *not_owed)
             sent = [row for row in delivered if row.customer == customer and row.meter == name]
             balance = _added(recorded_here, meter, sent, provider, link, ledger.clock.now() // SECOND)
         if provider is not None and link and meter.report_from is not None:
@@ -54,6 +57,7 @@ class _Recorded(msgspec.Struct, frozen=True):
     customer: str
     entries: int
     steps: int
+    settled: int
     excluded: int
     since: int
     until: int
@@ -80,9 +84,9 @@ def _added(
         here.entries,
         from_steps(here.steps, meter.decimals),
         from_steps(told, meter.decimals),
-        from_steps(here.steps - told - here.excluded, meter.decimals),
+        from_steps(here.steps - told - here.excluded - here.settled, meter.decimals),
         None if provider is None else _provider_total(provider, asked, meter.decimals),
-        from_steps(here.excluded, meter.decimals),
+        from_steps(here.excluded + here.settled, meter.decimals),
         shadow,
     )
 
@@ -109,6 +113,12 @@ def _excluded(ledger: Ledger) -> Flow[dict[tuple[str, str], tuple[int, int, int]
         (row[0], row[1]): (int(row[2]) * LIMB + int(row[3]), row[4] // SECOND, row[5] // SECOND)
         for row in rows
     }
+
+
+def _settled(ledger: Ledger) -> Flow[dict[tuple[str, str], int]]:
+    """Steps that a person said were billed otherwise, by customer and meter."""
+    rows = yield Statement("settled_totals", {"tenant": ledger.where.tenant, "mode": ledger.where.mode})
+    return {(row[0], row[1]): int(row[2]) * LIMB + int(row[3]) for row in rows}
 
 
 class _Delivered(msgspec.Struct, frozen=True):

@@ -375,31 +375,36 @@ where s.tenant = :tenant and s.mode = :mode and s.provider_meter = :provider_met
     select d.entries from tallystick.dispatches d
     where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
       and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter
-      and d.happened_at >= x.since and d.happened_at < x.until and d.state <> 'refused'
+      and d.happened_at >= x.since and d.happened_at < x.until and (d.state <> 'refused' or exists (
+        select 1 from tallystick.exclusions e where e.lane = d.lane and e.dispatch = d.dispatch and e.part = d.part))
     order by d.happened_at desc, d.dispatch desc, d.part desc limit 1), 0) = 0
   and coalesce((
     select d.value from tallystick.dispatches d
     where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
       and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter
-      and d.happened_at < x.since and d.state <> 'refused'
+      and d.happened_at < x.since and (d.state <> 'refused' or exists (
+        select 1 from tallystick.exclusions e where e.lane = d.lane and e.dispatch = d.dispatch and e.part = d.part))
     order by d.happened_at desc, d.dispatch desc, d.part desc limit 1), '') <> coalesce((
     select d.value from tallystick.dispatches d
     where d.lane = s.lane and d.tenant = s.tenant and d.mode = s.mode
       and d.provider_customer = s.provider_customer and d.provider_meter = s.provider_meter
-      and d.happened_at >= x.since and d.happened_at < x.until and d.state <> 'refused'
+      and d.happened_at >= x.since and d.happened_at < x.until and (d.state <> 'refused' or exists (
+        select 1 from tallystick.exclusions e where e.lane = d.lane and e.dispatch = d.dispatch and e.part = d.part))
     order by d.happened_at desc, d.dispatch desc, d.part desc limit 1), '')
 order by s.lane, s.provider_customer
 limit :limit
 
 -- name: newest_dispatch
--- (of one slot in [since, until): the one whose value stands at the provider when all that was sent has arrived)
+-- (of one slot in [since, until): the one whose value stands at the provider when all that was sent has arrived,
+-- or would stand there, had it not been billed otherwise)
 select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
        quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
        fence, first_sent_at, due_at, reason
-from tallystick.dispatches
+from tallystick.dispatches d
 where lane = :lane and tenant = :tenant and mode = :mode
   and provider_customer = :provider_customer and provider_meter = :provider_meter
-  and happened_at >= :since and happened_at < :until and state <> 'refused'
+  and happened_at >= :since and happened_at < :until and (state <> 'refused' or exists (
+    select 1 from tallystick.exclusions e where e.lane = d.lane and e.dispatch = d.dispatch and e.part = d.part))
 order by happened_at desc, dispatch desc, part desc
 limit 1
 
@@ -425,4 +430,65 @@ select customer, meter, sum(quantity / 1000000000), sum(quantity % 1000000000), 
 from tallystick.entries e
 where tenant = :tenant and mode = :mode and kind > 1 and quantity <> 0
   and not exists (select 1 from tallystick.obligations o where o.lane = e.lane and o.entry = e.entry)
+group by customer, meter
+
+-- name: newest_excluded_dispatch
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from tallystick.dispatches d
+where lane = :lane and tenant = :tenant and mode = :mode
+  and provider_customer = :provider_customer and provider_meter = :provider_meter
+  and happened_at >= :since and happened_at < :until and exists (
+    select 1 from tallystick.exclusions e where e.lane = d.lane and e.dispatch = d.dispatch and e.part = d.part)
+order by happened_at desc, dispatch desc, part desc
+limit 1
+
+-- name: late_entries
+select e.lane, e.entry, e.tenant, e.mode, e.customer, e.meter, e.quantity, e.recorded_at
+from tallystick.obligations o
+cross join tallystick.entries e
+where o.dispatch is null and e.lane = o.lane and e.entry = o.entry
+  and e.lane = :lane and e.tenant = :tenant and e.mode = :mode and e.customer = :customer and e.meter = :meter
+  and e.recorded_at < :cutoff
+
+-- name: late_dispatches
+-- (+ 0: as in undelivered_around)
+select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
+       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
+       fence, first_sent_at, due_at, reason
+from (
+    select * from tallystick.dispatches where state in ('ready', 'sending', 'unknown')
+    union all
+    select * from tallystick.dispatches where state = 'parked'
+) d
+where lane + 0 = :lane and tenant = :tenant and mode = :mode and customer = :customer and meter = :meter
+  and happened_at * 1000000 < :cutoff
+
+-- name: exclude_dispatches
+-- rows: smallint, bytea, smallint, text, integer, text, bigint
+with r (l, d, n, was, tried, why, at) as (:rows)
+update tallystick.dispatches as d set state = 'refused', reason = r.why, settled_at = r.at
+from r
+where d.lane = r.l and d.dispatch = r.d and d.part = r.n and d.state = r.was and d.attempt = r.tried
+returning lane, dispatch, part
+
+-- name: insert_exclusions
+-- rows: smallint, bytea, smallint, text, text, text, text, bigint, text, text, bigint
+insert into tallystick.exclusions
+    (lane, dispatch, part, tenant, mode, customer, meter, quantity, reason, excluded_by, excluded_at)
+:rows
+
+-- name: find_exclusions
+select excluded_at, count(*), sum(quantity / 1000000000), sum(quantity % 1000000000)
+from tallystick.exclusions
+where lane = :lane and tenant = :tenant and mode = :mode and customer = :customer and meter = :meter
+  and reason = :reason and excluded_by = :by
+group by excluded_at
+order by excluded_at desc
+
+-- name: settled_totals
+select customer, meter, sum(quantity / 1000000000), sum(quantity % 1000000000)
+from tallystick.exclusions
+where tenant = :tenant and mode = :mode
 group by customer, meter

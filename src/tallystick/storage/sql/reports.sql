@@ -123,9 +123,12 @@ where tenant = :tenant and mode = :mode and alarm = :alarm
 
 -- name: parts_of_dispatch
 select lane, dispatch, part, tenant, mode, customer, meter, provider_customer, provider_meter, identifier,
-       quantity, value, happened_at, entries, payload_hash, created_at, state, attempt, idempotency_key,
-       fence, first_sent_at, due_at, reason
-from tallystick.dispatches
+       quantity, value, happened_at, entries, payload_hash, created_at,
+       case when exists (
+           select 1 from tallystick.exclusions e
+           where e.lane = d.lane and e.dispatch = d.dispatch and e.part = d.part) then 'excluded' else state end,
+       attempt, idempotency_key, fence, first_sent_at, due_at, reason
+from tallystick.dispatches d
 where lane = :lane and dispatch = :dispatch
 order by part
 
