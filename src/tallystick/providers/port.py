@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from tallystick.providers.anchors import Anchors
+from tallystick.providers.check import Check
 from tallystick.providers.reports import Reports
 
 
@@ -111,15 +112,6 @@ class Change(msgspec.Struct, frozen=True):
     kind: str
     meter: Wanted
     about: str
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One thing the doctor looked at; `fix` is what to do when it is not well."""
-
-    subject: str
-    ok: bool
-    message: str
-    fix: str = ""
 
 
 class Provider(Protocol):

@@ -14,7 +14,8 @@ import stripe
 
 from tallystick.errors import ConfigError, NoSuchCustomerError, ProviderError
 from tallystick.providers.anchors import Anchors
-from tallystick.providers.port import Answer, Change, Check, Instruction, Outcome, Profile, Wanted
+from tallystick.providers.check import Check
+from tallystick.providers.port import Answer, Change, Instruction, Outcome, Profile, Wanted
 from tallystick.providers.reports import Reports
 from tallystick.providers.stripe import setup
 from tallystick.providers.stripe.anchors import StripeAnchors
