@@ -183,6 +183,16 @@ def test_the_doctor_looks_for_the_webhook(run: Run, sandbox: Sandbox) -> None:
     webhook(0)
 
 
+def test_the_doctor_compares_the_clocks(run: Run, sandbox: Sandbox) -> None:
+    run("stripe", "apply", "--price", "ai_tokens=0.0015", "--price", "api_calls=1")
+    assert "agree to within a minute" in run("doctor").stdout
+    sandbox.advance(90)
+    answer = run("doctor", "--json")
+    assert answer.returncode == 1
+    [miss] = [check for check in json.loads(answer.stdout) if not check["ok"]]
+    assert (miss["subject"], "NTP" in miss["fix"]) == ("clock", True)
+
+
 def test_a_restored_ledger_is_recovered(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:
     """anchor, relay, a backup put back, status, recover: each with its exit code."""
     config = tmp_path / "tallystick.toml"

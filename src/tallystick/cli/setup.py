@@ -11,6 +11,7 @@ from tallystick.app import Tally
 from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured, table
 from tallystick.errors import ConfigError
 from tallystick.providers import Check, Provider, Wanted
+from tallystick.reconciliation.clocks import Clocks
 
 Prices = Annotated[
     list[str] | None, typer.Option("--price", help="meter=cents per unit, for instance ai_tokens=0.0015.")
@@ -30,6 +31,7 @@ def doctor(json: Json = False, config: Config = None) -> None:
         else:
             checks.append(_key(tally.provider, tally.ledger.where.mode))
             checks += tally.provider.doctor(_wanted(tally, {}), tally.links.all())
+            checks.append(Clocks(tally.ledger, tally.provider, tally.find).check())
             checks += _pushed(tally.provider, told=bool(tally.webhook_secrets))
     if json:
         as_json(checks)

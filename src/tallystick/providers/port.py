@@ -160,6 +160,13 @@ class Provider(Protocol):
         """
         ...
 
+    def time(self) -> int | None:
+        """What the provider's own clock shows, in seconds since 1970 UTC; None: it does not say.
+
+        ProviderError when it cannot be asked.
+        """
+        ...
+
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
         """What the provider lacks, in the order to create it. Raises ProviderError, or ConfigError (key)."""
         ...

@@ -127,6 +127,10 @@ class LagoProvider:
         """Not asked for here; None."""
         return None
 
+    def time(self) -> int | None:
+        """The Date of an answer."""
+        return self._api.time("/api/v1/billable_metrics?per_page=1")
+
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
         """The billable metrics that Lago lacks; plans and charges are made there."""
         return setup.plan(self._api, wanted)

@@ -139,6 +139,10 @@ class OpenMeterProvider:
         """Not asked for here; None."""
         return None
 
+    def time(self) -> int | None:
+        """The Date of an answer."""
+        return self._api.time("/api/v1/meters")
+
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
         """The meters that OpenMeter lacks; plans and prices are made there."""
         return setup.plan(self._api, wanted)
