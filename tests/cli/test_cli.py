@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stripe
@@ -142,6 +143,54 @@ def test_an_application_that_cuts_over(run: Run, sandbox: Sandbox, tmp_path: Pat
     assert "shadow" not in run("status").stdout
     assert f"from {cut:%Y-%m-%d %H:%M} UTC" in run("status").stdout
     assert use()["delivered"] == "42"
+
+
+REPORTED = "v1.billing.meter.error_report_triggered"
+NO_METER = "v1.billing.meter.no_meter_found"
+
+
+def test_the_doctor_looks_for_the_webhook(run: Run, sandbox: Sandbox) -> None:
+    """None, of the wrong style, without one of the events, with both (by two of them), then switched off."""
+    run("stripe", "apply", "--price", "ai_tokens=0.0015", "--price", "api_calls=1")
+    client = stripe.StripeClient("sk_test_command_line", base_addresses={"api": sandbox.url})
+    places = client.v2.core.event_destinations
+
+    def webhook(code: int, secret: str = "whsec_x") -> dict[str, str]:
+        answer = run("doctor", "--json", STRIPE_WEBHOOK_SECRET=secret)
+        assert answer.returncode == code
+        [found] = [check for check in json.loads(answer.stdout) if check["subject"] == "webhook"]
+        assert (found["ok"], bool(found["fix"])) == (code == 0, code == 1)
+        return dict(found)
+
+    def make(style: str, *events: str) -> str:
+        where = {"url": "http://127.0.0.1:9/"}
+        about: Any = {"name": style, "type": "webhook_endpoint", "webhook_endpoint": where}
+        return places.create({**about, "event_payload": style, "enabled_events": [*events]}).id
+
+    assert "only the relay asks" in webhook(0, secret="")["message"]
+    assert f"{REPORTED} and {NO_METER} to nobody" in webhook(1)["message"]
+    make("snapshot", "*")
+    assert f"{REPORTED} and {NO_METER} to nobody" in webhook(1)["message"]
+    first = make("thin", REPORTED)
+    assert f"pushes {NO_METER} to nobody" in webhook(1)["message"]
+    make("thin", NO_METER)
+    webhook(0)
+    places.disable(first)
+    found = webhook(1)
+    assert found["message"] == f"event destination {first} is disabled"
+    assert "enable it again" in found["fix"]
+    make("thin", REPORTED, NO_METER)
+    webhook(0)
+
+
+def test_the_doctor_compares_the_clocks(run: Run, sandbox: Sandbox) -> None:
+    run("stripe", "apply", "--price", "ai_tokens=0.0015", "--price", "api_calls=1")
+    assert "agree to within a minute" in run("doctor").stdout
+    sandbox.advance(90)
+    answer = run("doctor", "--json")
+    assert answer.returncode == 1
+    [miss] = [check for check in json.loads(answer.stdout) if not check["ok"]]
+    assert (miss["subject"], "NTP" in miss["fix"]) == ("clock", True)
 
 
 def test_a_restored_ledger_is_recovered(run: Run, sandbox: Sandbox, tmp_path: Path) -> None:

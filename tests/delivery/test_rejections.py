@@ -24,7 +24,7 @@ from tallystick.integrations.fastapi import install
 from tallystick.integrations.webhooks import Webhooks
 from tallystick.meters.config import DeliverySettings
 from tallystick.providers.stripe import StripeProvider, reports
-from tallystick.reconciliation import rules
+from tallystick.reconciliation import doubts, rules
 from tallystick.reconciliation.rules import Reading, Sums
 from tallystick.sandbox import Sandbox
 from tallystick.sandbox.serving import Settings
@@ -310,6 +310,26 @@ def test_more_errors_than_samples(world: World) -> None:
     assert world.doubts() == {}
 
 
+def test_every_minute_that_may_be_meant_is_doubted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read two at a time, and the same two at a time when they were sent in one instant: none is left out."""
+    monkeypatch.setattr(doubts, "PAGE", 2)
+    world.sandbox.switch(report_samples=0)
+    for customer in ("org_a", "org_b") * 3:
+        world.tally.record("tokens", 1, customer=customer)
+    world.record(2)
+    world.record(4, "org_b")
+    world.sandbox.fault("reject_later code=archived_meter times=1 route=/v1/billing/meter_events")
+    world.record(8, "org_c")
+    world.record(16, "org_c")
+    world.sandbox.advance(10)
+    assert world.tally.rejections is not None
+    assert world.tally.rejections.poll() == 1
+    assert world.doubts() == {"open": 3}, "a minute of three customers"
+    for _ in range(8):
+        world.advance(601)
+    assert [d.quantity for d in world.tally.status().parked] == [8]
+
+
 def test_an_archived_meter_waits_for_a_person(world: World) -> None:
     """Parked with the fix, visible, then driven again: nothing lost, nothing twice."""
     world.sandbox.switch(asynchronous=["archived_meter"])
@@ -537,6 +557,10 @@ def accepted(world: World) -> Flow[list[Dispatch]]:
         "until": 2**62,
         "meter": "",
         "limit": 99,
+        "sent": 0,
+        "lane": -1,
+        "identity": b"",
+        "part": 0,
     }
     rows = yield Statement("accepted_between", params)
     return [to_dispatch(row) for row in rows]

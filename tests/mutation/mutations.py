@@ -245,10 +245,17 @@ ALL = [
     ),
     Mutation(
         "a report that names too little raises doubts about its neighbours",
-        "reconciliation/rejections.py",
-        "if report.errors > len(suspects):",
+        "reconciliation/doubts.py",
+        "if report.errors > len(ours):",
         "if False:",
         OF_LATER + "test_what_was_answered_late_is_doubted_too",
+    ),
+    Mutation(
+        "none of those neighbours is left out",
+        "reconciliation/doubts.py",
+        "while page := ledger.read",
+        "if page := ledger.read",
+        OF_LATER + "test_every_minute_that_may_be_meant_is_doubted",
     ),
     Mutation(
         "two that prove an absence at once send it again once",

@@ -15,6 +15,7 @@ from tallystick.ledger.commit import GroupCommit, Item
 from tallystick.ledger.model import Entry
 from tallystick.ledger.ticket import ThreadTicket
 from tallystick.meters.config import DeliverySettings
+from tallystick.reconciliation.clocks import Clocks
 from tallystick.storage.port import Statement, Transaction
 from tallystick.storage.sqlite import SqliteStore
 from tallystick.values.identifiers import SeededIds
@@ -193,7 +194,8 @@ def start_tally(
     tally.ledger.commit = shared
     tally.courier = GreenCourier(world, process, tally)
     anchoring = [tally.anchoring.chore] if tally.anchoring is not None else []
-    others = [chore for chore in tally.relay._chores if chore not in anchoring]
+    chores = [c for c in tally.relay._chores if not isinstance(getattr(c, "__self__", None), Clocks)]
+    others = [chore for chore in chores if chore not in anchoring]  # without Clocks: all go by the world's
     often = 60 * MINUTE if account.has_reports else 240 * MINUTE
     tally.relay._chores = (Seldom(others, process, often), *anchoring)
     tally.relay._pool = Threads(world, process)  # type: ignore[assignment]

@@ -39,6 +39,7 @@ from tallystick.providers.choice import refuse_other_mode
 from tallystick.reconciliation import operations
 from tallystick.reconciliation.alarms import Alarms, AlarmSettings
 from tallystick.reconciliation.confirmation import Confirmer
+from tallystick.reconciliation.credits import Credits
 from tallystick.reconciliation.deadlines import Deadlines
 from tallystick.reconciliation.findings import Findings
 from tallystick.reconciliation.model import Balance, Finding
@@ -152,8 +153,7 @@ class Tally:
         """The Tally of `tallystick.toml` (or `path`, or TALLYSTICK_CONFIG) and the environment.
 
         TALLYSTICK_STORE is the ledger's URL, STRIPE_API_KEY the secret key (without it nothing is sent),
-        STRIPE_API_BASE another address than Stripe's own, such as the sandbox's; with `[provider] kind`
-        OPENMETER_ or LAGO_ instead of STRIPE_.
+        STRIPE_API_BASE another address than Stripe's own; with `[provider] kind` OPENMETER_ or LAGO_ for STRIPE_.
         """
         environ = os.environ if environ is None else environ
         settings = load(Path(path or environ.get("TALLYSTICK_CONFIG") or FILE))
@@ -278,7 +278,9 @@ class Tally:
         `entry` is the entry or its public id, `quantity` the right one in units; nothing is posted when the
         entry and its corrections come to that already. ActionError, QuantityError or IdentifierError.
         """
-        return correct(self._recorder, entry, quantity, reason=reason, by=by)
+        posted = correct(self._recorder, entry, quantity, reason=reason, by=by)
+        Credits(self.ledger, self.meters, self.links, self.find).look_at(posted.entries)
+        return posted
 
     def posting(
         self,

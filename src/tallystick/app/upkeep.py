@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tallystick.reconciliation.clocks import Clocks
+
 if TYPE_CHECKING:
     from tallystick.app.tally import Tally
 
@@ -28,6 +30,8 @@ def chores(tally: Tally) -> tuple[Chore, ...]:
         found.append(tally.confirmer.chore)
     if tally.deadlines is not None:
         found.append(tally.deadlines.chore)
+    if tally.provider is not None:
+        found.append(Clocks(tally.ledger, tally.provider, tally.find).chore)
     return (*found, tally.noted.keep)
 
 

@@ -11,6 +11,7 @@ from tallystick.app import Tally
 from tallystick.cli.output import NO_PROVIDER, Config, Json, as_json, configured, table
 from tallystick.errors import ConfigError
 from tallystick.providers import Check, Provider, Wanted
+from tallystick.reconciliation.clocks import Clocks
 
 Prices = Annotated[
     list[str] | None, typer.Option("--price", help="meter=cents per unit, for instance ai_tokens=0.0015.")
@@ -30,6 +31,8 @@ def doctor(json: Json = False, config: Config = None) -> None:
         else:
             checks.append(_key(tally.provider, tally.ledger.where.mode))
             checks += tally.provider.doctor(_wanted(tally, {}), tally.links.all())
+            checks.append(Clocks(tally.ledger, tally.provider, tally.find).check())
+            checks += _pushed(tally.provider, told=bool(tally.webhook_secrets))
     if json:
         as_json(checks)
     else:
@@ -97,6 +100,17 @@ def _key(provider: Provider, mode: str) -> Check:
     if provider.mode:
         return Check("key", True, f"a {provider.mode} key for mode {mode}")
     return Check("key", True, f"mode {mode}; {provider.profile.name}'s keys do not tell live from test")
+
+
+def _pushed(provider: Provider, *, told: bool) -> list[Check]:
+    """Whether a webhook brings what the provider says later, where one is configured; without it we ask."""
+    if provider.reports is None:
+        return []
+    if told:
+        return [provider.reports.doctor()]
+    return [
+        Check("webhook", True, "no STRIPE_WEBHOOK_SECRET: only the relay asks for errors, every five minutes")
+    ]
 
 
 def _named(tally: Tally, kind: str) -> Provider:

@@ -118,6 +118,16 @@ class Ledger:
         _riding.set((self.identity, ended))
         return Carried(posted, ended)
 
+    def present(self) -> int:
+        """The present instant by the clock that stamps entries."""
+        [(now,)] = self.read(_query("present", {"stamp": self._stamp()}))
+        return int(now)
+
+    def _stamp(self) -> int | None:
+        """The instant that entries are given; None: the database's own clock gives it."""
+        own_clock = self.store.dialect == "postgres" and not self.clock.frozen
+        return None if own_clock else self.clock.now()
+
     def _refuse_lock_out(self) -> None:
         """On SQLite a separate posting would wait for the very transaction this context holds open."""
         riding = _riding.get()
@@ -142,12 +152,10 @@ class Ledger:
             )
         if any(e.quantity < 0 and e.kind is Kind.USAGE for e in posting.entries):
             raise EntryRefusedError("usage is never negative; nothing was written on your transaction")
-        now = self.clock.now()
-        own_clock = self.store.dialect == "postgres" and not self.clock.frozen
         posted = yield from post(
             [self._piece(posting)],
-            due_at=now + self.commit.grace,
-            stamp=None if own_clock else now,
+            due_at=self.clock.now() + self.commit.grace,
+            stamp=self._stamp(),
             delivered=self.commit.owes,
         )
         failpoint("ledger.carried")

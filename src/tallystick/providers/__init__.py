@@ -1,10 +1,10 @@
 """The provider port, and one folder a provider."""
 
+from tallystick.providers.check import Check
 from tallystick.providers.port import (
     FOR_EVER,
     Answer,
     Change,
-    Check,
     Instruction,
     Outcome,
     Profile,

@@ -10,7 +10,7 @@ import msgspec
 
 from tallystick.errors import KeyRefusedError, ProviderError
 from tallystick.providers.port import Answer, Instruction, Outcome
-from tallystick.providers.transport import Connections, NotSent, Reply
+from tallystick.providers.transport import Connections, NotSent, Reply, second_of
 
 T = TypeVar("T")
 
@@ -62,17 +62,24 @@ class JsonApi:
             raise ProviderError(f"{self.name} knows no {path}; is the address right?")
         return self._decoded(reply, kind)
 
+    def time(self, path: str) -> int | None:
+        """The Date of whatever it answers to a GET; ProviderError without an answer."""
+        return second_of(self._reply("GET", f"{self._base}{path}", None).headers)
+
     def _ask(self, method: str, url: str, body: bytes | None) -> Reply:
-        headers = self._headers() if body is None else {**self._headers(), "content-type": "application/json"}
-        try:
-            reply = self._connections.request(method, url, headers, body)
-        except Exception as error:
-            raise ProviderError(f"{self.name} cannot be asked: {type(error).__name__}: {error}") from error
+        reply = self._reply(method, url, body)
         if reply.status in (401, 403):
             raise KeyRefusedError(f"{self.name} refuses {self._key_variable}: {text_of(reply)}")
         if reply.status != 404 and not 200 <= reply.status < 300:
             raise ProviderError(f"{self.name} answers {reply.status}: {text_of(reply)}")
         return reply
+
+    def _reply(self, method: str, url: str, body: bytes | None) -> Reply:
+        headers = self._headers() if body is None else {**self._headers(), "content-type": "application/json"}
+        try:
+            return self._connections.request(method, url, headers, body)
+        except Exception as error:
+            raise ProviderError(f"{self.name} cannot be asked: {type(error).__name__}: {error}") from error
 
     def _decoded(self, reply: Reply, kind: type[T]) -> T:
         try:

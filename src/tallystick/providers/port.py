@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from tallystick.providers.anchors import Anchors
+from tallystick.providers.check import Check
 from tallystick.providers.reports import Reports
 
 
@@ -113,15 +114,6 @@ class Change(msgspec.Struct, frozen=True):
     about: str
 
 
-class Check(msgspec.Struct, frozen=True):
-    """One thing the doctor looked at; `fix` is what to do when it is not well."""
-
-    subject: str
-    ok: bool
-    message: str
-    fix: str = ""
-
-
 class Provider(Protocol):
     """Somebody who turns usage into invoices; `mode` is "live", "test", or "" where keys do not tell.
 
@@ -165,6 +157,13 @@ class Provider(Protocol):
         """The customer's running period [start, end) for a meter, in seconds since 1970 UTC; None: not known.
 
         Raises ProviderError when it cannot be read.
+        """
+        ...
+
+    def time(self) -> int | None:
+        """What the provider's own clock shows, in seconds since 1970 UTC; None: it does not say.
+
+        ProviderError when it cannot be asked.
         """
         ...
 

@@ -7,6 +7,8 @@ from typing import Protocol
 
 import msgspec
 
+from tallystick.providers.check import Check
+
 
 class Sample(msgspec.Struct, frozen=True):
     """One rejected instruction that a report names, by its identifier or its attempt's idempotency key."""
@@ -64,6 +66,10 @@ class Reports(Protocol):
 
     def fetch(self, identity: str) -> Report:
         """The report that a notice announces, asked for under our own key; ProviderError."""
+        ...
+
+    def doctor(self) -> Check:
+        """Whether notices of every kind are pushed to somebody; what cannot be looked at is not well either."""
         ...
 
     def since(self, instant: int) -> Iterator[Report]:

@@ -10,12 +10,14 @@ import http.client
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tallystick.values.failpoint import failpoint
+from tallystick.values.instant import SECOND, from_datetime
 
 
 class NotSent(Exception):
@@ -28,6 +30,14 @@ class Reply(msgspec.Struct, frozen=True):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+def second_of(headers: Mapping[str, str]) -> int | None:
+    """What the clock of who answered shows (Date, RFC 9110), in seconds since 1970 UTC; None: nothing."""
+    try:
+        return from_datetime(parsedate_to_datetime(headers.get("date", ""))) // SECOND
+    except ValueError:
+        return None
 
 
 class Connections:

@@ -8,7 +8,7 @@ under a new identity; what cannot be told apart is left to a person, with a find
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -21,7 +21,6 @@ from tallystick.delivery.rejections import (
     Disposition,
     Verdict,
     conclude,
-    place_of,
     remedy,
     stood_still,
     superseding,
@@ -30,6 +29,7 @@ from tallystick.errors import ActionError, NoSuchCustomerError, NoticeError, Pro
 from tallystick.ledger.ledger import Ledger
 from tallystick.meters import Catalogue
 from tallystick.providers import Notice, Provider, Report, Reports
+from tallystick.reconciliation.doubts import Doubt, Place, codes_of, raised_by
 from tallystick.reconciliation.rules import standing
 from tallystick.storage import Flow, Statement
 from tallystick.values.instant import DAY, HOUR, MINUTE, SECOND
@@ -38,30 +38,7 @@ from tallystick.values.quantity import from_steps
 POLL_EVERY = 5 * MINUTE
 KEPT = 30 * DAY  # how long the provider keeps its events
 OVERLAP = HOUR  # reports may be listed late
-MOST = 1000  # dispatches one report can raise doubts about
 AT_ONCE = 20  # doubts looked into in one step
-_SLACK = MINUTE  # between the provider's clock and ours
-
-
-class Doubt(msgspec.Struct, frozen=True):
-    """Whether the provider counted what it accepted of one customer and meter in one minute.
-
-    `minute` in seconds, other instants in microseconds since 1970 UTC; `reading` is the total read last.
-    """
-
-    lane: int
-    tenant: str
-    mode: str
-    provider_customer: str
-    provider_meter: str
-    minute: int
-    report: str
-    code: str
-    state: str
-    reason: str
-    reading: str
-    read_at: int
-    due_at: int
 
 
 class Minute(msgspec.Struct, frozen=True):
@@ -90,7 +67,6 @@ class Rejections:
         self._provider = provider
         self._reports = reports
         self._find = find
-        self._prefix = f"ts{ledger.identity[-8:]}"
         self._where = {"tenant": ledger.where.tenant, "mode": ledger.where.mode}
 
     def notice(self, body: bytes, signature: str, secrets: Sequence[str]) -> Notice:
@@ -167,8 +143,10 @@ class Rejections:
 
     def take(self, report: Report) -> bool:
         """Keep a report and raise its doubts; False when it was known."""
-        now = self._ledger.clock.now()
-        new, doubts = self._ledger.commit.run(errand=lambda: self._take(report, now))
+        if self._ledger.read(self._body(report.identity)):
+            return False
+        now, doubts = self._ledger.clock.now(), raised_by(self._ledger, report)
+        new = self._ledger.commit.run(errand=lambda: self._take(report, doubts, now))
         if new and not doubts:
             self._find(
                 "report_unmatched",
@@ -189,35 +167,15 @@ class Rejections:
             self._find("reports_unreadable", self._provider.profile.name, str(error))
             return 0
 
-    def _take(self, report: Report, now: int) -> Flow[tuple[bool, int]]:
+    def _take(self, report: Report, doubts: Mapping[Place, str], now: int) -> Flow[bool]:
         body = msgspec.json.encode(report).decode()
         place = (self._where["tenant"], self._where["mode"], report.identity)
         row = (*place, report.meter, report.created_at, now, report.errors, body)
-        if not (yield Statement("insert_report", rows=[row])):
-            return False, 0
-        codes = _codes(report)
-        places = {at: code for name, code in codes.items() if (at := place_of(name, self._prefix))}
-        named = yield Statement("dispatches_by_key", rows=sorted(places))
-        suspects = [to_dispatch(row) for row in named]
-        if report.errors > len(suspects):
-            params = {
-                **self._where,
-                "since": report.since * SECOND - _SLACK,
-                "until": report.until * SECOND + _SLACK,
-                "meter": report.meter,
-                "limit": MOST,
-            }
-            suspects += [to_dispatch(row) for row in (yield Statement("accepted_between", params))]
-        usual = report.rejections[0].code if report.rejections else ""
-        doubts: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-        for d in suspects:
-            if (d.tenant, d.mode) == place[:2]:
-                key = (*d.slot_key, d.happened_at // 60 * 60, report.identity)
-                code = places.get((d.lane, d.dispatch, d.part), usual)
-                doubts.setdefault(key, (*key, code, "open", "", "", 0, now))
-        if doubts:
-            yield Statement("insert_doubts", rows=sorted(doubts.values()))
-        return True, len(doubts)
+        new = bool((yield Statement("insert_report", rows=[row])))
+        if new and doubts:
+            rows = [(*at, report.identity, code, "open", "", "", 0, now) for at, code in doubts.items()]
+            yield Statement("insert_doubts", rows=sorted(rows))
+        return new
 
     def _decide(self) -> int:
         now = self._ledger.clock.now()
@@ -301,8 +259,12 @@ class Rejections:
             )
 
     def _named(self, report: str) -> Flow[dict[str, str]]:
-        [(body,)] = yield Statement("report_body", {**self._where, "report": report})
-        return _codes(msgspec.json.decode(body, type=Report))
+        [(body,)] = yield from self._body(report)
+        return codes_of(msgspec.json.decode(body, type=Report))
+
+    def _body(self, report: str) -> Flow[list[tuple[str]]]:
+        rows: list[tuple[str]] = yield Statement("report_body", {**self._where, "report": report})
+        return rows
 
 
 def _doubts(query: str, params: dict[str, Any]) -> Flow[list[Doubt]]:
@@ -314,11 +276,6 @@ def _count_doubts(where: dict[str, str]) -> Flow[dict[str, int]]:
     """How many doubts are open, and how many wait for a person."""
     rows = yield Statement("count_doubts", where)
     return dict(rows)
-
-
-def _codes(report: Report) -> dict[str, str]:
-    """The code of each name that a report gives."""
-    return {s.identifier: r.code for r in report.rejections for s in r.samples if s.identifier}
 
 
 def _is_named(d: Dispatch, codes: dict[str, str]) -> bool:

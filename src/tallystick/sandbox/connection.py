@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import httptools
 
 from tallystick.sandbox.api import Reply, Request
+from tallystick.sandbox.clock import Clock
 
 _REASONS = {
     200: "OK",
@@ -24,8 +26,9 @@ _REASONS = {
 class Connection(asyncio.Protocol):
     """One client connection; requests are answered in order."""
 
-    def __init__(self, respond: Callable[[Connection, Request], None]) -> None:
+    def __init__(self, respond: Callable[[Connection, Request], None], clock: Clock) -> None:
         self._respond = respond
+        self._clock = clock
         self._parser: Any = httptools.HttpRequestParser(self)
         self.transport: asyncio.Transport | None = None
         self._start()
@@ -70,7 +73,8 @@ class Connection(asyncio.Protocol):
         if self.transport is None or self.transport.is_closing():
             return
         lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Error')}"]
-        headers = {"content-type": "application/json", **reply.headers}
+        date = formatdate(self._clock.now(), usegmt=True)
+        headers = {"date": date, "content-type": "application/json", **reply.headers}
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines += [f"content-length: {len(reply.body)}", "", ""]
         data = "\r\n".join(lines).encode("latin-1") + reply.body

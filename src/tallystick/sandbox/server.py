@@ -64,7 +64,9 @@ class Server:
         """Listen; the URLs of API and control plane."""
         loop = asyncio.get_running_loop()
         control = Control(self)
-        plane = await loop.create_server(lambda: Connection(control.respond), self._host, control_port)
+        plane = await loop.create_server(
+            lambda: Connection(control.respond, self.api.clock), self._host, control_port
+        )
         await self._open(port)
         self._ticking = loop.create_task(self._tick())
         return (
@@ -96,7 +98,7 @@ class Server:
     def _connected(self) -> Connection:
         if len(self._connections) >= _CONNECTIONS_BEFORE_A_LOOK:
             self._connections = {each for each in self._connections if each.is_open}
-        connection = Connection(self.respond)
+        connection = Connection(self.respond, self.api.clock)
         self._connections.add(connection)
         return connection
 

@@ -18,6 +18,16 @@ def send_all(provider: Provider, make: Make, values: list[tuple[int, str]]) -> N
         assert answer.outcome is Outcome.ACCEPTED
 
 
+def test_what_time_it_is_there(rig: Rig) -> None:
+    """Its own clock, also where the key is refused; none without an answer."""
+    assert rig.provider().time() == rig.provider(key=WRONG[rig.kind]).time() == START
+    rig.sandbox.advance(3601)
+    assert rig.provider().time() == START + 3601
+    rig.sandbox.outage()
+    with pytest.raises(ProviderError):
+        rig.provider().time()
+
+
 def test_a_total_is_of_its_window(rig: Rig, provider: Provider, make: Make) -> None:
     """Whole minutes, the start included, the end not; other customers and meters stay out."""
     minute = START - 600

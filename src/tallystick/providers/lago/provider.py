@@ -20,17 +20,9 @@ import msgspec
 from tallystick.errors import ProviderError
 from tallystick.providers.anchors import Anchors
 from tallystick.providers.api import Acquaintances, JsonApi, judged, segment, sent_together
+from tallystick.providers.check import Check
 from tallystick.providers.lago import setup
-from tallystick.providers.port import (
-    FOR_EVER,
-    Answer,
-    Change,
-    Check,
-    Instruction,
-    Outcome,
-    Profile,
-    Wanted,
-)
+from tallystick.providers.port import FOR_EVER, Answer, Change, Instruction, Outcome, Profile, Wanted
 from tallystick.providers.reports import Reports
 from tallystick.providers.transport import Reply
 from tallystick.values.instant import rfc3339
@@ -134,6 +126,10 @@ class LagoProvider:
     def period(self, customer: str, meter: str) -> tuple[int, int] | None:
         """Not asked for here; None."""
         return None
+
+    def time(self) -> int | None:
+        """The Date of an answer."""
+        return self._api.time("/api/v1/billable_metrics?per_page=1")
 
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
         """The billable metrics that Lago lacks; plans and charges are made there."""

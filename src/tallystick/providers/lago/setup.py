@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from tallystick.providers.api import JsonApi, segment
-from tallystick.providers.port import Change, Check, Wanted
+from tallystick.providers.check import Check
+from tallystick.providers.port import Change, Wanted
 
 FIELD = "value"
 _AGGREGATIONS = {"sum": "sum_agg", "last": "latest_agg"}

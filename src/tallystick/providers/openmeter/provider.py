@@ -18,17 +18,9 @@ import msgspec
 from tallystick.errors import ProviderError
 from tallystick.providers.anchors import Anchors
 from tallystick.providers.api import Acquaintances, JsonApi, judged, segment, sent_together
+from tallystick.providers.check import Check
 from tallystick.providers.openmeter import setup
-from tallystick.providers.port import (
-    FOR_EVER,
-    Answer,
-    Change,
-    Check,
-    Instruction,
-    Outcome,
-    Profile,
-    Wanted,
-)
+from tallystick.providers.port import FOR_EVER, Answer, Change, Instruction, Outcome, Profile, Wanted
 from tallystick.providers.reports import Reports
 from tallystick.providers.transport import Reply
 from tallystick.values.instant import rfc3339
@@ -146,6 +138,10 @@ class OpenMeterProvider:
     def period(self, customer: str, meter: str) -> tuple[int, int] | None:
         """Not asked for here; None."""
         return None
+
+    def time(self) -> int | None:
+        """The Date of an answer."""
+        return self._api.time("/api/v1/meters")
 
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
         """The meters that OpenMeter lacks; plans and prices are made there."""

@@ -13,7 +13,8 @@ import msgspec
 
 from tallystick.errors import ConfigError
 from tallystick.providers.api import JsonApi, segment
-from tallystick.providers.port import Change, Check, Profile, Wanted
+from tallystick.providers.check import Check
+from tallystick.providers.port import Change, Profile, Wanted
 
 VALUE = "$.value"
 _AGGREGATIONS = {"sum": "SUM", "last": "LATEST"}

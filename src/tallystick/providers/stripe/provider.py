@@ -14,7 +14,8 @@ import stripe
 
 from tallystick.errors import ConfigError, NoSuchCustomerError, ProviderError
 from tallystick.providers.anchors import Anchors
-from tallystick.providers.port import Answer, Change, Check, Instruction, Outcome, Profile, Wanted
+from tallystick.providers.check import Check
+from tallystick.providers.port import Answer, Change, Instruction, Outcome, Profile, Wanted
 from tallystick.providers.reports import Reports
 from tallystick.providers.stripe import setup
 from tallystick.providers.stripe.anchors import StripeAnchors
@@ -32,7 +33,7 @@ from tallystick.providers.stripe.ways import (
     Way,
     subscribed,
 )
-from tallystick.providers.transport import NotSent
+from tallystick.providers.transport import NotSent, second_of
 
 API = "https://api.stripe.com"
 EVENTS_API = "https://meter-events.stripe.com"  # where the stream is sent
@@ -209,6 +210,16 @@ class StripeProvider:
             if counts == wanted:
                 return item.current_period_start, item.current_period_end
         return None
+
+    def time(self) -> int | None:
+        """The Date of the answer about a meter, refused or not; ProviderError without one."""
+        try:
+            headers = self.client.raw_request("get", "/v1/billing/meters", limit=1).headers
+        except Exception as error:  # no connection, or a refusal, which has headers
+            headers = getattr(error, "headers", None) or {}
+            if not headers:
+                raise ProviderError(f"Stripe cannot be asked: {error}") from error
+        return second_of(headers)
 
     def plan(self, wanted: Iterable[Wanted]) -> list[Change]:
         """The meters and prices that Stripe lacks; none for usage records, whose prices cannot be made any more."""

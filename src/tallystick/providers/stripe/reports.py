@@ -15,6 +15,7 @@ import msgspec
 import stripe
 
 from tallystick.errors import NoticeError, ProviderError
+from tallystick.providers.check import Check
 from tallystick.providers.reports import Notice, Rejection, Report, Sample
 from tallystick.providers.transport import NotSent
 from tallystick.values.instant import SECOND, from_datetime, from_rfc3339, rfc3339
@@ -53,6 +54,24 @@ class StripeReports:
             "compare STRIPE_WEBHOOK_SECRET with the event destination's"
         )
 
+    def doctor(self) -> Check:
+        """GET /v2/core/event_destinations: those that are enabled, thin, and take these events, between them."""
+        try:
+            thin = _ask(self._thin_destinations)
+        except ProviderError as error:
+            fix = "allow the key to read event destinations"
+            return Check("webhook", False, str(error), fix)
+        taken = {kind: [d for d in thin if {kind, "*"} & {*d.enabled_events}] for kind in KINDS}
+        missing = [kind for kind, by in taken.items() if all(d.status != "enabled" for d in by)]
+        if not missing:
+            return Check("webhook", True, "Stripe pushes both kinds of report")
+        asleep = sorted({d.id for kind in missing for d in taken[kind]})
+        if asleep:
+            fix = "mend the endpoint, then enable it again in Stripe's Dashboard"
+            return Check("webhook", False, f"event destination {', '.join(asleep)} is disabled", fix)
+        fix = "give an event destination of payload style thin these events"
+        return Check("webhook", False, f"Stripe pushes {' and '.join(missing)} to nobody", fix)
+
     def fetch(self, identity: str) -> Report:
         """GET /v2/core/events/{id}."""
         event: Any = _ask(lambda: self._client().v2.core.events.retrieve(identity))
@@ -77,6 +96,10 @@ class StripeReports:
                 yield report
         if unreadable:
             raise unreadable[0]
+
+    def _thin_destinations(self) -> list[Any]:
+        listed = self._client().v2.core.event_destinations.list({"limit": 100})
+        return [one for one in listed.auto_paging_iter() if one.event_payload == "thin"]
 
     def _names(self) -> dict[str, str]:
         """Event names by the ids of their meters."""

@@ -12,7 +12,8 @@ from typing import Any
 import stripe
 
 from tallystick.errors import ConfigError, ProviderError
-from tallystick.providers.port import Change, Check, Wanted
+from tallystick.providers.check import Check
+from tallystick.providers.port import Change, Wanted
 from tallystick.providers.stripe.ways import subscribed
 from tallystick.providers.transport import NotSent
 

@@ -11,6 +11,9 @@ from (:rows) as r (lane, entry, kind, tenant, mode, account, customer, meter, qu
                    refers, attributes, occurred_at, recorded_at)
 on conflict (lane, entry) do nothing
 
+-- name: present
+select coalesce(:stamp::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint)
+
 -- name: add_totals
 -- rows: smallint, text, text, text, text, text, bigint, bigint, bigint, bigint
 insert into tallystick.totals as t (lane, tenant, mode, customer, meter, attributes, hour, entries, total)

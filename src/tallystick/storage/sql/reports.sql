@@ -72,7 +72,8 @@ from (
 cross join tallystick.dispatches d
 where d.lane = k.lane and d.dispatch = k.dispatch and d.part = k.part and d.tenant = :tenant and d.mode = :mode
   and d.first_sent_at < :until and (d.provider_meter = :meter or :meter = '')
-order by d.first_sent_at
+  and (d.first_sent_at, d.lane, d.dispatch, d.part) > (:sent, :lane, :identity, :part)
+order by d.first_sent_at, d.lane, d.dispatch, d.part
 limit :limit
 
 -- name: dispatches_of_minute

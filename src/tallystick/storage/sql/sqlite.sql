@@ -7,6 +7,9 @@ insert into tallystick.entries (lane, entry, kind, tenant, mode, account, custom
 :rows
 on conflict (lane, entry) do nothing
 
+-- name: present
+select :stamp
+
 -- name: add_totals
 -- rows: smallint, text, text, text, text, text, bigint, bigint, bigint, bigint
 insert into tallystick.totals (lane, tenant, mode, customer, meter, attributes, hour, entries, high, low)
