@@ -123,10 +123,12 @@ def _constant(target: Any, name: str, value: Any) -> Callable[[pytest.MonkeyPatc
 
 
 def _send_while_ready(patch: pytest.MonkeyPatch) -> None:
-    make = rules.dispatches
-    patch.setattr(
-        rules, "dispatches", lambda *given: [msgspec.structs.replace(d, state="ready") for d in make(*given)]
-    )
+    row = Dispatch.row
+
+    def as_ready(self: Dispatch) -> tuple[Any, ...]:
+        return row(msgspec.structs.replace(self, state="ready") if self.state == "sending" else self)
+
+    patch.setattr(Dispatch, "row", as_ready)
 
 
 def _owe_nothing(patch: pytest.MonkeyPatch) -> None:
