@@ -23,6 +23,7 @@ STARTED = re.compile(
     r"|[^/]*\.service|render\.ya?ml|railway\.\w+|nixpacks\.toml|entrypoint[^/]*)$"
 )
 HEADER = 4000
+MOST = (59, 23, 31, 12, 7)  # minute, hour, day, month, weekday
 UNSAID = 60  # a pause that a setting gives: nobody waits a day in a loop
 SAID = re.compile(
     rb"(?im)(?:^|[\s#\"'`*])((?:[\d*,/\-]+[ \t]+){4}[\d*,/\-]+)(?=[ \t]+\S)|@(daily|hourly|weekly|monthly)\b"
@@ -96,11 +97,20 @@ def said(corpus: Corpus, entry: Entry) -> Schedule | None:
     head = corpus.sources.get(entry.key[0], b"")[:HEADER]
     for hit in SAID.finditer(head):
         text = (hit[1] or b"@" + (hit[2] or b"")).decode("utf-8", "replace")
-        seconds = seconds_of(text)
+        seconds = seconds_of(text) if hit[2] or _within(text.split()) else None
         if seconds:
             line = head.count(b"\n", 0, hit.start(1) if hit[1] else hit.start(2)) + 1
             return Schedule(entry.key[0], line, min(seconds, 30 * DAY), text.strip(), entry.route)
     return None
+
+
+def _within(fields: list[str]) -> bool:
+    """Whether the five fields are a clock's: `* 60 * 60 *` is a product of a program, there is no hour 60."""
+    return len(fields) == len(MOST) and all(
+        re.match(r"^(?:\*|\d)[\d*,/\-]*$", field)
+        and all(int(one) <= most for one in re.findall(r"\d+", field))
+        for field, most in zip(fields, MOST, strict=True)
+    )
 
 
 def occasional(corpus: Corpus, entry: Entry) -> bool:

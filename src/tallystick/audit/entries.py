@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tallystick.audit import crontabs, schedules
+from tallystick.audit.dependencies import before
 from tallystick.audit.ir import Call, Expr, Function, Module
 from tallystick.audit.knowledge import Route, compiled
 from tallystick.audit.program import Key, Program
@@ -60,10 +61,13 @@ class Entries:
             self._handed(module)
             self._aliased(module)
         for key, job in registered(program):
-            line = program.function(key).line
-            self.found.setdefault(key, Entry(key, "worker", "registry", f"job {job}", line, job=job))
+            entry = Entry(key, "worker", "registry", f"job {job}", program.function(key).line, job=job)
+            self.found.setdefault(key, entry)
         self._urls()
         self._wrapped()
+        for entry in [one for one in self.found.values() if one.framework == "fastapi"]:
+            for key in before(program, entry.key):
+                self._also(key, replace(entry, key=key, handler=entry.key))
 
     def _match(self, module: Module, index: int, function: Function) -> Entry | None:
         if index == 0:
@@ -163,18 +167,18 @@ class Entries:
             if row.languages and module.language not in row.languages:
                 continue
             first = next((one.text for one in args[:1] if one.kind in ("const", "mix")), "")
-            if row.framework in ("express", "go") and not _routed(callee, args, first):
-                continue
-            if row.framework == "convex" and "convex/" not in module.path:
+            routed = row.framework not in ("express", "go") or _routed(callee, args, first)
+            if not routed or (row.framework == "convex" and "convex/" not in module.path):
                 continue
             verb = callee.rpartition(".")[2].upper()
-            route = f"{verb} {first}" if first else f"{callee}"
+            route = f"{verb} {first}" if first else callee
             kind = "schedule" if row.framework == "trigger.dev" and "schedules" in callee else row.kind
             if row.framework == "inngest" and any("cron" in str(one) for one in args):
                 kind = "schedule"
             entry = Entry(key, kind, row.framework, route, self.program.function(key).line or line)
             if kind == "schedule":
-                entry.seconds = schedules.gap(callee, args) or self._opened(module, callee, line)
+                spelled = self.program.spelled(key, args)
+                entry.seconds = schedules.gap(callee, spelled) or self._opened(module, callee, line)
                 entry.where = (module.path, line)
             return entry
         return None
@@ -327,7 +331,7 @@ class Entries:
 
 
 def _given(value: Expr, name: str) -> str:
-    """The constant given by keyword."""
+    """A constant given by keyword."""
     pairs = [pair for one in value.parts for pair in zip(one.keys, one.parts, strict=False)]
     return next((part.text for key, part in pairs if key == name and part.kind == "const"), "")
 
@@ -344,9 +348,9 @@ def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:
     method = callee.rpartition(".")[2].lower()
     if method in ("use", "all", "handle") and len(args) == 1:
         return True
-    if args and args[0].kind == "object" and "openapi" in method:
-        return True
-    if args and args[0].kind == "name" and method == "openapi":
+    if args and (
+        (args[0].kind == "object" and "openapi" in method) or (args[0].kind == "name" and method == "openapi")
+    ):
         return True
     return (
         bool(args) and args[0].kind in ("const", "mix") and (first.startswith(("/", "*", ":")) or not first)
@@ -373,10 +377,8 @@ def _exported_as(module: Module, function: Function) -> list[str]:
     """A function's own name, and the names `export { handler as POST }` gives it."""
     if not function.name or function.owner:
         return [function.name]
-    return [
-        function.name,
-        *(one.local for one in module.reexports if not one.source and one.name == function.name),
-    ]
+    also = [one.local for one in module.reexports if not one.source and one.name == function.name]
+    return [function.name, *also]
 
 
 def _row(row: Route) -> Row:

@@ -282,7 +282,15 @@ class Program:
             return []
         found = [key for key in self.by_name.get(name, ()) if bare or self.function(key).owner]
         found = [key for key in found if self.function(key).parent <= 0]
+        if len(found) > 1:  # the one that does it, beside those that stand in for it
+            found = [key for key in found if not receivers.STANDING_IN.search(self.function(key).owner)]
         return found if len(found) == 1 else []
+
+    def spelled(self, key: Key, args: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        """`setInterval(report, EVERY)`: with the values that the function or its file gives such names."""
+        functions = self.modules[key[0]].functions
+        given = {name: value for one in (functions[0], functions[key[1]]) for name, value in one.assigns}
+        return tuple(given.get(one.text, one) if one.kind == "name" else one for one in args)
 
     def literal(self, path: str, value: Expr) -> Key | None:
         """The function a literal stands for."""

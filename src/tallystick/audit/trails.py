@@ -249,7 +249,9 @@ class Climb:
     def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
         """A function given to a call: by the clock, put off, or run in place."""
         if SCHEDULER.search(call.callee) and not WRAPPER.search(call.callee):
-            seconds = schedules.of_call(call) or self._chained(outer, call)
+            seconds = schedules.gap(call.callee, self.program.spelled(outer, call.args)) or self._chained(
+                outer, call
+            )
             entry = Entry(outer, "schedule", "script", call.callee, call.line, seconds)
             entry.where = (outer[0], call.line)
             done.append(self._ended(trail, entry))

@@ -10,7 +10,7 @@ from tallystick.audit.trails import Trail
 
 UNSENT = re.compile(
     rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
-    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|\{)"
+    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|0\b|\{)"
 )
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(r"(?i)^(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)")
@@ -46,7 +46,7 @@ def _drains(case: Case, trail: Trail) -> bool:
     entry = trail.entry
     if entry is None or entry.seconds is None or entry.seconds >= SLOW or _marks_lost(case, trail):
         return False
-    if trail.site.key[0].endswith(".go") and _takes_unsent(case, trail):
+    if _takes_unsent(case, trail):
         return True
     return any(
         one.entry is not None

@@ -54,6 +54,14 @@ def _unfilled(case: Case) -> Iterator[Finding]:
     """A job sends the rows of a table, and nothing in the tree writes there."""
     if any(one.entry is not None and one.entry.kind in ("http", "action", "worker") for one in case.live):
         return
+    kept = [one for one in case.trails if one.site.stored]
+    if kept and not any(one.entry is not None or _mentioned(case, one.top) for one in kept):
+        yield RULE.finding(
+            f"a job sends stored usage, and nothing calls what would store it ({case.name(kept[0]) or 'this'})",
+            case.at(kept[0]),
+            Confidence.MEDIUM,
+            case.name(kept[0]),
+        )
     for table, trail in sorted(outboxes(case).items()):
         word = re.compile(spelled(table).encode(), re.IGNORECASE)
         readers = {key[0] for key, _ in trail.hops}

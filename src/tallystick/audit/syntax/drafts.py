@@ -15,6 +15,7 @@ from tallystick.audit.syntax.patterns import flags_of
 FILLING = re.compile(
     r"(?:^|\.)(?:(?:Should|Must)?Bind(?:JSON|Query|Uri|Form|XML|With)?|BodyParser|QueryParser|Decode|Unmarshal)$"
 )
+ASKED = re.compile(rb"\bDepends\(\s*([\w.]+)\s*(\()?")
 KEPT_NAME = re.compile(r"^[\w$-]+$")
 SERVED = re.compile(
     r"^\(\s*(?:\w+\s+(?:\*gin\.Context|echo\.Context|\*?fiber\.Ctx|\*fasthttp\.RequestCtx|\*?iris\.Context)"
@@ -151,7 +152,9 @@ def _defaults(node: Node) -> list[tuple[str, Expr]]:
         kind = child.child_by_field_name("type")
         if kind is not None and b"Depends(" in (kind.text or b""):
             target = name if name is not None else child_of(child, 0)
-            found.append((text_of(target), Expr("call", "Depends")))
+            asked = ASKED.search(kind.text or b"")
+            meant = (Expr("call" if asked[2] else "name", asked[1].decode()),) if asked else ()
+            found.append((text_of(target), Expr("call", "Depends", meant)))
     return found
 
 

@@ -20,6 +20,9 @@ LOGGING = re.compile(
     rb"(?i)(?:console|log|logger|logging|sentry|\blog)\.[\w.]*\([^;\n]*\)?|captureException\([^;\n]*\)|print\([^;\n]*\)"
 )
 SIGNAL = re.compile(rb"\breturn\b")
+REMARK = re.compile(
+    rb"(?s)/\*.*?\*/|(?<![:\w\"'])//[^\n]*|(?m:(?:^|(?<=\s))#(?=\s)[^\n]*)"
+)  # "log, but don't throw"
 SPECIAL = re.compile(rb"if\s*\([^\n]*\)\s*(?:return|continue)\b[^\n;]*;")  # what follows is the rule
 
 SECRET = re.compile(
@@ -55,7 +58,8 @@ WINDOW = 32 * 1024  # functions lie in each other: what is looked at of each is 
 
 
 def catch_kind(text: bytes) -> str:
-    """What a catch clause does with the error."""
+    """What a catch clause does with the error; what its remarks say of that proves nothing."""
+    text = REMARK.sub(b"", text)
     if RETHROW.search(text):
         return "rethrow"
     if RESPOND.search(text):
