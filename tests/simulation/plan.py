@@ -333,9 +333,10 @@ def _subscriptions(
     for subscription in found:
         if random.random() < 0.4 and profile != "restored":  # of two edges in the lost time one is not known
             count = 1 if subscription.resets_anchor else random.randint(1, 2)
-            subscription.switches = [random.randrange(first, last) for _ in range(count)]
+            switches = [random.randrange(first, last) for _ in range(count)]
             if subscription.resets_anchor:
-                subscription.switches = [_seen(at, subscription) for at in subscription.switches]
-    if random.random() < 0.3:
+                switches = [_seen(at, subscription) for at in switches]
+            subscription.switches = switches
+    if random.random() < 0.3 and profile != "restored":
         found[2].cancelled_at = random.randrange(first + (last - first) // 2, last)
     return found
