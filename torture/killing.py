@@ -199,7 +199,7 @@ class _One:
         """A kill in the middle of a call, then another one while the relay takes it up again."""
         self._record()
         order = self._order(armed=False)
-        order["environ"]["TALLYSTICK_FAILPOINT"] = "transport.sent:2:KILL"
+        order["environ"]["TALLYSTICK_FAILPOINT"] = "transport.sent:3:KILL"  # behind the looks of upkeep
         first = self._batch.start("relay", {**order, "arguments": []})
         first.wait(STARTING)
         second = self._batch.start("later", {**self._order(armed=True), "seconds": LATER})
