@@ -130,3 +130,57 @@ def test_a_stand_in_beside_the_real_provider(tmp_path: Path) -> None:
     chosen = "import { StripeProvider } from './real';\nimport { NoopProvider } from './none';\nexport const provider = process.env.KEY ? new StripeProvider() : new NoopProvider();\n"
     report = audited(tmp_path, {"real.ts": real, "none.ts": none, "chosen.ts": chosen, "server.ts": route})
     assert report.verdict is Verdict.PASS, (report.findings, report.endpoints)
+
+
+ADAPTERS = {
+    "package.json": '{"dependencies": {"stripe": "18.0.0", "express": "4.0.0"}}',
+    "meters/stripe.ts": (
+        "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.STRIPE_KEY!);\n"
+        "export class StripeAdapter {\n  async report(rows) {\n"
+        "    SETTLE\n"
+        "    return settled.filter((one) => one.status === 'fulfilled');\n  }\n}\n"
+    ),
+    "meters/none.ts": "export class NoopAdapter {\n  async report(rows) {\n    return [];\n  }\n}\n",
+    "meters/index.ts": (
+        "import { NoopAdapter } from './none';\nimport { StripeAdapter } from './stripe';\n"
+        "export function getAdapter() {\n  if (process.env.METER === 'stripe') {\n    return new StripeAdapter();\n  }\n"
+        "  return new NoopAdapter();\n}\n"
+    ),
+    "app.ts": (
+        "import express from 'express';\nimport { getAdapter } from './meters';\nconst app = express();\n"
+        "app.post('/generate', async (req, res) => {\n  const user = await getUser(req.session.userId);\n"
+        "  const answer = await openai.responses.create({ model: 'm' });\n  TELL\n});\n"
+    ),
+}
+SENT = (
+    "await Promise.allSettled(rows.map((row) => stripe.billing.meterEvents.create({ event_name: 'tokens', "
+    "identifier: row.id, payload: { stripe_customer_id: row.customer, value: String(row.tokens) } })));"
+)
+ROWS = "[{ id: answer.id, customer: user.customerId, tokens: answer.usage.total_tokens }]"
+
+
+@pytest.mark.parametrize(
+    ("settle", "tell", "named"),
+    [
+        (f"const settled = {SENT}", f"res.json(await getAdapter().report({ROWS}));", set()),
+        (
+            f"{SENT} const settled = [];",
+            f"res.json(await getAdapter().report({ROWS}));",
+            {"errors_swallowed"},
+        ),
+        (
+            f"const settled = {SENT}",
+            f"await getAdapter().report({ROWS});\n  res.json(1);",
+            {"errors_swallowed"},
+        ),
+    ],
+    ids=["looked at by who asks", "looked at by nobody", "handed back to nobody"],
+)
+def test_the_product_of_a_factory_and_what_was_settled(
+    tmp_path: Path, settle: str, tell: str, named: set[str]
+) -> None:
+    """The class that a factory makes is followed, its stand-in is not; results that are kept are looked at."""
+    tree = {path: text.replace("SETTLE", settle).replace("TELL", tell) for path, text in ADAPTERS.items()}
+    report = audited(tmp_path, tree)
+    assert [one.reports for one in report.endpoints] == [True]
+    assert {one.code for one in report.findings if one.decides} == named

@@ -169,6 +169,10 @@ class Program:
             ]
         if head in ("this", "self", "cls", "static") and len(parts) == 2:
             return self._method(path, last) or self._unique(last)
+        if callee.startswith(f"{head}().") and len(parts) == 2:
+            product = receivers.produced(self, caller, head, last)
+            if product:
+                return product
         found = self.imports[path].get(head)
         if found is not None:
             return self._through(path, found, parts[1:])

@@ -48,6 +48,18 @@ def held(program: Program, caller: Key, parts: list[str]) -> list[Key]:
     return found if len(found) == 1 and len(asked) > 3 else []
 
 
+def produced(program: Program, caller: Key, factory: str, method: str) -> list[Key]:
+    """`getMeter().report`: the method of the one class that the factory makes, stand-ins left aside."""
+    made: set[str] = set()
+    for key in program.targets(caller, factory):
+        function = program.function(key)
+        values = [*function.returns, *(value for _, value in function.assigns)]
+        made |= {value.text.rpartition(".")[2] for value in values if value.kind == "call"}
+    owners = {name for name in made if MADE.match(name) and not STANDING_IN.match(name)}
+    found = [key for key in program.by_name.get(method, ()) if program.function(key).owner in owners]
+    return found if len(found) == 1 else []
+
+
 def fellow(program: Program, caller: Key, parts: list[str]) -> list[Key]:
     """`s.Run` inside a Go method: another method of the same type."""
     if not caller[0].endswith(".go") or len(parts) != 2:

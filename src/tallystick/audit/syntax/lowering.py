@@ -102,7 +102,7 @@ class Lowering:
         elif kind in tables.TRIES:
             self.attempt(node, context)
         elif kind in tables.AWAITS:
-            self.children_as(node, context, "awaited" if context.state in ("floating", "inner") else "used")
+            self.children_as(node, context, "awaited" if context.state == "floating" else "used")
         elif kind in ("expression_statement", "statement"):
             self.children_as(node, context, "floating")
         elif kind in tables.WRAPS:
@@ -201,7 +201,7 @@ class Lowering:
             if right.type in tables.OBJECTS and not context.owner:
                 inner = replace(inner, owner=name)
             if right.type in tables.AWAITS and not is_heeded(node, [name for name, _ in pairs]):
-                inner = replace(inner, state="inner")
+                inner = replace(inner, state="floating")
             self.walk(right, inner)
 
     def attempt(self, node: Node, context: Context) -> None:
@@ -242,7 +242,8 @@ class Lowering:
         if SPAWNING.search(name):
             inner = replace(inner, spawned=True)
         if name == "Promise.allSettled":
-            inner = replace(inner, handlers=(*context.handlers, Handler(start[0] + 1, "log")))
+            kind = "signal" if context.state == "used" else "log"  # the results are looked at
+            inner = replace(inner, handlers=(*context.handlers, Handler(start[0] + 1, kind)))
         for one in arguments(node):
             if gathering and one.type in ("array", "list"):
                 self.children_as(one, inner, state)

@@ -31,6 +31,7 @@ def _asked(name: str) -> re.Pattern[bytes]:
     word = rb"(?<![\w.])" + re.escape(name.encode()) + rb"\b"
     return re.compile(
         rb"\b(?:if|elif|while|switch|assert\w*|return|throw|raise|yield|await|in|of)\b[^\n;]*" + word
+        + rb"|" + word + rb"\.(?:forEach|filter|map|some|every|find\w*|reduce)\("
         + rb"|!\s*" + word + rb"|" + word + rb"[\w.?\[\]]*\s*(?:\?[^.:]|&&|\|\||[=!]==?|[<>])"
     )  # fmt: skip
 
