@@ -157,6 +157,11 @@ def carried(before: Dispatch, identity: bytes, prefix: str, happened_at: int, no
     )
 
 
+def prefix_of(ledger: str) -> str:
+    """What the identifiers of a ledger's dispatches begin with: whose they are shows at the provider."""
+    return f"ts{ledger[-8:]}"
+
+
 def payload_hash(identifier: str, customer: str, meter: str, value: str, happened_at: int) -> bytes:
     """Hash of what the provider is told: a repeat is byte-identical."""
     text = "\0".join((identifier, customer, meter, value, str(happened_at)))

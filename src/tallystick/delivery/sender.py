@@ -49,7 +49,7 @@ class Sender:
         self.catalogue = catalogue
         self.terms = Terms(
             owner=self.owner,
-            prefix=f"ts{ledger.identity[-8:]}",
+            prefix=rules.prefix_of(ledger.identity),
             profile=provider.profile,
             meter=catalogue.__getitem__,
             new_id=ledger.ids.next,

@@ -28,6 +28,7 @@ from tallystick.cycles import (
 from tallystick.delivery.absolutes import newest_billed
 from tallystick.delivery.links import Links
 from tallystick.delivery.model import Slot
+from tallystick.delivery.rules import prefix_of
 from tallystick.errors import ActionError, ProviderError
 from tallystick.ledger.absolutes import standing
 from tallystick.ledger.ledger import Ledger
@@ -46,9 +47,8 @@ ASKED_AT_ONCE = 50
 
 Row = tuple[Any, ...]
 Known = Mapping[Place, Periods]
-Subject = tuple[
-    str, str, bool, int
-]  # what an alarm is about: customer, meter, missed or not, day of the deadline
+# What an alarm is about: customer, meter, missed or not, day of the deadline.
+Subject = tuple[str, str, bool, int]
 
 
 class Pressing(msgspec.Struct, frozen=True):
@@ -166,7 +166,7 @@ class Deadlines:
             raise ActionError(
                 f"customer {customer!r} is not linked: its value could not be carried on; link it first"
             )
-        prefix, new_id = f"ts{self._ledger.identity[-8:]}", self._ledger.ids.next
+        prefix, new_id = prefix_of(self._ledger.identity), self._ledger.ids.next
         return (yield from exclude(late, quantity, word, prefix, self._provider.profile, new_id))
 
     def _parts(self, one: Pressing, periods: Periods, now: int) -> Flow[list[Pressing]]:

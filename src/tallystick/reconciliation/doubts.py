@@ -12,6 +12,7 @@ import msgspec
 
 from tallystick.delivery.model import Dispatch, to_dispatch
 from tallystick.delivery.rejections import place_of
+from tallystick.delivery.rules import prefix_of
 from tallystick.ledger.ledger import Ledger
 from tallystick.providers import Report
 from tallystick.storage import Flow, Statement
@@ -47,7 +48,7 @@ class Doubt(msgspec.Struct, frozen=True):
 def raised_by(ledger: Ledger, report: Report) -> dict[Place, str]:
     """The code of each place that a report casts doubt on: those it names, and all others if it leaves some out."""
     where, codes = {"tenant": ledger.where.tenant, "mode": ledger.where.mode}, codes_of(report)
-    prefix = f"ts{ledger.identity[-8:]}"
+    prefix = prefix_of(ledger.identity)
     keys = {key: code for name, code in codes.items() if (key := place_of(name, prefix))}
     named = ledger.read(_dispatches("dispatches_by_key", rows=sorted(keys)))
     ours = [d for d in named if (d.tenant, d.mode) == (ledger.where.tenant, ledger.where.mode)]

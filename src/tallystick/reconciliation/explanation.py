@@ -6,6 +6,7 @@ import msgspec
 
 from tallystick.delivery.model import Dispatch, to_dispatch
 from tallystick.delivery.rejections import place_of
+from tallystick.delivery.rules import prefix_of
 from tallystick.errors import ActionError
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.model import Entry, to_entry
@@ -24,7 +25,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
 def explain(ledger: Ledger, identifier: str, *, limit: int = 1000) -> Explanation:
     """What stands behind an identifier as the provider shows it; ActionError when it is not of this ledger."""
-    place = place_of(identifier, f"ts{ledger.identity[-8:]}")
+    place = place_of(identifier, prefix_of(ledger.identity))
     found = ledger.read(_explain(place[:2], limit)) if place is not None else Explanation([], [])
     if not found.parts:
         raise ActionError(f"{identifier!r} names no dispatch of this ledger; identifiers look like ts…-…")

@@ -28,6 +28,7 @@ from tallystick.values.instant import HOUR, MINUTE, SECOND
 
 LOOK_BACK = HOUR  # before the oldest that may be in doubt: what was being sent when the copy was made
 CLOSELY = 100  # leaves with pending usage that are each looked at, of one customer and meter
+HAD = "the provider had it when this ledger was restored"
 AN_HOUR, A_MINUTE = HOUR // SECOND, MINUTE // SECOND
 
 Verdict = Literal["sent", "unsent", "recovered", "ambiguous"]
@@ -175,15 +176,14 @@ class Recovery:
             made = delivery.dispatch(
                 ours,
                 identity,
-                f"ts{self._ledger.identity[-8:]}",
+                delivery.prefix_of(self._ledger.identity),
                 Slot(one.place, 0, 0),
                 self._catalogue[one.meter],
                 sum(e.quantity for e in ours),
                 one.since,
                 now,
             )
-            reason = "the provider had it when this ledger was restored"
-            row = msgspec.structs.replace(made, state="confirmed", reason=reason, due_at=now).row()
+            row = msgspec.structs.replace(made, state="confirmed", reason=HAD, due_at=now).row()
             yield Statement("insert_dispatches", rows=[row])
 
     def _renew(self, absent: Sequence[Dispatch]) -> Flow[None]:
@@ -315,5 +315,4 @@ def _accepted(place: Place, since: int, until: int) -> Flow[list[tuple[int, int]
 
 
 def _row(dispatch: Dispatch) -> tuple[Any, ...]:
-    why = "the provider had it when this ledger was restored"
-    return (dispatch.lane, dispatch.dispatch, dispatch.part, dispatch.state, why)
+    return (dispatch.lane, dispatch.dispatch, dispatch.part, dispatch.state, HAD)
