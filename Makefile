@@ -68,7 +68,7 @@ lock:  ## resolve the dependencies again (needs uv)
 	$(COMPILE) --group oldest pyproject.toml -o requirements-oldest.lock
 
 audit-docs: .venv/.ready  ## write the page of finding codes from the rules
-	$(BIN)/python -m tallystick.audit.handbook > docs/audit/findings.md
+	$(BIN)/python -m tallystick.audit.handbook.page > docs/audit/findings.md
 
 audit-routes: .venv/.ready  ## route recall on a folder of checkouts: CHECKOUTS=folder
 	$(BIN)/python benchmarks/audit/routes.py $(CHECKOUTS)

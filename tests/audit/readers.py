@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tallystick.audit import baseline, config, suppression
+from tallystick.audit import config
 from tallystick.audit.engine import audit
 from tallystick.audit.inventory import LeftOutError, UnreadableError, read, walk
 from tallystick.audit.inventory.reading import guard, stacked
-from tallystick.audit.knowledge import Knowledge
 from tallystick.audit.model import Profile
+from tallystick.audit.models.knowledge import Knowledge
+from tallystick.audit.narrowing import baseline, suppression
 from tallystick.audit.syntax.grammars import CostlyError
 from tallystick.audit.syntax.lowering import lower
 from tallystick.errors import ConfigError

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from samples import failing, hostile
 
-from tallystick.audit.answers import Answers
+from tallystick.audit.cache.answers import Answers
 from tallystick.audit.config import Models, Settings
 from tallystick.audit.model import Profile
 

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.audit import cache, engine
+from tallystick.audit import engine
+from tallystick.audit.cache import facts as cache
+from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.engine import audit
+from tallystick.audit.entries.schedules import _yaml
 from tallystick.audit.inventory import UnreadableError, read, walk
-from tallystick.audit.knowledge import Knowledge
-from tallystick.audit.lexical import Corpus
 from tallystick.audit.model import Profile, Report
-from tallystick.audit.resolve import Resolver
-from tallystick.audit.schedules import _yaml
+from tallystick.audit.models.knowledge import Knowledge
+from tallystick.audit.program.resolve import Resolver
 from tallystick.errors import ConfigError
 
 SINK = "await stripe.billing.meterEvents.create({ payload: { value: 1 } });\n"
@@ -130,7 +131,7 @@ def test_what_the_text_tells_apart_is_counted(tmp_path: Path) -> None:
 
 def test_a_tree_is_read_up_to_a_limit_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded by the sum, too; what comes after is named."""
-    monkeypatch.setattr("tallystick.audit.lexical.LIMITS", engine_limits(3_000_000))
+    monkeypatch.setattr("tallystick.audit.corpus.lexical.LIMITS", engine_limits(3_000_000))
     files = {f"m{number}.ts": "const a = 1;\n" * 70_000 for number in range(6)}
     report = judged(tmp_path, files)
     assert [path for path, _ in report.coverage.unread] == ["m4.ts", "m5.ts"]
@@ -195,7 +196,7 @@ def test_a_model_file_that_is_no_file_blocks_nothing(tmp_path: Path) -> None:
 
 def test_our_own_model_files_pass_our_own_check() -> None:
     """What users are told to imitate is sound."""
-    from tallystick.audit.knowledge import _sound
+    from tallystick.audit.models.knowledge import _sound
 
     for table in Knowledge().tables:
         for name, rows in table.items():

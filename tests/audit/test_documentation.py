@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tallystick.audit import catalogue, config, handbook
+from tallystick.audit import config
+from tallystick.audit.handbook import catalogue
+from tallystick.audit.handbook import page as handbook
 from tallystick.audit.report import FORMATS
 from tallystick.cli import audit as command
 

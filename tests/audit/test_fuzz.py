@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from readers import READERS
 
-from tallystick.audit import config, suppression
-from tallystick.audit.changes import changed_lines
+from tallystick.audit import config
 from tallystick.audit.inventory.reading import nested
+from tallystick.audit.narrowing import suppression
+from tallystick.audit.narrowing.changes import changed_lines
 from tallystick.errors import ConfigError
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

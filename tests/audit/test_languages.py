@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from trees import NEXT, audited, codes
 
+from tallystick.audit.entries.schedules import seconds_of
 from tallystick.audit.model import Verdict
-from tallystick.audit.schedules import seconds_of
 
 OTHERS = {
     "go": {

@@ -31,7 +31,7 @@ from applications import (
 )
 from trees import Tree, audited, codes
 
-from tallystick.audit import catalogue
+from tallystick.audit.handbook import catalogue
 from tallystick.audit.model import Report, Verdict
 
 FREE = "LOOK\nMAKE"

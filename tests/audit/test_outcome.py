@@ -9,12 +9,9 @@ import msgspec
 import pytest
 from samples import failing, passing, skipping
 
-from tallystick.audit import baseline
-from tallystick.audit.changes import Changes, changed_lines
 from tallystick.audit.config import FailOn, Settings
-from tallystick.audit.excerpts import Excerpts
-from tallystick.audit.fingerprints import named
 from tallystick.audit.inventory import Inventory
+from tallystick.audit.inventory.excerpts import Excerpts
 from tallystick.audit.model import (
     Confidence,
     Coverage,
@@ -26,8 +23,11 @@ from tallystick.audit.model import (
     Severity,
     Verdict,
 )
+from tallystick.audit.narrowing import baseline
+from tallystick.audit.narrowing.changes import Changes, changed_lines
+from tallystick.audit.narrowing.fingerprints import named
+from tallystick.audit.narrowing.suppression import scan
 from tallystick.audit.outcome import Aside, Outcome, exit_code, judged
-from tallystick.audit.suppression import scan
 from tallystick.errors import ConfigError
 
 SOURCE = "function charge(body) {\n  meter(body.n);\n  meter(body.n);\n}\n"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from samples import FORGED
 
-from tallystick.audit import own
 from tallystick.audit.config import Models
+from tallystick.audit.models import own
 
 COMMAND = [str(Path(sys.executable).parent / "tallystick"), "audit", "--no-cache", "-f", "json"]
 APPLICATION = """

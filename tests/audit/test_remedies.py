@@ -6,9 +6,9 @@ from pathlib import Path
 
 from trees import FASTAPI, NEXT, audited
 
-from tallystick.audit.catalogue import codes
-from tallystick.audit.knowledge import Knowledge
-from tallystick.audit.remedies import REMEDIES
+from tallystick.audit.handbook.catalogue import codes
+from tallystick.audit.handbook.remedies import REMEDIES
+from tallystick.audit.models.knowledge import Knowledge
 
 
 def test_names_are_known() -> None:

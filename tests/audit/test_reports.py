@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import EXCERPTS, NASTY, failing, hostile, passing, skipping
 
-from tallystick.audit.escape import clean, visible
 from tallystick.audit.model import Confidence, Place, Severity
 from tallystick.audit.outcome import Outcome
 from tallystick.audit.report import FORMATS, render, wording
+from tallystick.audit.report.escape import clean, visible
 from tallystick.audit.report.sarif import uri
 
 SAMPLES = {"failing": failing, "passing": passing, "skipping": skipping, "hostile": hostile}

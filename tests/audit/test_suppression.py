@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.audit import suppression
 from tallystick.audit.model import Confidence, Finding, Place, Severity
-from tallystick.audit.suppression import NO_REASON, UNUSED
+from tallystick.audit.narrowing import suppression
+from tallystick.audit.narrowing.suppression import NO_REASON, UNUSED
 
 CODES = frozenset({"errors_swallowed", "client_supplied_quantity"})
 

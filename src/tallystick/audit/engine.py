@@ -8,23 +8,26 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tallystick.audit import crontabs, joins, libraries, schedules, sites, verdict
-from tallystick.audit.cache import Cache
-from tallystick.audit.case import Case, scheduled
-from tallystick.audit.endpoints import endpoints_of
-from tallystick.audit.entries import Entries
-from tallystick.audit.ir import Function, Module
-from tallystick.audit.knowledge import Knowledge
-from tallystick.audit.labels import Labelling
-from tallystick.audit.lexical import Corpus
+from tallystick.audit import verdict
+from tallystick.audit.cache.facts import Cache
+from tallystick.audit.case import joins, libraries
+from tallystick.audit.case.case import Case, scheduled
+from tallystick.audit.case.endpoints import endpoints_of
+from tallystick.audit.corpus.lexical import Corpus
+from tallystick.audit.corpus.versions import pinned
+from tallystick.audit.entries import crontabs, schedules
+from tallystick.audit.entries.entries import Entries
+from tallystick.audit.handbook.remedies import fitting
 from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
-from tallystick.audit.program import COMMON, NAMED, Program, signals
-from tallystick.audit.remedies import fitting
-from tallystick.audit.resolve import Graph, Resolver
+from tallystick.audit.models.knowledge import Knowledge
+from tallystick.audit.program.program import COMMON, NAMED, Program, signals
+from tallystick.audit.program.resolve import Graph, Resolver
 from tallystick.audit.rules import RULES
 from tallystick.audit.rules.neighbours import NEIGHBOURS
-from tallystick.audit.trails import Climb, Trail
-from tallystick.audit.versions import pinned
+from tallystick.audit.syntax.ir import Function, Module
+from tallystick.audit.trails import sites
+from tallystick.audit.trails.labels import Labelling
+from tallystick.audit.trails.trails import Climb, Trail
 
 WAYS = 2_000  # rules compare ways with each other
 Progress = Callable[[str, int, int], None]

@@ -8,14 +8,15 @@ from typing import Any
 
 import msgspec
 
-from tallystick.audit import own, suppression
-from tallystick.audit.baseline import Comparison, compare
-from tallystick.audit.changes import Changes
 from tallystick.audit.config import FailOn, Settings
-from tallystick.audit.excerpts import Excerpts
-from tallystick.audit.fingerprints import in_order, named
 from tallystick.audit.inventory import Inventory
+from tallystick.audit.inventory.excerpts import Excerpts
 from tallystick.audit.model import Confidence, Finding, Report, Severity, Verdict
+from tallystick.audit.models import own
+from tallystick.audit.narrowing import suppression
+from tallystick.audit.narrowing.baseline import Comparison, compare
+from tallystick.audit.narrowing.changes import Changes
+from tallystick.audit.narrowing.fingerprints import in_order, named
 
 RANK = {Severity.HIGH: 3, Severity.MEDIUM: 2, Severity.LOW: 1, Severity.INFO: 0}
 

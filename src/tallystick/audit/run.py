@@ -7,12 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from tallystick.audit import baseline, catalogue, config, suppression
-from tallystick.audit.changes import Changes
+from tallystick.audit import config
 from tallystick.audit.config import FailOn, Settings
-from tallystick.audit.excerpts import Excerpts
+from tallystick.audit.handbook import catalogue
 from tallystick.audit.inventory import Selection, walk
+from tallystick.audit.inventory.excerpts import Excerpts
 from tallystick.audit.model import Profile, Report
+from tallystick.audit.narrowing import baseline, suppression
+from tallystick.audit.narrowing.changes import Changes
 from tallystick.audit.outcome import Aside, Outcome, judged
 from tallystick.errors import ConfigError
 

@@ -152,6 +152,6 @@ def _exits() -> Iterator[None]:
 
 
 def _complain(line: str) -> None:
-    from tallystick.audit.escape import visible
+    from tallystick.audit.report.escape import visible
 
     print(f"tallystick audit: {visible(line)}", file=sys.stderr)

@@ -16,15 +16,16 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from tallystick.audit import baseline as baselines
-from tallystick.audit import catalogue, handbook
-from tallystick.audit.answers import Answers
+from tallystick.audit.cache.answers import Answers
 from tallystick.audit.config import FailOn, Settings
-from tallystick.audit.escape import clean
+from tallystick.audit.handbook import catalogue
+from tallystick.audit.handbook import page as handbook
 from tallystick.audit.model import Coverage, Options, Profile, Report, Verdict
+from tallystick.audit.models.own import model_files
+from tallystick.audit.narrowing import baseline as baselines
 from tallystick.audit.outcome import Outcome, exit_code
-from tallystick.audit.own import model_files
 from tallystick.audit.report import render
+from tallystick.audit.report.escape import clean
 from tallystick.audit.run import Progress, Request, run, silent
 from tallystick.errors import ConfigError
 

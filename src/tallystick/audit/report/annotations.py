@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tallystick.audit.escape import clean
 from tallystick.audit.model import Finding, Verdict
 from tallystick.audit.outcome import Outcome
 from tallystick.audit.report import wording
+from tallystick.audit.report.escape import clean
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 

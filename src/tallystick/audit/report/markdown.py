@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from tallystick.audit.escape import clean
 from tallystick.audit.model import Finding, Verdict
 from tallystick.audit.outcome import Outcome, decisive
 from tallystick.audit.report import wording
+from tallystick.audit.report.escape import clean
 
 SIGNS = {Verdict.PASS: "✅ pass", Verdict.FAIL: "❌ fail", Verdict.SKIP: "➖ skip"}
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!@&])")

@@ -7,10 +7,10 @@ from html import escape
 from importlib.metadata import version
 from importlib.resources import files
 
-from tallystick.audit.escape import clean
 from tallystick.audit.model import Finding, Hop
 from tallystick.audit.outcome import Outcome, decisive
 from tallystick.audit.report import wording
+from tallystick.audit.report.escape import clean
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 

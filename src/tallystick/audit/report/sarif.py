@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from tallystick.audit import catalogue
-from tallystick.audit.escape import clean
+from tallystick.audit.handbook import catalogue
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.outcome import Outcome, decisive
 from tallystick.audit.report import wording
+from tallystick.audit.report.escape import clean
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 RESULTS, STEPS, TEXT = 5_000, 100, 1_000

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from tallystick.audit.escape import clean
 from tallystick.audit.model import Finding
 from tallystick.audit.outcome import Outcome, decisive
+from tallystick.audit.report.escape import clean
 from tallystick.audit.report.wording import RULE, endpoints, remedy
 
 SCHEMA = 1

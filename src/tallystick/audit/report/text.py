@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tallystick.audit.escape import clean
 from tallystick.audit.model import Finding, Severity, Verdict
 from tallystick.audit.outcome import Outcome, decisive
 from tallystick.audit.report import wording
+from tallystick.audit.report.escape import clean
 
 WIDTH = 100
 COMMAND = re.compile(r"^(\s*)(::|##\[)")  # what a GitHub runner would obey when it reads a log

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tallystick.audit.case import Case
+from tallystick.audit.case.case import Case
 from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tallystick.audit import stored
-from tallystick.audit.case import Case
-from tallystick.audit.lexical import ASIDE
+from tallystick.audit.case.case import Case
+from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.trails import Trail
+from tallystick.audit.trails import stored
+from tallystick.audit.trails.trails import Trail
 
 COUNTER = re.compile(
     rb"(?i)localStorage\.setItem\(\s*[\"'`][^\"'`]*(?:usage|credits?|quota|count)[^\"'`]*[\"'`]"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tallystick.audit.case import Case
+from tallystick.audit.case.case import Case
 from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.sites import NO_QUANTITY
+from tallystick.audit.trails.sites import NO_QUANTITY
 
 REQUEST = re.compile(
     r"(?i)(?:^|_)(?:req|request|body|payload|data|input|inputs|query|params|messages|prompt)$"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tallystick.audit.case import SLOW, Case
-from tallystick.audit.ir import Expr
-from tallystick.audit.trails import Trail
+from tallystick.audit.case.case import SLOW, Case
+from tallystick.audit.syntax.ir import Expr
+from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
     rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tallystick.audit.case import Case
-from tallystick.audit.kept import unread
+from tallystick.audit.case.case import Case
+from tallystick.audit.case.kept import unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import excused

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tallystick.audit.buffers import waiting
-from tallystick.audit.case import Case
+from tallystick.audit.case.buffers import waiting
+from tallystick.audit.case.case import Case
+from tallystick.audit.case.reaching import works, works_below
 from tallystick.audit.model import Confidence, Finding, Place, Severity
-from tallystick.audit.reaching import works, works_below
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import excused
-from tallystick.audit.trails import Trail
+from tallystick.audit.trails.trails import Trail
 
 REPORTING = re.compile(
     r"(?i)usage|meter|track|report|bill|record|charge|credit|consum|event|stripe|log|count|quota|deduct|debit|notify|emit"

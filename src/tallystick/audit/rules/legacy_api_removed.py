@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tallystick.audit.case import Case
+from tallystick.audit.case.case import Case
 from tallystick.audit.model import Finding, Severity
 from tallystick.audit.rules.base import Rule
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tallystick.audit.case import Case
-from tallystick.audit.joins import outboxes, spelled
+from tallystick.audit.case.case import Case
+from tallystick.audit.case.joins import outboxes, spelled
 from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.stored import CUSTOMER, QUANTITY, rows
+from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 
 METERS_ONLY = frozenset(
     ["lago", "openmeter", "orb", "metronome", "aws-marketplace"]

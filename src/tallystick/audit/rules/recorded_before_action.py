@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tallystick.audit.case import Case
+from tallystick.audit.case.case import Case
 from tallystick.audit.model import Confidence, Finding, Severity
-from tallystick.audit.program import Key
+from tallystick.audit.program.program import Key
 from tallystick.audit.rules.base import Rule
 
 

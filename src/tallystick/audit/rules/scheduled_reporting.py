@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tallystick.audit.case import SLOW, Case
+from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import UNSENT
-from tallystick.audit.trails import Trail
+from tallystick.audit.trails.trails import Trail
 
 OPEN_PERIOD = re.compile(
     rb"(?i)(?:gte?\b|>=?|since\b|from\b|after\b|start\w*\s*[:=])[^\n;]{0,60}?(?:current_?period_?start|period_?start"

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tallystick.audit.case import Case
-from tallystick.audit.entries import Entry
+from tallystick.audit.case.case import Case
+from tallystick.audit.case.reaching import inside, reach, workers
+from tallystick.audit.entries.entries import Entry
 from tallystick.audit.model import Confidence, Finding, Hop, Severity
-from tallystick.audit.program import Key
-from tallystick.audit.reaching import inside, reach, workers
+from tallystick.audit.program.program import Key
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.trails import Trail
+from tallystick.audit.trails.trails import Trail
 
 ADMIN = re.compile(r"(?i)health|/admin|webhook")
 ASIDE = re.compile(r"(?i)test|demo|debug|preview|moderat|title|suggest|embed|search|onboard|support")

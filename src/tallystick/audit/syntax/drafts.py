@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from tree_sitter import Node
 
-from tallystick.audit.ir import Binding, Call, Expr, Function, Handler
 from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.expressions import child_of, expression, plain, text_of
+from tallystick.audit.syntax.ir import Binding, Call, Expr, Function, Handler
 from tallystick.audit.syntax.patterns import flags_of
 
 FILLING = re.compile(

@@ -6,8 +6,8 @@ import re
 
 from tree_sitter import Node
 
-from tallystick.audit.ir import NOTHING, Expr
 from tallystick.audit.syntax import tables
+from tallystick.audit.syntax.ir import NOTHING, Expr
 
 DEEPEST = 40
 SETTER = re.compile(r"^(?:set|put|add)(?=[A-Z])")

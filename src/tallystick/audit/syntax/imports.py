@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tree_sitter import Node
 
-from tallystick.audit.ir import Expr, Import
 from tallystick.audit.syntax.expressions import child_of, plain, text_of
+from tallystick.audit.syntax.ir import Expr, Import
 
 
 class Imports:

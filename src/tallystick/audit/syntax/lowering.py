@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from tree_sitter import Node
 
-from tallystick.audit.ir import NOTHING, Call, Expr, Handler, Module
 from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.drafts import Context, Draft, assigned, filled, rounds, started
 from tallystick.audit.syntax.expressions import (
@@ -21,6 +20,7 @@ from tallystick.audit.syntax.expressions import (
 )
 from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
+from tallystick.audit.syntax.ir import NOTHING, Call, Expr, Handler, Module
 from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
 from tallystick.audit.syntax.returned import checked, is_heeded
 

@@ -7,9 +7,9 @@ from functools import lru_cache
 
 from tree_sitter import Node
 
-from tallystick.audit.ir import Handler
 from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.expressions import text_of
+from tallystick.audit.syntax.ir import Handler
 from tallystick.audit.syntax.patterns import catch_kind
 
 HANDED_ON = re.compile(

@@ -1,0 +1,1 @@
+"""One audited tree as the rules see it: ways with their clocks, tables, queues and endpoints."""

@@ -1,0 +1,51 @@
+"""Usage that waits in the memory of a process until a loop sends it."""
+
+from __future__ import annotations
+
+import re
+
+from tallystick.audit.case.case import Case
+from tallystick.audit.model import Place
+from tallystick.audit.trails.trails import Trail
+
+KEPT = rb"(?:self|this|[a-z]\w*)(?:\.|->)([A-Za-z_]\w*)"
+EMPTIED = re.compile(
+    KEPT
+    + rb"\s*=\s*(?:\[\]|\{\}|nil\b|make\(|new (?:Map|Set|ArrayList)|(?:collections\.)?(?:defaultdict|deque|Counter)\("
+    rb"|list\(\))"
+    rb"|" + KEPT + rb"\s*=\s*[\w.]+\[:0\]"
+    rb"|" + KEPT + rb"\.(?:clear\(\)|splice\(0|drainTo\(|get_nowait\(|popleft\(|poll\(\)|Swap\(0\))"
+    rb"|,\s*" + KEPT + rb"\s*=\s*[\w.]+,\s*(?:\[\]|\{\}|nil|\w+\(\w*\))"
+    rb"|<-\s*" + KEPT
+)
+
+
+def waiting(case: Case, trail: Trail) -> Place | None:
+    """Where a buffer is emptied that this way sends, and that other code fills."""
+    entry = trail.entry
+    if entry is None or entry.kind not in ("schedule", "script") or trail.site.stored:
+        return None
+    for key, _ in trail.hops:
+        function = case.program.function(key)
+        lines = case.corpus.sources[key[0]].split(b"\n")
+        text = b"\n".join(lines[function.line - 1 : function.end_line]) if key[1] else b""
+        for hit in EMPTIED.finditer(text):
+            name = next(one for one in hit.groups() if one)
+            if _filled(case.corpus.sources[key[0]], name):
+                return Place(key[0], function.line + text.count(b"\n", 0, hit.start()))
+    return None
+
+
+def _filled(text: bytes, name: bytes) -> bool:
+    """Whether something puts usage into it."""
+    word = rb"(?:\.|->)" + re.escape(name)
+    return (
+        re.search(
+            word
+            + rb"(?:\[[^\]\n]+\])?(?:\.(?:append|push|put|put_nowait|add|extend|set|offer|Enqueue|Add)\(|\s*\+=|\s*<-)"
+            rb"|=\s*append\(\s*\w+" + word + rb"\b"
+            rb"|" + word + rb"\[[^\]\n]+\]\s*=[^=]",
+            text,
+        )
+        is not None
+    )

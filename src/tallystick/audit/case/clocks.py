@@ -1,0 +1,128 @@
+"""Programs that keep their own time: loops that sleep, tickers; and programs that nothing in the tree starts."""
+
+from __future__ import annotations
+
+import re
+
+from tallystick.audit.corpus.lexical import Corpus
+from tallystick.audit.entries.entries import Entry
+from tallystick.audit.entries.schedules import DAY, HOUR, Schedule, number_of, seconds_of
+from tallystick.audit.program.program import Key, Program
+from tallystick.audit.syntax.ir import Call, Expr
+from tallystick.audit.trails.trails import Trail
+
+PAUSE = re.compile(r"(?:^|\.)(?:sleep|Sleep|NewTicker|Tick|wait_for|wait|After|usleep)$")
+ENDLESS = re.compile(
+    rb"\bwhile\s*\(?\s*(?:True|true|1|not\b|!)|\bfor\s*\{|\bfor\s+range\b|\bloop\s+do\b|\bfor\s*\(\s*;\s*;|\bfor\s*\(\s*await"
+    rb"|\bwhile\s+self\.|\bselect\s*\{"
+)
+GO_UNITS = {"time.Second": 1, "time.Minute": 60, "time.Hour": HOUR, "time.Millisecond": 0}
+ASIDE = re.compile(r"(?:^|/)(?:scripts?|bin|tools?|hack|ops|maintenance)/")
+STARTED = re.compile(
+    r"(?i)(?:^|/)(?:Procfile|Dockerfile[^/]*|docker-compose[^/]*|compose\.ya?ml|supervisord?[^/]*|fly\.toml|package\.json|ecosystem[^/]*"
+    r"|[^/]*\.service|render\.ya?ml|railway\.\w+|nixpacks\.toml|entrypoint[^/]*)$"
+)
+HEADER = 4000
+MOST = (59, 23, 31, 12, 7)  # minute, hour, day, month, weekday
+UNSAID = 60  # a pause that a setting gives: nobody waits a day in a loop
+SAID = re.compile(
+    rb"(?im)(?:^|[\s#\"'`*])((?:[\d*,/\-]+[ \t]+){4}[\d*,/\-]+)(?=[ \t]+\S)|@(daily|hourly|weekly|monthly)\b"
+)
+
+
+def kept(program: Program, corpus: Corpus, trail: Trail) -> tuple[Schedule, int] | None:
+    """The pause of a loop on this way, and at which step of the way the loop stands."""
+    entry = trail.entry
+    if entry is not None and entry.kind != "script":
+        return None
+    route = entry.route if entry is not None else program.function(trail.top).name
+    for step, (key, _) in enumerate(trail.hops):
+        function = program.function(key)
+        pauses = [call for call in function.calls if PAUSE.search(call.callee)]
+        if not pauses or not key[0].endswith((".py", ".go", ".rb", ".java", ".php")):
+            continue
+        lines = corpus.sources[key[0]].split(b"\n")[max(0, function.line - 1) : function.end_line]
+        if not ENDLESS.search(b"\n".join(lines if key[1] else corpus.sources[key[0]].split(b"\n"))):
+            continue
+        found = [(_pause(program, key, call) or UNSAID, call) for call in pauses if call.args]
+        if found:
+            seconds, call = max(found, key=lambda one: one[0])
+            return Schedule(key[0], call.line, seconds, f"{call.callee}({seconds})", route), step
+    return None
+
+
+def _pause(program: Program, key: Key, call: Call) -> int | None:
+    values = [part for one in call.args for part in (one.parts if one.kind == "object" else (one,))]
+    lengths = [found for one in values if (found := _seconds(program, key, one))]
+    return max(lengths, default=None)
+
+
+def _seconds(program: Program, key: Key, value: Expr, depth: int = 0) -> int | None:
+    """A length of time as a program writes it: `5 * time.Minute`, `INTERVAL`, `60 * 60`, `5.minutes`."""
+    if depth > 4:
+        return None
+    if value.kind == "name" and value.text in GO_UNITS:
+        return GO_UNITS[value.text]
+    if value.kind == "name":
+        given = _assigned(program, key, value.text)
+        return _seconds(program, key, given, depth + 1) if given is not None else None
+    if value.kind == "call":
+        hit = re.match(r"^(\d+)\.(second|minute|hour|day|week)s?$", value.text)
+        return seconds_of(f"every {hit[1]} {hit[2]}") if hit else None
+    if value.kind == "mix" and value.parts:
+        product = 1
+        for part in value.parts:
+            factor = _seconds(program, key, part, depth + 1)
+            if factor is None:
+                return None
+            product *= factor
+        return product
+    return number_of(value)
+
+
+def _assigned(program: Program, key: Key, name: str) -> Expr | None:
+    """The value of a name: in the function, or at the top of its file."""
+    functions = program.modules[key[0]].functions
+    for holder in (functions[key[1]], functions[0]):
+        for given, value in holder.assigns:
+            if given == name or given == name.rpartition(".")[2]:
+                return value
+    return None
+
+
+def said(corpus: Corpus, entry: Entry) -> Schedule | None:
+    """The schedule that a program's own first lines ask for: `Cron: 59 23 * * * python report.py`."""
+    if entry.kind != "script":
+        return None
+    head = corpus.sources.get(entry.key[0], b"")[:HEADER]
+    for hit in SAID.finditer(head):
+        text = (hit[1] or b"@" + (hit[2] or b"")).decode("utf-8", "replace")
+        seconds = seconds_of(text) if hit[2] or _within(text.split()) else None
+        if seconds:
+            line = head.count(b"\n", 0, hit.start(1) if hit[1] else hit.start(2)) + 1
+            return Schedule(entry.key[0], line, min(seconds, 30 * DAY), text.strip(), entry.route)
+    return None
+
+
+def _within(fields: list[str]) -> bool:
+    """Whether the five fields are a clock's: `* 60 * 60 *` is a product of a program, there is no hour 60."""
+    return len(fields) == len(MOST) and all(
+        re.match(r"^(?:\*|\d)[\d*,/\-]*$", field)
+        and all(int(one) <= most for one in re.findall(r"\d+", field))
+        for field, most in zip(fields, MOST, strict=True)
+    )
+
+
+def occasional(corpus: Corpus, entry: Entry) -> bool:
+    """Whether a program stands among the tools and nothing in the tree starts it."""
+    by_hand = (
+        entry.kind == "script"
+        and (entry.framework in ("django", "cobra") or ASIDE.search(entry.key[0]) is not None)
+    ) or (entry.framework == "laravel" and "Commands/" in entry.key[0])
+    if not by_hand:
+        return False
+    stem = entry.key[0].rpartition("/")[2].rpartition(".")[0]
+    if stem in ("main", "index"):
+        stem = entry.key[0].rpartition("/")[0].rpartition("/")[2]
+    word = re.compile(rb"\b" + re.escape(stem).encode() + rb"\b")
+    return not any(STARTED.search(path) and word.search(data) for path, data in corpus.support.items())

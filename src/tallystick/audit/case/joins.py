@@ -1,0 +1,92 @@
+"""What joins parts of a tree that do not call each other: tables kept until they are sent, and names of queues."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tallystick.audit.case.case import CRON_PATH, STAFF, Case
+from tallystick.audit.entries.queues import Queues
+from tallystick.audit.entries.queues import spelled as reached_by
+from tallystick.audit.models.knowledge import Sink
+from tallystick.audit.program.program import Key
+from tallystick.audit.trails import stored
+from tallystick.audit.trails.labels import Labelling
+from tallystick.audit.trails.sites import Site
+from tallystick.audit.trails.trails import Trail
+
+DIRECT_KINDS = frozenset(["http", "action"])
+
+
+def later(trail: Trail) -> bool:
+    """Whether the report is sent by something else than the request it is for."""
+    entry = trail.entry
+    if entry is None:
+        return False
+    aside = CRON_PATH.search(entry.key[0]) is not None or STAFF.search(entry.key[0]) is not None
+    return entry.kind not in DIRECT_KINDS or aside
+
+
+def outboxes(case: Case) -> dict[str, Trail]:
+    """The usage tables that a job reads and sends, each with the way it is sent."""
+    found: dict[str, Trail] = {}
+    for trail in case.live:
+        if trail.site.stored or trail.queued or not later(trail):
+            continue
+        for row in stored.rows(case.program, sorted(_near(case, trail))):
+            if not row.writes and stored.USAGE.search(row.table):
+                found.setdefault(row.table, trail)
+    return found
+
+
+def _near(case: Case, trail: Trail) -> set[Key]:
+    """The functions on a trail and those they call."""
+    own = {key for key, _ in trail.hops if key[1]}
+    return own | {target for key in own for target, _ in case.program.callees.get(key, ())}
+
+
+def written(case: Case, tables: dict[str, Trail], labelling: Labelling) -> Iterator[Site]:
+    """Each write to a table that is sent later, as a report of its own."""
+    for row in stored.rows(case.program):
+        if not row.writes or row.table not in tables:
+            continue
+        customers, quantities = row.column(stored.CUSTOMER), row.column(stored.QUANTITY)
+        if not customers and not quantities:
+            continue
+        if not _sure(row, tables[row.table]):
+            continue
+        sink = Sink(tables[row.table].site.sink.provider, "", "", durable=True)
+        yield Site(
+            row.key,
+            row.call,
+            sink,
+            frozenset(label for one in quantities for label in labelling.of(row.key, one)),
+            frozenset(label for one in customers for label in labelling.of(row.key, one)),
+            True,
+            True,
+            stored=True,
+        )
+
+
+def _sure(row: stored.Row, trail: Trail) -> bool:
+    """Whether this is the usage that is sent: by the table's name, or by the column that the job sends."""
+    if stored.METERING.search(row.table) or row.payload is None:
+        return True
+    sent = {text.rpartition(":")[2].rpartition(".")[2].lower() for _, text in trail.site.quantity}
+    return bool(sent & {name.lower() for name in row.payload.keys})
+
+
+def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
+    """What a file has to hold to be on the other side of a join."""
+    parts = [spelled(one) for one in sorted(tables)]
+    queues = Queues(case.program)
+    for trail in case.live:
+        entry = trail.entry
+        if entry is not None and entry.kind in ("worker", "schedule", "http"):
+            parts += [reached_by(name) for name in sorted(queues.names(entry)) if len(name) > 2]
+    return re.compile("|".join(sorted(set(parts))).encode(), re.IGNORECASE) if parts else None
+
+
+def spelled(table: str) -> str:
+    """A pattern for any spelling of a table's name."""
+    return "_?".join(re.escape(one) for one in table)

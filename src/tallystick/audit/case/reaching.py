@@ -1,0 +1,56 @@
+"""What functions reach by calling: other functions, and costly work."""
+
+from __future__ import annotations
+
+from tallystick.audit.case.case import Case
+from tallystick.audit.program.program import Key
+from tallystick.audit.trails.trails import Trail
+
+
+def reach(case: Case, starts: set[Key], hops: int = 12, limit: int = 400) -> set[Key]:
+    """All functions that functions call within some hops, with the literals inside them."""
+    seen, fringe = set(starts), sorted(starts)
+    for _ in range(hops):
+        further: set[Key] = set()
+        for key in fringe:
+            further.update(target for target, _ in case.program.callees.get(key, ()))
+            further.update(inside(case, key))
+        fringe = sorted(further - seen)
+        seen.update(fringe)
+        if not fringe or len(seen) > limit:
+            break
+    return seen
+
+
+def inside(case: Case, key: Key) -> list[Key]:
+    """The literals that stand in a function."""
+    functions = case.program.modules[key[0]].functions
+    return (
+        [(key[0], index) for index, one in enumerate(functions) if index and one.parent == key[1]]
+        if key[1]
+        else []
+    )
+
+
+def workers(case: Case) -> set[Key]:
+    """Functions that themselves make a costly call."""
+    pattern = case.work
+    return {
+        (path, index)
+        for path, module in case.program.modules.items()
+        for index, function in enumerate(module.functions)
+        if index and any(pattern.search(call.callee) for call in function.calls)
+    }
+
+
+def works_below(case: Case, trail: Trail, place: tuple[str, int]) -> bool:
+    """Whether the sold work itself lies below this place of a trail: then work and report are put off together."""
+    for number, (key, call) in enumerate(trail.hops):
+        if (key[0], call.line) == place:
+            return bool({below for below, _ in trail.hops[:number]} & workers(case))
+    return False
+
+
+def works(case: Case, trail: Trail) -> bool:
+    """Whether the sold work is done on the way to the report: a timer that is lost loses both."""
+    return bool({key for key, _ in trail.hops[:-1]} & workers(case))

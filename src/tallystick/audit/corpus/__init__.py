@@ -1,0 +1,1 @@
+"""The bytes of a tree: what is worth parsing, and what is pinned."""

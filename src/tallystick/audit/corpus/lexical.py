@@ -1,0 +1,156 @@
+"""The first look: bytes only, every file, no parsing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tallystick.audit.inventory.model import Limits
+from tallystick.audit.inventory.reading import LeftOutError, UnreadableError, read
+from tallystick.audit.model import Hop, Place
+from tallystick.audit.models.knowledge import Knowledge
+from tallystick.audit.syntax.grammars import grammar_of
+
+TEST = re.compile(
+    r"(?:^|/)(?:tests?|__tests__|__mocks__|spec|specs|e2e|cypress|playwright|testing|testdata|mocks?|stories|fixtures?)/"
+    r"|\.(?:test|spec|stories|e2e)\.|(?:^|/)test[_-][^/]*\.(?:py|[cm]?[jt]s)$|_test\.(?:py|go|rb)$|_spec\.rb$|Test\.(?:php|java)$|conftest\.py$"
+)
+ASIDE = re.compile(r"(?:^|/)(?:docs?|examples?|benchmarks?|storybook)/(?!.*route\.)|\.mdx?$|\.d\.ts$")
+SPECIFIER = re.compile(rb"""(?:\bfrom|\bimport|\brequire\(|\bimport\()\s*["']([^"'\n]+)["']""")
+PYTHON = re.compile(
+    rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([\w., ]+))", re.MULTILINE
+)
+LIMITS = Limits()
+COMMENT = re.compile(rb"^\s*(?://|#|\*|/\*|--|<!--)")
+
+
+class Corpus:
+    """The bytes of the tree and what they say by themselves."""
+
+    def __init__(self, root: Path, knowledge: Knowledge, include_tests: bool = False) -> None:
+        """An empty corpus."""
+        self.root = root
+        self.knowledge = knowledge
+        self.include_tests = include_tests
+        self.sources: dict[str, bytes] = {}
+        self.support: dict[str, bytes] = {}
+        self.tests: set[str] = set()
+        self.unread: list[tuple[str, str]] = []
+        self.left_out: Counter[str] = Counter()
+        self.taken = 0
+
+    def load(self, files: Sequence[str | Path], progress: Callable[[str, int, int], None]) -> None:
+        """Read every file once."""
+        for number, one in enumerate(files):
+            path = self._relative(one)
+            if number % 500 == 0:
+                progress("reading", number, len(files))
+            self._take(path)
+
+    def _relative(self, one: str | Path) -> str:
+        path = Path(one)
+        return path.relative_to(self.root).as_posix() if path.is_absolute() else path.as_posix()
+
+    def _take(self, path: str) -> None:
+        if not self.include_tests and TEST.search(path):
+            self.tests.add(path)
+            self.left_out["test"] += 1
+            return
+        if self.taken > LIMITS.total_bytes:
+            self.unread.append((path, f"beyond {LIMITS.total_bytes // 1024 // 1024} MB in all"))
+            return
+        try:
+            data = read(self.root, path, LIMITS)
+        except UnreadableError as problem:
+            self.unread.append((path, str(problem)))
+            return
+        except LeftOutError as reason:
+            self.left_out[str(reason)] += 1
+            return
+        self.taken += len(data)
+        if grammar_of(path):
+            self.sources[path] = _script(path, data)
+        else:
+            self.support[path] = data
+
+    def grep(self, pattern: re.Pattern[bytes]) -> list[str]:
+        """Source files whose bytes match."""
+        return [path for path, data in self.sources.items() if pattern.search(data)]
+
+    def holding(self, words: Sequence[bytes]) -> list[str]:
+        """Source files that hold one of the words, in whatever case."""
+        found = []
+        for path, data in self.sources.items():
+            lowered = data.lower()
+            if any(word in lowered for word in words):
+                found.append(path)
+        return found
+
+    def live_hits(
+        self, pattern: re.Pattern[bytes], most: int = 50, needs: Sequence[bytes] = ()
+    ) -> list[tuple[str, int, bytes]]:
+        """Matches outside comment lines, with path and line; files without one of the words are not searched."""
+        found = []
+        for path, data in self.sources.items():
+            if (needs and not any(word in data for word in needs)) or ASIDE.search(path):
+                continue
+            for hit in pattern.finditer(data):
+                start = data.rfind(b"\n", 0, hit.start()) + 1
+                if COMMENT.match(data[start : hit.start() + 1]):
+                    continue
+                found.append((path, data.count(b"\n", 0, hit.start()) + 1, hit.group(0)))
+                break
+            if len(found) >= most:
+                break
+        return found
+
+    def signals(self, name: str, most: int = 50) -> tuple[Hop, ...]:
+        """The signals of one kind, each with its first place in a file."""
+        return tuple(
+            Hop(Place(path, line), note)
+            for note, pattern in self.knowledge.signals(name)
+            for path, line, _ in self.live_hits(pattern, most)
+        )
+
+    def mentioned(self, name: str, outside: str) -> bool:
+        """Whether a name occurs elsewhere than in one file's own text, import and export lines aside."""
+        word = name.encode()
+        used = re.compile(
+            rb"^(?!\s*(?:import\b|export \{|export \*|from\b|//|#|\*)).*\b" + re.escape(word) + rb"\b",
+            re.MULTILINE,
+        )
+        return any(
+            path != outside and word in data and used.search(data) is not None
+            for path, data in self.sources.items()
+        )
+
+
+def _script(path: str, data: bytes) -> bytes:
+    """The program text of a page: everything but its script blocks is blanked, offsets stay."""
+    if not path.endswith((".vue", ".svelte", ".astro")):
+        return data
+    keep = bytearray(re.sub(rb"[^\n]", b" ", data))
+    for block in re.finditer(rb"<script[^<>]*>(.*?)(?:</script>|\Z)|\A---\n(.*?)\n---", data, re.DOTALL):
+        group = 1 if block.group(1) is not None else 2
+        keep[block.start(group) : block.end(group)] = block.group(group)
+    return bytes(keep)
+
+
+def specifiers(path: str, data: bytes) -> list[str]:
+    """What a file imports, by its bytes."""
+    if path.endswith(".py"):
+        found = []
+        for hit in PYTHON.finditer(data):
+            if hit.group(1) is not None:
+                module = hit.group(1).decode()
+                found.append(module)
+                names = re.findall(rb"[\w]+", hit.group(2))
+                found += [
+                    f"{module}{'' if module.endswith('.') else '.'}{name.decode()}" for name in names[:40]
+                ]
+            else:
+                found += [one.strip().split(" ")[0] for one in hit.group(3).decode().split(",")]
+        return found
+    return [hit.decode("utf-8", "replace") for hit in SPECIFIER.findall(data)]

@@ -1,0 +1,37 @@
+"""Which Stripe kit is pinned, by package registry."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from tallystick.audit.corpus.lexical import Corpus
+
+PATTERNS = {
+    "package.json": ("npm", re.compile(rb'"stripe"\s*:\s*"[\^~>=v ]*(\d+)')),
+    "composer.json": ("composer", re.compile(rb'"stripe/stripe-php"\s*:\s*"[\^~>=v ]*(\d+)')),
+    "composer.lock": ("composer", re.compile(rb'"name":\s*"stripe/stripe-php",\s*"version":\s*"v?(\d+)')),
+    "requirements.txt": ("pip", re.compile(rb"(?mi)^stripe\s*[=~>]=\s*(\d+)")),
+    "pyproject.toml": ("pip", re.compile(rb'(?mi)stripe"?\s*(?:=\s*"[\^~>=]*|[=~>]=\s*)(\d+)')),
+    "poetry.lock": ("pip", re.compile(rb'name = "stripe"\nversion = "(\d+)')),
+    "go.mod": ("go", re.compile(rb"github\.com/stripe/stripe-go/v(\d+)")),
+    "Gemfile": ("gem", re.compile(rb"(?m)^\s*gem [\"']stripe[\"'],\s*[\"'][~>=^ ]*(\d+)")),
+    "Gemfile.lock": ("gem", re.compile(rb"(?m)^    stripe \((\d+)")),
+    "pom.xml": ("maven", re.compile(rb"stripe-java</artifactId>\s*<version>(\d+)")),
+    "build.gradle": ("maven", re.compile(rb"com\.stripe:stripe-java:(\d+)")),
+    "build.gradle.kts": ("maven", re.compile(rb"com\.stripe:stripe-java:(\d+)")),
+    "Pipfile.lock": ("pip", re.compile(rb'"stripe":\s*\{[^}]*"version":\s*"==(\d+)')),
+    "uv.lock": ("pip", re.compile(rb'name = "stripe"\nversion = "(\d+)')),
+}
+
+
+def pinned(corpus: Corpus) -> dict[str, tuple[int, str, int]]:
+    """The major version by registry, with where it is written; a lock file's word is better than a manifest's."""
+    found: dict[str, tuple[int, str, int]] = {}
+    for path in sorted(corpus.support, key=lambda one: ("lock" not in one, one.count("/"), one)):
+        rule = PATTERNS.get(posixpath.basename(path))
+        hit = rule[1].search(corpus.support[path]) if rule else None
+        if rule and hit:
+            line = corpus.support[path].count(b"\n", 0, hit.start()) + 1
+            found.setdefault(rule[0], (int(hit.group(1)), path, line))
+    return found

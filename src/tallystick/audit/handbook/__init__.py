@@ -1,0 +1,1 @@
+"""What explains a finding: the catalogue of codes, its page, and the remedy in the framework that was found."""

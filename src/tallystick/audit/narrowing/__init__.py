@@ -1,0 +1,1 @@
+"""What narrows the findings of a run: suppressions, a baseline, a revision."""

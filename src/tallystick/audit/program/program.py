@@ -1,0 +1,302 @@
+"""The lowered part of the tree as one program: functions, and who calls whom."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tallystick.audit.models.knowledge import Knowledge
+from tallystick.audit.program import receivers
+from tallystick.audit.program.injected import aliased, injections
+from tallystick.audit.program.resolve import Resolver
+from tallystick.audit.syntax.ir import Call, Expr, Function, Import, Module
+
+COMMON = frozenset([
+    "add", "all", "call", "catch", "close", "connect", "count", "create", "delete", "edit", "emit", "end",
+    "error", "execute", "fetch", "filter", "find", "findMany", "findOne", "findUnique", "first", "forEach",
+    "from", "get", "handle", "has", "index", "init", "insert", "join", "json", "keys", "list", "load",
+    "log", "map", "match", "new", "next", "on", "one", "open", "parse", "patch", "post", "process", "push",
+    "put", "query", "read", "record", "reduce", "remove", "render", "replace", "request", "retrieve", "run",
+    "save", "search", "select", "send", "set", "show", "slice", "sort", "start", "stop", "test", "then",
+    "toString", "update", "use", "values", "write"
+])  # fmt: skip
+SENDS = frozenset(["send", "send_robust", "asend", "send_async"])
+Key = tuple[str, int]
+NAMED = (".php", ".rb", ".go", ".java")
+
+
+def signals(decorator: Expr) -> list[str]:
+    """The signals that a decorator subscribes a function to, by their variables."""
+    last = decorator.text.rpartition(".")[2]
+    if last in ("connect", "connect_via"):
+        return [decorator.text.rpartition(".")[0].rpartition(".")[2]]
+    if last == "receiver" and decorator.kind == "call":
+        return [one.text.rpartition(".")[2] for one in decorator.parts[:1] if one.kind == "name"]
+    first = decorator.parts[0] if decorator.kind == "call" and decorator.parts else None
+    if first is not None and first.kind == "const" and receivers.LISTENS.search(last):
+        return [f"'{first.text}'"]
+    return []
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One call from a function to another."""
+
+    caller: Key
+    call: Call
+    kind: str = "call"  # call, queue, remote, pass
+
+
+class Program:
+    """Lookup of functions by module and name, and the call graph over them."""
+
+    def __init__(self, modules: Iterable[Module], resolver: Resolver, knowledge: Knowledge) -> None:
+        """Index, then connect."""
+        self.modules = {module.path: module for module in modules}
+        self.resolver = resolver
+        self.knowledge = knowledge
+        self.local: dict[str, dict[str, list[int]]] = {}
+        self.by_name: dict[str, list[Key]] = defaultdict(list)
+        self.lines: dict[tuple[str, int], int] = {}
+        for module in self.modules.values():
+            names: dict[str, list[int]] = defaultdict(list)
+            for index, function in enumerate(module.functions):
+                if function.name:
+                    names[function.name].append(index)
+                    self.by_name[function.name].append((module.path, index))
+                self.lines.setdefault((module.path, function.line), index)
+            self.local[module.path] = names
+        self.imports = {path: self._imports(module) for path, module in self.modules.items()}
+        self.callers: dict[Key, list[Edge]] = defaultdict(list)
+        self.callees: dict[Key, list[tuple[Key, Call]]] = defaultdict(list)
+        self.exports: dict[tuple[str, str, str], list[Key]] = {}
+        self.remote = knowledge.setting("remote", "callee")
+        self.remote_call = knowledge.setting("remote", "call")
+        self.listeners = self._listening()
+        self.injected: dict[str, list[Key]] = defaultdict(list)
+        for path in self.modules:
+            for name, key in injections(self, path, COMMON):
+                self.injected[name].append(key)
+        for path in self.modules:
+            self._connect(path)
+
+    def _imports(self, module: Module) -> dict[str, Import]:
+        return {one.local: one for one in module.imports if one.local}
+
+    def function(self, key: Key) -> Function:
+        """The function of a key."""
+        return self.modules[key[0]].functions[key[1]]
+
+    def _connect(self, path: str) -> None:
+        for index, function in enumerate(self.modules[path].functions):
+            for call in function.calls:
+                for target in self.targets((path, index), call.callee):
+                    self._edge(Edge((path, index), call), target)
+                if self._distant(call.callee):
+                    self._remote((path, index), call)
+                self._passed((path, index), call)
+                for target in self._heard(path, call):
+                    self._edge(Edge((path, index), call), target)
+                for target, told in receivers.told(self, path, call):
+                    self._edge(Edge((path, index), told), target)
+
+    def _listening(self) -> dict[str, list[Key]]:
+        """Python functions by the signal they listen to: `@used.connect`, `@receiver(used)`."""
+        found: dict[str, list[Key]] = defaultdict(list)
+        for path, module in self.modules.items():
+            for index, function in enumerate(module.functions if path.endswith(".py") else ()):
+                for one in function.decorators:
+                    for signal in signals(one):
+                        found[signal].append((path, index))
+        return found
+
+    def _heard(self, path: str, call: Call) -> list[Key]:
+        """Who listens to what a call sends: `used.send(sender, customer=…)`."""
+        signal, _, method = call.callee.rpartition(".")
+        return (
+            self.listeners.get(signal.rpartition(".")[2], [])
+            if method in SENDS and path.endswith(".py")
+            else []
+        )
+
+    def _distant(self, callee: str) -> bool:
+        return bool(
+            self.remote.search(callee) or self.remote_call.search(callee) or callee.startswith("crons.")
+        )
+
+    def _edge(self, edge: Edge, target: Key) -> None:
+        self.callers[target].append(edge)
+        self.callees[edge.caller].append((target, edge.call))
+
+    def _remote(self, caller: Key, call: Call) -> None:
+        """`internal.file.name` handed to a platform scheduler or runner."""
+        kind = "remote" if self.remote.search(call.callee) else "call"
+        kind = "pass" if call.callee.startswith("crons.") else kind
+        for one in call.args:
+            parts = one.text.split(".") if one.kind == "name" else []
+            if len(parts) < 2 or not re.match(r"(?:internal|api)", parts[0]):
+                continue
+            ending = "/".join(parts[1:-1])
+            named = [key for key in self.by_name.get(parts[-1], ()) if "convex/" in key[0]]
+            fitting = [key for key in named if key[0].rpartition(".")[0].endswith(ending)]
+            for target in fitting if ending or len(fitting) == 1 else []:
+                self._edge(Edge(caller, call, kind), target)
+
+    def _passed(self, caller: Key, call: Call) -> None:
+        """A function handed on by its name."""
+        handed = [part for one in call.args if one.kind == "object" for part in one.parts]
+        for one in (*call.args, *handed):
+            if (
+                one.kind == "name"
+                and re.match(r"^[\w.]+$", one.text)
+                and "." not in one.text.removeprefix("this.")
+            ):
+                for target in self.targets(caller, one.text):
+                    self._edge(Edge(caller, call, "pass"), target)
+
+    def targets(self, caller: Key, callee: str) -> list[Key]:
+        """The functions a dotted callee may mean."""
+        path = caller[0]
+        parts = re.sub(r"\(\)", "", callee).removesuffix(".call").removesuffix(".apply").split(".")
+        parts = [one for one in parts if one not in ("delay", "apply_async", "bind", "default")] or parts
+        head, last = parts[0], parts[-1]
+        if len(parts) == 1:
+            return self._bare(path, head) or [
+                key for one in aliased(self, caller, head) for key in self._bare(path, one)
+            ]
+        if head in ("this", "self", "cls", "static") and len(parts) == 2:
+            return self._method(path, last) or self._unique(last)
+        if callee.startswith(f"{head}().") and len(parts) == 2:
+            product = receivers.produced(self, caller, head, last)
+            if product:
+                return product
+        found = self.imports[path].get(head)
+        if found is not None:
+            return self._through(path, found, parts[1:])
+        dotted = self.imports[path].get(".".join(parts[:-1]))
+        if dotted is not None:
+            return self._through(path, dotted, parts[-1:])
+        owned = [
+            (path, index)
+            for index in self.local[path].get(last, ())
+            if self.modules[path].functions[index].owner == head
+        ]
+        return (
+            owned
+            or self._named(path, parts[-2], last)
+            or receivers.held(self, caller, parts)
+            or receivers.fellow(self, caller, parts)
+            or self._unique(last)
+            or self._given(last)
+        )
+
+    def _given(self, name: str) -> list[Key]:
+        """The one function that anybody is given under this name."""
+        found = list(dict.fromkeys(self.injected.get(name, ())))
+        return found if len(found) == 1 else []
+
+    def _named(self, path: str, owner: str, name: str) -> list[Key]:
+        """`Billing.bill` of another file, where the language finds classes and packages by their names alone."""
+        ending = path[path.rfind(".") :]
+        if ending not in NAMED:
+            return []
+        found = [key for key in self.by_name.get(name, ()) if key[0].endswith(ending)]
+        if ending == ".go":
+            found = [key for key in found if posixpath.basename(posixpath.dirname(key[0])) == owner]
+        else:
+            found = [key for key in found if self.function(key).owner == owner]
+        return found if len(found) == 1 else []
+
+    def _bare(self, path: str, name: str) -> list[Key]:
+        own = [one for one in self.local[path].get(name, ()) if not self.modules[path].functions[one].owner]
+        if own:
+            return [(path, own[0])]
+        found = self.imports[path].get(name)
+        if found is not None:
+            return self._through(path, found, [])
+        folder = posixpath.dirname(path)
+        same = [key for key in self.by_name.get(name, ()) if posixpath.dirname(key[0]) == folder]
+        same = [key for key in same if path.endswith(".go") and not self.function(key).owner]
+        if len(same) == 1:
+            return same  # a package is a folder
+        if path.endswith(NAMED) or "server/" in path or "convex/" in path:
+            return self._unique(name, bare=True)
+        return []
+
+    def _through(self, path: str, found: Import, rest: list[str]) -> list[Key]:
+        source, name = found.source, found.name
+        if path.endswith(".py"):
+            joined = f"{source}{'' if source.endswith('.') else '.'}{name}"
+            whole = self.resolver.resolve(path, joined if name != "*" else source)
+            if whole in self.modules:
+                return self._inside(whole, rest[0] if rest else "", rest[1:])
+        target = self.resolver.resolve(path, source)
+        if target not in self.modules:
+            return []
+        if name == "*":
+            return self._inside(target, rest[0] if rest else "default", rest[1:])
+        return self._inside(target, name, rest)
+
+    def _inside(self, path: str, name: str, rest: list[str], depth: int = 0) -> list[Key]:
+        """The function `name` (or its member `rest`) as exported by a module, through re-exports; memoised."""
+        asked = (path, name, ".".join(rest))
+        if asked not in self.exports:
+            self.exports[asked] = []  # a module that re-exports itself in a circle finds nothing there
+            self.exports[asked] = self._exported(path, name, rest, depth)
+        return self.exports[asked]
+
+    def _exported(self, path: str, name: str, rest: list[str], depth: int) -> list[Key]:
+        module = self.modules[path]
+        names = self.local[path]
+        if rest and rest[-1] in names:
+            return [(path, names[rest[-1]][0])]
+        if name in names:
+            return [(path, names[name][0])]
+        if depth > 5:
+            return []
+        if name == "default":
+            alias = next(
+                (one.name for one in module.reexports if one.local == "default" and not one.source), ""
+            )
+            if alias in names or not alias:
+                return [(path, names[alias][0])] if alias else []
+            name = alias
+        for one in module.reexports:
+            if one.local in (name, "*"):
+                target = self.resolver.resolve(path, one.source) if one.source else path
+                if target in self.modules and (target != path or one.name != name):
+                    found = self._inside(target, name if one.local == "*" else one.name, rest, depth + 1)
+                    if found:
+                        return found
+        taken = self.imports[path].get(name)
+        if taken is not None and depth < 5:
+            target = self.resolver.resolve(path, taken.source)
+            if target in self.modules and target != path:
+                return self._inside(target, taken.name if taken.name != "*" else "default", rest, depth + 1)
+        return []
+
+    def _method(self, path: str, name: str) -> list[Key]:
+        return [(path, one) for one in self.local[path].get(name, ())][:1]
+
+    def _unique(self, name: str, bare: bool = False) -> list[Key]:
+        if name in COMMON or len(name) < 5:
+            return []
+        found = [key for key in self.by_name.get(name, ()) if bare or self.function(key).owner]
+        found = [key for key in found if self.function(key).parent <= 0]
+        if len(found) > 1:  # the one that does it, beside those that stand in for it
+            found = [key for key in found if not receivers.STANDING_IN.search(self.function(key).owner)]
+        return found if len(found) == 1 else []
+
+    def spelled(self, key: Key, args: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        """`setInterval(report, EVERY)`: with the values that the function or its file gives such names."""
+        functions = self.modules[key[0]].functions
+        given = {name: value for one in (functions[0], functions[key[1]]) for name, value in one.assigns}
+        return tuple(given.get(one.text, one) if one.kind == "name" else one for one in args)
+
+    def literal(self, path: str, value: Expr) -> Key | None:
+        """The function a literal stands for."""
+        index = self.lines.get((path, int(value.text))) if value.kind == "func" else None
+        return (path, index) if index is not None else None

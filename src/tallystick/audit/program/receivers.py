@@ -1,0 +1,108 @@
+"""Whose method a call through a variable or a field means: told by what it was made of, or by its name."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from tallystick.audit.syntax.ir import Call
+
+if TYPE_CHECKING:
+    from tallystick.audit.program.program import Key, Program
+
+STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|stub)$")
+MADE = re.compile(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
+
+LISTENS = re.compile(
+    r"^(?:on|on_event|listen\w*|subscribe\w*|subscriber|handle[sr]?|event_handler|listens_to|observe[sr]?)$"
+)
+EMITS = re.compile(
+    r"^(?:a?emit|publish|dispatch|fire|trigger|notify|send|raise_event|emit_event|publish_event)(?:_async)?$"
+)
+
+
+def _spelled(name: str) -> str:
+    """One spelling for `UsageReporter`, `usage_reporter`, `usageReporter`."""
+    return name.replace("_", "").lower()
+
+
+def held(program: Program, caller: Key, parts: list[str]) -> list[Key]:
+    """The method of the class that a variable or a field is of: by what it was made of, or by its name."""
+    made = _spelled(_made(program, caller, ".".join(parts[:-1])))
+    asked = made or _spelled(parts[-2])
+    ending = caller[0][caller[0].rfind(".") :]
+    owners = {
+        key: _spelled(program.function(key).owner)
+        for key in program.by_name.get(parts[-1], ())
+        if key[0].endswith(ending) and not STANDING_IN.match(program.function(key).owner)
+    }
+    exact = [
+        key
+        for key, owner in owners.items()
+        if asked in (owner, posixpath.basename(posixpath.dirname(key[0])) + owner)
+    ]
+    found = exact or [key for key, owner in owners.items() if owner.endswith(asked)]
+    return found if len(found) == 1 and len(asked) > 3 else []
+
+
+def produced(program: Program, caller: Key, factory: str, method: str) -> list[Key]:
+    """`getMeter().report`: the method of the one class that the factory makes, stand-ins left aside."""
+    made: set[str] = set()
+    for key in program.targets(caller, factory):
+        function = program.function(key)
+        values = [*function.returns, *(value for _, value in function.assigns)]
+        made |= {value.text.rpartition(".")[2] for value in values if value.kind == "call"}
+    owners = {name for name in made if MADE.match(name) and not STANDING_IN.match(name)}
+    found = [key for key in program.by_name.get(method, ()) if program.function(key).owner in owners]
+    return found if len(found) == 1 else []
+
+
+def fellow(program: Program, caller: Key, parts: list[str]) -> list[Key]:
+    """`s.Run` inside a Go method: another method of the same type."""
+    if not caller[0].endswith(".go") or len(parts) != 2:
+        return []
+    functions, holder = program.modules[caller[0]].functions, caller[1]
+    while functions[holder].parent > 0:
+        holder = functions[holder].parent
+    owner, folder = functions[holder].owner, posixpath.dirname(caller[0])
+    found = [
+        key
+        for key in program.by_name.get(parts[1], ())
+        if owner and program.function(key).owner == owner and posixpath.dirname(key[0]) == folder
+    ]
+    return found if len(found) == 1 else []
+
+
+def _made(program: Program, caller: Key, name: str) -> str:
+    """The class whose instance a name was given: `reporter = UsageReporter(store)`."""
+    module = program.modules[caller[0]]
+    holder: int = caller[1]
+    near = [module.functions[holder]]
+    while holder > 0:
+        holder = module.functions[holder].parent
+        near.append(module.functions[holder])
+    near += module.functions if name.startswith(("self.", "this.")) else []
+    for function in near:
+        for given, value in function.assigns:
+            last = value.text.rpartition(".")[2]
+            if given == name and value.kind == "call" and MADE.match(last):
+                return last.removeprefix("New")
+    return ""
+
+
+def told(program: Program, path: str, call: Call) -> list[tuple[Key, Call]]:
+    """Who a call means by a word: `emit("used", n=1)`, and arq's `enqueue_job("bill", n)`."""
+    first = call.args[0] if call.args else None
+    if first is None or first.kind != "const" or not path.endswith(".py"):
+        return []
+    method = call.callee.rpartition(".")[2]
+    if method == "enqueue_job":  # the first parameter is the worker's own context
+        found = [key for key in program.by_name.get(first.text, ()) if key[0].endswith(".py")]
+        return [(key, call) for key in found] if len(found) == 1 else []
+    given = structs.replace(call, args=call.args[1:])
+    return (
+        [(key, given) for key in program.listeners.get(f"'{first.text}'", ())] if EMITS.search(method) else []
+    )

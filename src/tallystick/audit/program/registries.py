@@ -1,0 +1,56 @@
+"""Functions that nothing calls by name, because a table of handlers hands them on: `{ "report-usage": report }`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tallystick.audit.program.program import Key, Program
+from tallystick.audit.syntax.ir import Expr, Module
+
+TABLE = re.compile(
+    r"(?i)(?:handlers?|processors?|workers?|consumers?|registry|listeners?|subscribers?|overrides|executors?"
+    r"|(?:job|task)_?(?:definitions|map|types)|jobs|tasks)$"
+)
+RUNS = frozenset(["handler", "handle", "run", "process", "execute", "perform", "fn"])
+DEEPEST = 4
+
+
+def registered(program: Program) -> Iterator[tuple[Key, str]]:
+    """Each function in a table of handlers, with the name it is registered under."""
+    for path in sorted(program.modules):
+        for index, name, table in _tables(program.modules[path]):
+            for job, value in _members(table, name):
+                for target in _meant(program, (path, index), value):
+                    yield target, job
+
+
+def _tables(module: Module) -> Iterator[tuple[int, str, Expr]]:
+    """The object literals that a name of a table is given to, or that a function of such a name returns."""
+    for index, function in enumerate(module.functions):
+        for name, value in function.assigns:
+            if TABLE.search(name) and "exports" not in name:
+                yield index, name, value
+        for value in function.returns if TABLE.search(function.name) else ():
+            yield index, function.name, value
+
+
+def _members(value: Expr, job: str, depth: int = 0) -> Iterator[tuple[str, Expr]]:
+    """The handlers below a table: its values, what wraps them, and the `run` of a definition."""
+    if depth > DEEPEST:
+        return
+    if value.kind == "object":
+        for key, part in zip(value.keys, value.parts, strict=False):
+            yield from _members(part, job if key in RUNS or key == "..." else key, depth + 1)
+    elif value.kind == "call" or (value.kind == "mix" and not value.text):
+        for part in value.parts:
+            yield from _members(part, job, depth + 1)
+    elif depth and value.kind in ("name", "func"):
+        yield job, value
+
+
+def _meant(program: Program, caller: Key, value: Expr) -> list[Key]:
+    if value.kind == "name":
+        return program.targets(caller, value.text) if "." not in value.text else []
+    found = program.literal(caller[0], value)
+    return [found] if found is not None else []

@@ -1,0 +1,257 @@
+"""What a value is: the client's, measured, a constant, from the session, stored, a verified event, unknown."""
+
+from __future__ import annotations
+
+import re
+
+from tallystick.audit.program.program import Key, Program
+from tallystick.audit.syntax.ir import Expr
+
+CLIENT, SESSION, STORED, MEASURED, CONST, EVENT, UNKNOWN, CHOSEN, KEYED = (
+    "client", "session", "stored", "measured", "const", "event", "unknown", "chosen", "key",
+)  # fmt: skip
+Label = tuple[str, str]  # kind and what it is, or ("param", "index:path")
+Labels = frozenset[Label]
+DEEPEST = 14
+IDENTITY = re.compile(
+    r"(?:^id|Id|ID|_id|^email|^slug|^username|^customer|^account|^user|^org\w*|^team|^workspace)$"
+)
+
+
+EACH = {  # methods that call a function for one after the other, and which parameter gets it
+    **dict.fromkeys(("map", "forEach", "flatMap", "filter", "each", "collect", "find", "some", "every"), 0),
+    **dict.fromkeys(("reduce", "inject", "reduceRight"), 1),
+}
+KEPT = {CLIENT: CHOSEN, "param": KEYED, KEYED: KEYED, CHOSEN: CHOSEN}
+
+
+class Labelling:
+    """Evaluates expressions in their function, lazily."""
+
+    def __init__(self, program: Program) -> None:
+        """Take the label patterns."""
+        self.program = program
+        self.rules = program.knowledge.labels
+        self.memo: dict[tuple[Key, Expr, str], Labels] = {}
+
+    def of(self, key: Key, value: Expr, path: str = "", depth: int = 0) -> Labels:
+        """The labels of a value (or of what lies at `path` below it)."""
+        memo = (key, value, path)
+        if memo in self.memo:
+            return self.memo[memo]
+        if depth > DEEPEST:
+            return frozenset([(UNKNOWN, "")])
+        self.memo[memo] = frozenset()
+        self.memo[memo] = result = self._of(key, value, path, depth)
+        return result
+
+    def _of(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
+        if value.kind == "const":
+            return frozenset([(CONST, value.text)])
+        if value.kind == "name":
+            return self._name(key, value.text, path, depth)
+        if value.kind == "member":
+            return self._member(key, value, path, depth)
+        if value.kind == "object":
+            return self._object(key, value, path, depth)
+        if value.kind == "call":
+            return self._call(key, value, path, depth)
+        found: set[Label] = set()
+        for part in value.parts:
+            found |= self.of(key, part, path, depth + 1)
+        return frozenset(found) or frozenset([(CONST, value.text)])
+
+    def _known(self, column: int, text: str) -> str:
+        for kind, names, calls in self.rules:
+            pattern = (names, calls)[column]
+            if pattern is not None and pattern.search(text):
+                return kind
+        return ""
+
+    def _name(self, key: Key, text: str, path: str, depth: int) -> Labels:
+        full = f"{text}.{path}" if path else text
+        kind = self._known(0, full)
+        if (
+            kind == CLIENT
+            and text.partition(".")[0] == "params"
+            and key[0].endswith((".go", ".java", ".py", ".php"))
+        ):
+            kind = ""  # a request only in the languages where it is one
+        if kind == MEASURED and not self._body_field(key, full, depth):
+            return frozenset([(MEASURED, full)])
+        if kind and kind != MEASURED:
+            return frozenset([(kind, full)])
+        root, _, below = full.partition(".")
+        holder: Key | None = key
+        while holder is not None:
+            function = self.program.function(holder)
+            found = self._assigned(holder, root, below, depth)
+            if found:
+                return found
+            for one in function.bindings:
+                if one.name == root:
+                    inside = ".".join(part for part in (one.path, below) if part)
+                    each = self._each(holder, one.index)
+                    if each is not None:
+                        return self.of((holder[0], function.parent), each, inside, depth + 1)
+                    mark = f"{holder[0]}#{holder[1]}:{one.index}:{inside}"
+                    return frozenset([("param", mark)])
+            holder = (holder[0], function.parent) if function.parent >= 0 else None
+        return frozenset([(UNKNOWN, full)])
+
+    def _each(self, holder: Key, index: int) -> Expr | None:
+        """What `rows.map((row) => …)` goes over, for the parameter that is one of it."""
+        function = self.program.function(holder)
+        if function.via < 0:
+            return None
+        call = self.program.modules[holder[0]].functions[function.parent].calls[function.via]
+        receiver, _, method = call.callee.rpartition(".")
+        return Expr("name", receiver) if receiver and EACH.get(method) == index else None
+
+    def _body_field(self, key: Key, full: str, depth: int) -> bool:
+        """Whether `x.size` reads a plain field of the client's body: `body.size` is the client's word."""
+        root, _, below = full.partition(".")
+        if "length" in below or "." in below:
+            return False
+        base = self.of(key, Expr("name", root), "", depth + 1)
+        return any(kind == CLIENT and "form" not in text.lower() for kind, text in base) or any(
+            kind == "param" for kind, _ in base
+        )
+
+    def _assigned(self, holder: Key, root: str, below: str, depth: int) -> Labels:
+        found: set[Label] = set()
+        for name, value in self.program.function(holder).assigns:
+            if name == root:
+                found |= self.of(holder, value, below, depth + 1)
+            elif below and name == f"{root}.{below.partition('.')[0]}":
+                found |= self.of(holder, value, below.partition(".")[2], depth + 1)
+        return frozenset(found)
+
+    def _member(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
+        full = f"{value.text}.{path}" if path else value.text
+        if value.text in ("length", "byteLength"):
+            return frozenset([(MEASURED, full)])
+        inner = value.parts[0] if value.parts else Expr("mix")
+        return self.of(key, inner, full, depth + 1)
+
+    def _object(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
+        head, _, rest = path.partition(".")
+        found: set[Label] = set()
+        for name, part in zip(value.keys, value.parts, strict=False):
+            if name == "...":
+                found |= self.of(key, part, path, depth + 1)
+            elif not path or _spelled(name) == _spelled(head):
+                found |= self.of(key, part, rest if path else "", depth + 1)
+        return frozenset(found)
+
+    def _call(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
+        full = f"{value.text}.{path}" if path else value.text
+        kind = self._known(1, value.text)
+        if kind == "client":
+            return frozenset([(CLIENT, path or value.text)])
+        if kind == SESSION:
+            return frozenset([(SESSION, full)])
+        if kind == EVENT:
+            return frozenset([(EVENT, full)])
+        inside = self._returned(key, value, path, depth)
+        if inside:
+            return inside
+        if kind in ("through", "measured") or kind == "":
+            base = self._arguments(key, value, path, depth) if kind == "through" or not kind else frozenset()
+            if kind == "through":
+                return base or frozenset([(UNKNOWN, full)])
+            if kind == "measured":
+                return frozenset([(MEASURED, full)])
+            return frozenset([(UNKNOWN, full)])
+        return frozenset([(kind, full)]) | self._asked(key, value, depth)
+
+    def _asked(self, key: Key, value: Expr, depth: int) -> Labels:
+        """Whose row a look-up finds: one that the client names, unless the session has a say in it."""
+        found: set[Label] = set()
+        for name, part in (*_fields(value), *self._chained(key, value)):
+            labels = self.of(key, part, "", depth + 1)
+            if any(kind in (SESSION, EVENT) for kind, _ in labels):
+                return frozenset()
+            for kind, text in labels:
+                asked = name or text.rpartition(":")[2].rpartition(".")[2]
+                if kind in (CLIENT, "param") and IDENTITY.search(asked):
+                    found.add((CHOSEN if kind == CLIENT else KEYED, text))
+        return frozenset(found)
+
+    def _chained(self, key: Key, value: Expr) -> list[tuple[str, Expr]]:
+        """What the earlier calls of a chain were given: `from("t").select().eq("id", id).single()`."""
+        calls = self.program.function(key).calls
+        whole = [one for one in calls if one.callee == value.text]
+        if len(whole) != 1 or "()" not in value.text:
+            return []
+        inner = [
+            one
+            for one in calls
+            if value.text.startswith(f"{one.callee}().") and whole[0].line <= one.line <= whole[0].end_line
+        ]
+        return [("", part) for one in inner for part in one.args if part.kind in ("name", "call", "member")]
+
+    def _arguments(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
+        found: set[Label] = set()
+        for part in value.parts:
+            found |= self.of(key, part, path.removeprefix("data."), depth + 1)
+        receiver = value.text.rpartition(".")[0]
+        root = receiver.partition(".")[0]
+        if root and root[:1].islower() and "()" not in receiver and root not in ("z", "schema", "json"):
+            found |= {one for one in self._name(key, receiver, path, depth + 1) if one[0] != UNKNOWN}
+        return frozenset(found)
+
+    def _returned(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
+        """What a function of the tree gives back, in terms of these arguments."""
+        if depth > 8:
+            return frozenset()
+        targets = self.program.targets(key, value.text)
+        if not targets:
+            return frozenset()
+        found: set[Label] = set()
+        for one in self.program.function(targets[0]).returns:
+            found |= self.of(targets[0], one, path, depth + 3)
+        return self.substitute(frozenset(found), targets[0], key, value.parts, depth + 3)
+
+    def substitute(
+        self, labels: Labels, callee: Key, caller: Key, args: tuple[Expr, ...], depth: int = 0
+    ) -> Labels:
+        """Labels in terms of the caller: parameters give way to the arguments."""
+        found: set[Label] = set()
+        for kind, text in sorted(labels):
+            place, _, rest = text.partition(":")
+            if kind not in ("param", KEYED) or place != f"{callee[0]}#{callee[1]}":
+                found.add((kind, text))
+                continue
+            index, _, path = rest.partition(":")
+            value = self._argument(callee, args, int(index))
+            if kind == KEYED:
+                given = self.of(caller, value, path, depth + 1) if value is not None else frozenset()
+                found |= {(KEPT[one], name) for one, name in given if one in KEPT}
+                continue
+            found |= self.of(caller, value, path, depth + 1) if value is not None else {(UNKNOWN, text)}
+        return frozenset(found)
+
+    def _argument(self, callee: Key, args: tuple[Expr, ...], index: int) -> Expr | None:
+        names = [one.name for one in self.program.function(callee).bindings if one.index == index]
+        last = args[-1] if args and args[-1].kind == "object" else None
+        if last is not None and callee[0].endswith(".py") and names and names[0] in last.keys:
+            return last.parts[last.keys.index(names[0])]
+        return args[index] if index < len(args) else None
+
+
+def _spelled(key: str) -> str:
+    """A key without the spelling of its language: `StripeCustomerId`, `stripe_customer_id`."""
+    return key.replace("_", "").lower()
+
+
+def _fields(value: Expr, name: str = "", depth: int = 0) -> list[tuple[str, Expr]]:
+    """The conditions of a look-up, by column."""
+    found: list[tuple[str, Expr]] = []
+    for number, part in enumerate(value.parts):
+        field = value.keys[number] if number < len(value.keys) else ""
+        if part.kind == "object" and depth < 4:
+            found += _fields(part, field, depth + 1)
+        elif part.kind in ("name", "call", "member"):
+            found.append((field, part))
+    return found

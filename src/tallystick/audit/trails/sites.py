@@ -1,0 +1,246 @@
+"""The calls that report usage, found in the lowered program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+from tallystick.audit.models.knowledge import Knowledge, Sink
+from tallystick.audit.program.program import Key, Program
+from tallystick.audit.syntax.ir import Call, Expr, Module
+from tallystick.audit.trails.labels import CLIENT, MEASURED, Labelling, Labels
+
+Nearness = Callable[[re.Pattern[str]], bool]
+HARMLESS = frozenset([MEASURED])
+DATABASE = re.compile(
+    r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
+)  # a table named like a provider's resource is a table
+ADDRESS = re.compile(r"(?i)url|uri|endpoint|path|base|host|api$|href|route")
+NO_QUANTITY = re.compile(
+    r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
+    r"|time|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One reporting call."""
+
+    key: Key
+    call: Call
+    sink: Sink
+    quantity: Labels
+    customer: Labels
+    identified: bool
+    stamped: bool
+    stored: bool = False  # a row of the application's own, which something else sends
+
+
+def sink_of(call: Call, knowledge: Knowledge, near: Nearness, module: Module, whole: str) -> Sink | None:
+    """The sink model a call matches, given what stands near it and the text of its file."""
+    if DATABASE.search(call.callee):
+        return None
+    for sink, callee, text, nearness, kit in knowledge.sinks:
+        if not callee.search(call.callee):
+            continue
+        if text is not None and not text.search(" ".join(addressed(one, module) for one in call.args[:4])):
+            continue
+        if nearness is not None and not near(nearness):
+            continue
+        if kit is not None and not kit.search(whole):
+            continue
+        return sink
+    return None
+
+
+def texts(value: Expr, depth: int = 0) -> str:
+    """All words of a value."""
+    if depth > 4:
+        return ""
+    return " ".join([value.text, *(texts(part, depth + 1) for part in value.parts)])
+
+
+def addressed(value: Expr, module: Module, depth: int = 0) -> str:
+    """The words of a value; a name stands for what its file gives it, such as the address of a provider."""
+    if depth > 4:
+        return ""
+    said = [value.text, *(addressed(part, module, depth + 1) for part in value.parts)]
+    if value.kind == "name" and ADDRESS.search(value.text):
+        last = value.text.rpartition(".")[2]
+        given = [
+            one
+            for function in module.functions
+            for name, one in function.assigns
+            if name.rpartition(".")[2] == last
+        ]
+        said += [addressed(one, module, depth + 2) for one in given[:3]]
+    return " ".join(said)
+
+
+def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> list[Site]:
+    """All reporting calls, in order."""
+    found = []
+    for path in sorted(program.modules):
+        module = program.modules[path]
+        whole = sources[path].decode("utf-8", "replace")
+        for index, function in enumerate(module.functions):
+            near = cache(partial(_stands_near, program, sources, (path, index)))
+            for call in function.calls:
+                sink = sink_of(call, program.knowledge, near, module, whole)
+                if sink is None:
+                    continue
+                handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None
+                found.append(
+                    _above(call, sink, handler, (path, index), labelling)
+                    if handler
+                    else _site((path, index), call, sink, labelling)
+                )
+    return found
+
+
+def _stands_near(program: Program, sources: dict[str, bytes], key: Key, word: re.Pattern[str]) -> bool:
+    """Whether a word stands in a function or, when that is only a wrapper, in one that calls it."""
+    callers = [edge.caller for edge in program.callers.get(key, ()) if key[1] and edge.caller[1]]
+    for path, index in (key, *callers[:20]):
+        function = program.function((path, index))
+        lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
+        if word.search(b"\n".join(lines).decode("utf-8", "replace")):
+            return True
+    return False
+
+
+def _decorated(program: Program, key: Key, call: Call) -> Key | None:
+    """The function that a decorator such as `@tally.metered(...)` stands above."""
+    functions = program.modules[key[0]].functions
+    under = [
+        (one.line, index)
+        for index, one in enumerate(functions)
+        if one.line > call.line and any(given.text == call.callee for given in one.decorators)
+    ]
+    known = {value for one in functions for value in one.decorators if value.kind == "call"}
+    if not under or Expr("call", call.callee, call.args) not in known:
+        return None
+    return key[0], min(under)[1]
+
+
+def _above(call: Call, sink: Sink, handler: Key, holder: Key, labelling: Labelling) -> Site:
+    """A decorator of our own: the customer comes from a dependency, the quantity from the answer, or from lambdas."""
+    customer = _by_lambda("customer", call, handler, holder, labelling) or frozenset([("session", "")])
+    quantity = _by_lambda("quantity", call, handler, holder, labelling) or frozenset([(MEASURED, "answer")])
+    return Site(handler, call, sink, quantity, customer, True, True)
+
+
+def _by_lambda(name: str, call: Call, handler: Key, holder: Key, labelling: Labelling) -> Labels:
+    """What a lambda gives that stands for `name`; its parameters are the handler's, or the answer."""
+    program = labelling.program
+    given = {one.name: one for one in program.function(handler).bindings}
+    found: set[tuple[str, str]] = set()
+    for index, one in enumerate(program.modules[holder[0]].functions):
+        if one.name != name or one.parent != holder[1] or one.via < 0:
+            continue
+        if program.function(holder).calls[one.via] != call:
+            continue
+        own = {f"{holder[0]}#{index}:{each.index}": each.name for each in one.bindings}
+        for kind, text in (
+            label for value in one.returns for label in labelling.of((holder[0], index), value)
+        ):
+            place, _, path = text.rpartition(":")
+            if kind == "param" and own.get(place) in given:
+                found.add((kind, f"{handler[0]}#{handler[1]}:{given[own[place]].index}:{path}"))
+            elif kind != "param":
+                found.add((kind, text))
+    return frozenset(found)
+
+
+def _site(key: Key, call: Call, sink: Sink, labelling: Labelling) -> Site:
+    quantity = _picked(key, call, sink.quantity, labelling)
+    customer = _picked(key, call, sink.customer, labelling)
+    quantity = frozenset(one for one in quantity if one not in customer or one[0] != "param")
+    return Site(
+        key,
+        call,
+        sink,
+        quantity,
+        customer,
+        _has(call, sink.identifier),
+        _has(call, sink.timestamp),
+    )
+
+
+def _picked(key: Key, call: Call, places: tuple[str, ...], labelling: Labelling) -> Labels:
+    found: set[tuple[str, str]] = set()
+    for place in places:
+        for value in _at(call, place):
+            found |= labelling.of(key, value)
+    for one in call.args if places else ():
+        found |= _spread(key, one, places, labelling)
+    return frozenset(found)
+
+
+def _spread(key: Key, value: Expr, places: tuple[str, ...], labelling: Labelling) -> Labels:
+    """A payload given as a name: read the field below it."""
+    if value.kind != "name":
+        return frozenset()
+    found: set[tuple[str, str]] = set()
+    for place in places:
+        if not place.startswith(("#", "*")) and "*" not in place:
+            labels = labelling.of(key, value, place)
+            found |= {one for one in labels if one[0] in (CLIENT, "param", "session", "stored")}
+    return frozenset(found)
+
+
+def _at(call: Call, place: str) -> list[Expr]:
+    """The argument values at a place such as `payload.value`, `#0`, `*quantity`, `payload.*`."""
+    if place.startswith("#"):
+        index, _, rest = place[1:].partition(".")
+        if int(index) >= len(call.args):
+            return []
+        value = call.args[int(index)]
+        if rest:
+            return _below(value, rest.split("."))
+        return [value] if value.kind != "object" else []
+    if place.startswith("*"):
+        return [one for value in call.args for one in _anywhere(value, place[1:].split("."))]
+    return [one for value in call.args for one in _below(value, place.split("."))]
+
+
+def _below(value: Expr, steps: list[str]) -> list[Expr]:
+    if not steps or (steps == ["*"] and value.kind == "name"):
+        return [value]
+    if value.kind in ("call", "mix") and value.parts and not value.keys:
+        return [one for part in value.parts for one in _below(part, steps)] if value.kind == "call" else []
+    found = []
+    for name, part in zip(value.keys, value.parts, strict=False):
+        if _fits(name, steps[0]):
+            found += _below(part, steps[1:])
+        elif name == "..." and part.kind == "name":
+            found.append(Expr("name", ".".join([part.text, *(s for s in steps if "*" not in s)])))
+    return found
+
+
+def _fits(name: str, step: str) -> bool:
+    if step == "*":
+        return not NO_QUANTITY.search(name)
+    if "*" in step:
+        return step.strip("*").lower() in name.lower()
+    return _bare(name) == _bare(step)
+
+
+def _bare(name: str) -> str:
+    """A key without the spelling of its language: `StripeCustomerId`, `stripe_customer_id`."""
+    return name.replace("_", "").strip("[]").lower()
+
+
+def _anywhere(value: Expr, steps: list[str], depth: int = 0) -> list[Expr]:
+    if depth > 6:
+        return []
+    found = _below(value, steps) if value.kind == "object" else []
+    for part in value.parts:
+        found += _anywhere(part, steps, depth + 1)
+    return found
+
+
+def _has(call: Call, places: tuple[str, ...]) -> bool:
+    return any(_at(call, place) for place in places) or any(one.kind == "name" for one in call.args[:1])

@@ -1,0 +1,306 @@
+"""From a reporting call up to the requests and jobs that cause it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from msgspec import structs
+
+from tallystick.audit.entries import schedules
+from tallystick.audit.entries.entries import Entries, Entry
+from tallystick.audit.entries.queues import DIRECT, Queues, called_with
+from tallystick.audit.program.program import Key, Program
+from tallystick.audit.syntax.ir import Call, Expr, Handler
+from tallystick.audit.trails.labels import CLIENT, Labelling, Labels
+from tallystick.audit.trails.sites import Site
+
+SCHEDULER = re.compile(
+    r"(?i)^crons?\.|cron|schedule|setInterval|repeat|add_job|(?:^|\.)(?:every|Interval)$|^(?:hourly|daily)$"
+    r"|every\(\)\S*\.do$"
+)
+WRAPPER = re.compile(r"(?:^|\.)(?:with|lock|run|guard|verify|require|ensure)(?:[A-Z]|_)\w*$")
+STARTUP = re.compile(
+    r"on_event startup|(?:^|\.)(?:on_startup|before_serving|before_first_request|worker_ready|worker_process_init"
+    r"|after_server_start|main_process_start)(?:\.connect)?\b|listener (?:after|before)_server_start"
+)
+LONGEST = 14
+MOST = 400
+
+
+@dataclass(frozen=True)
+class Trail:
+    """One way from an entry to a reporting call, and what happens to the call on it."""
+
+    site: Site
+    hops: tuple[tuple[Key, Call], ...]
+    quantity: Labels
+    customer: Labels
+    entry: Entry | None = None
+    top: Key = ("", 0)
+    error: str = "open"  # open, surfaced, recorded, signal, swallowed
+    handler: tuple[str, int] = ("", 0)
+    floating: tuple[str, int] = ("", 0)
+    deferred: tuple[str, int, str] = ("", 0, "")
+    remote: bool = False
+    queued: bool = False
+    flags: frozenset[str] = frozenset()
+    client: bool = False
+    seen: frozenset[Key] = field(default_factory=frozenset)
+
+
+class Climb:
+    """Walks callers upwards from one site."""
+
+    def __init__(self, program: Program, entries: Entries, labelling: Labelling) -> None:
+        """Take what the walk asks."""
+        self.program = program
+        self.entries = entries
+        self.labelling = labelling
+        self.defer = program.knowledge.setting("defer", "callee")
+        self.iterate = program.knowledge.setting("iterate", "callee")
+        self.queues = Queues(program)
+
+    def trails(self, site: Site) -> list[Trail]:
+        """All trails of a site, each function once per fate."""
+        start = Trail(site, (), site.quantity, site.customer)
+        stack = [self._through(start, site.key, site.call, True)]
+        visited: set[tuple[object, ...]] = set()
+        done: list[Trail] = []
+        while stack and len(visited) < MOST:
+            trail = stack.pop(0)
+            fate = (
+                trail.top, trail.error, bool(trail.floating[1]), bool(trail.deferred[1]), trail.remote, trail.queued,
+            )  # fmt: skip
+            if fate in visited:
+                continue
+            visited.add(fate)
+            further = self._further(trail, done)
+            stack += [one for one in further if one.top not in trail.seen]
+        return done
+
+    def _through(self, trail: Trail, key: Key, call: Call, is_sink: bool, is_async: bool = True) -> Trail:
+        """The trail after passing through one call in `key`."""
+        function = self.program.function(key)
+        trail = replace(
+            trail,
+            top=key,
+            hops=(*trail.hops, (key, call)),
+            flags=trail.flags | set(function.flags),
+            client=trail.client or self.program.modules[key[0]].directive == "client",
+            seen=trail.seen | {trail.top},
+        )
+        below = trail.hops[-2][0] if len(trail.hops) > 1 else None
+        trail = self._settled(trail, key, self._sent(key, call) if is_sink else call)
+        if trail.error == "open" and self._unchecked(key, call, below):
+            trail = replace(trail, error="swallowed", handler=(key[0], call.line))
+        script = self.program.modules[key[0]].language in ("typescript", "tsx", "go")
+        script = script or call.callee.endswith("_async")  # a coroutine by its name
+        if key[1] == 0:
+            is_async = False  # a program's last line: the process lives until it is done
+        if (call.state == "void" or (call.state == "floating" and (script or not is_sink))) and is_async:
+            spared = trail.site.sink.durable and is_sink and not trail.site.stored
+            if not spared and (script or is_async) and not trail.floating[1]:
+                trail = replace(trail, floating=(key[0], call.line))
+        if call.spawned and not trail.deferred[1]:
+            trail = replace(trail, deferred=(key[0], call.line, "in the background"))
+        return trail
+
+    def _sent(self, key: Key, call: Call) -> Call:
+        """Where a request that is only made here is sent: Go's `client.Do(request)`."""
+        if not re.search(r"(?i)new_?request\w*$", call.callee):
+            return call
+        later = [one for one in self.program.function(key).calls if one.line >= call.line]
+        return next(
+            (one for one in later if re.search(r"\.(?:[dD]o|send)$", one.callee)),
+            structs.replace(call, handlers=()),
+        )
+
+    def _unchecked(self, key: Key, call: Call, below: Key | None) -> bool:
+        """Whether a Go call stands alone although it returns an error."""
+        if not key[0].endswith(".go") or call.state != "floating" or call.spawned:
+            return False
+        if below is None:
+            return True
+        returns = [
+            one.text for value in self.program.function(below).returns for one in (value, *value.parts)
+        ]
+        return any(re.search(r"(?i)err", one) for one in returns)
+
+    def _settled(self, trail: Trail, key: Key, call: Call) -> Trail:
+        """What becomes of the error at this call."""
+        if trail.error == "signal":
+            if call.state in ("awaited", "floating", "void", "inner"):
+                return replace(trail, error="swallowed")
+            return replace(trail, error="surfaced" if call.state in ("used", "assigned") else "signal")
+        for handler in reversed(call.handlers):
+            if trail.error != "open":
+                break
+            trail = self._caught(trail, key, handler)
+        return trail
+
+    def _caught(self, trail: Trail, key: Key, handler: Handler) -> Trail:
+        kinds = {"respond": "surfaced", "record": "recorded", "signal": "signal", "log": "swallowed"}
+        fate = kinds.get(handler.kind)
+        if fate is None:
+            return trail
+        if fate == "signal" and self.entries.found.get(key, Entry(key, "", "", "", 0)).kind in (
+            "http",
+            "action",
+        ):
+            fate = "surfaced"
+        return replace(trail, error=fate, handler=(key[0], handler.line))
+
+    def _further(self, trail: Trail, done: list[Trail]) -> list[Trail]:
+        """The next steps up; finished trails go to `done`."""
+        key = trail.top
+        entry = self.entries.found.get(key)
+        if entry is not None:
+            done += [self._ended(trail, one) for one in (entry, *self.entries.shared.get(key, ()))]
+            fed = entry.kind == "worker" or (entry.kind == "http" and self.queues.feeding(entry))
+            return self._fed(trail, entry) if fed else []
+        if key[1] == 0 or self._is_program(key):
+            done.append(replace(trail, entry=Entry(key, "script", "script", key[0], 1)))
+            return []
+        if len(trail.hops) > LONGEST:
+            return []
+        if "served" in self.program.function(key).flags and not self._known(key):
+            route = self.program.function(key).name or "handler"
+            done.append(self._ended(trail, Entry(key, "http", "go", route, self.program.function(key).line)))
+            return []
+        up = self._outward(trail, key, done)
+        called = self._called(trail, key, done)
+        if not up and not called and not self._scheduled_already(done, trail):
+            done.append(trail)
+        return up + called
+
+    def _is_program(self, key: Key) -> bool:
+        """Whether a function is where a program starts: `main` of Go and Java, what a server runs at its start."""
+        function = self.program.function(key)
+        if key[0].endswith((".go", ".java")):
+            return function.name in ("main", "init") and function.parent <= 0
+        return any(
+            STARTUP.search(f"{one.text} {' '.join(part.text for part in one.parts[:1])}")
+            for one in function.decorators
+        ) or (function.name == "ready" and key[0].endswith("apps.py"))
+
+    def _known(self, key: Key) -> bool:
+        """Whether something in the tree calls a function that a server could call as well."""
+        return bool(self.program.function(key).name) and any(
+            edge.kind == "call" for edge in self.program.callers.get(key, ())
+        )
+
+    @staticmethod
+    def _scheduled_already(done: list[Trail], trail: Trail) -> bool:
+        return any(
+            one.entry is not None and one.entry.kind == "schedule" and one.top == trail.top for one in done
+        )
+
+    def _fed(self, trail: Trail, entry: Entry) -> list[Trail]:
+        """Above a worker: whoever puts its jobs on the queue. What becomes of errors is settled by then."""
+        settled = replace(
+            trail, error="recorded", floating=("", 0), deferred=("", 0, ""), queued=True,
+            quantity=self._jobs(trail.quantity, entry.key), customer=self._jobs(trail.customer, entry.key),
+        )  # fmt: skip
+        steps = [(one.caller, one.call, one.given) for one in self.queues.feeding(entry)]
+        steps += [
+            (edge.caller, edge.call, called_with(edge.call))
+            for edge in self.program.callers.get(entry.key, ())
+            if DIRECT.search(edge.call.callee)
+        ]
+        return [
+            replace(
+                self._through(
+                    self._substituted(settled, entry.key, caller, given), caller, call, False, False
+                ),
+                floating=("", 0),
+            )
+            for caller, call, given in steps
+        ]
+
+    def _jobs(self, labels: Labels, worker: Key) -> Labels:
+        """What a worker reads from its job is whatever was put there: not a client's word by its name."""
+        found = set()
+        for kind, text in labels:
+            root, _, below = text.partition(".")
+            bound = next((one for one in self.program.function(worker).bindings if one.name == root), None)
+            if kind == CLIENT and bound is not None:
+                path = ".".join(part for part in (bound.path, below) if part)
+                found.add(("param", f"{worker[0]}#{worker[1]}:{bound.index}:{path}"))
+            elif kind != CLIENT:
+                found.add((kind, text))
+        return frozenset(found)
+
+    def _ended(self, trail: Trail, entry: Entry) -> Trail:
+        if trail.error == "signal":
+            served = entry.kind in ("http", "action")
+            trail = replace(trail, error="surfaced" if served else "swallowed")
+        return replace(trail, entry=entry)
+
+    def _outward(self, trail: Trail, key: Key, done: list[Trail]) -> list[Trail]:
+        """A literal lives in the function around it, below the call it is given to."""
+        function = self.program.function(key)
+        outer = (key[0], function.parent)
+        if function.via < 0:
+            return [replace(trail, top=outer, seen=trail.seen | {key})] if function.parent > 0 else []
+        call = self.program.function(outer).calls[function.via]
+        return self._handed(trail, outer, call, done, function.is_async)
+
+    def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
+        """A function given to a call: by the clock, put off, or run in place."""
+        if SCHEDULER.search(call.callee) and not WRAPPER.search(call.callee):
+            seconds = schedules.gap(call.callee, self.program.spelled(outer, call.args)) or self._chained(
+                outer, call
+            )
+            entry = Entry(outer, "schedule", "script", call.callee, call.line, seconds)
+            entry.where = (outer[0], call.line)
+            done.append(self._ended(trail, entry))
+            return []
+        if self.defer.search(call.callee) and not trail.deferred[1]:
+            trail = replace(trail, deferred=(outer[0], call.line, call.callee.rpartition(".")[2]))
+        loop = bool(self.iterate.search(call.callee)) and is_async
+        further = self._through(trail, outer, call, False, is_async and (loop or call.state != "floating"))
+        if loop and not further.floating[1]:
+            further = replace(further, floating=(outer[0], call.line))
+        return [further]
+
+    def _chained(self, outer: Key, call: Call) -> int | None:
+        """`schedule.call(f).everyFiveMinutes()`: how often stands behind the call."""
+        calls = self.program.function(outer).calls
+        chained = [
+            one for one in calls if one.callee.startswith(f"{call.callee}().") and one.line == call.line
+        ]
+        return next((found for one in chained if (found := schedules.of_call(one))), None)
+
+    def _called(self, trail: Trail, key: Key, done: list[Trail]) -> list[Trail]:
+        found = []
+        function = self.program.function(key)
+        for edge in self.program.callers.get(key, ())[:MOST]:
+            args = edge.call.args
+            if edge.kind == "pass":
+                later = _given_later(args, function.name)
+                moved = self._substituted(trail, key, edge.caller, later) if later else trail
+                found += self._handed(moved, edge.caller, edge.call, done, function.is_async)
+                continue
+            moved = self._substituted(trail, key, edge.caller, args)
+            moved = replace(moved, remote=trail.remote or edge.kind == "remote")
+            queued = re.search(r"\.(?:delay|apply_async|dispatch)$", edge.call.callee) is not None
+            asynchronous = function.is_async and not queued and edge.kind == "call"
+            found.append(self._through(moved, edge.caller, edge.call, False, asynchronous))
+        return found
+
+    def _substituted(self, trail: Trail, callee: Key, caller: Key, args: tuple[Expr, ...]) -> Trail:
+        """The trail with its labels in terms of the caller."""
+        return replace(
+            trail,
+            quantity=self.labelling.substitute(trail.quantity, callee, caller, args),
+            customer=self.labelling.substitute(trail.customer, callee, caller, args),
+        )
+
+
+def _given_later(args: tuple[Expr, ...], name: str) -> tuple[Expr, ...]:
+    """What `run_later(function, a, b)` will call the function with: the arguments after its name."""
+    for index, arg in enumerate(args):
+        if arg.kind == "name" and arg.text.rpartition(".")[2] == name:
+            return args[index + 1 :]
+    return ()
