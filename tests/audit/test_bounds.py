@@ -13,7 +13,7 @@ from tallystick.audit import engine
 from tallystick.audit.cache import facts as cache
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.engine import audit
-from tallystick.audit.entries.schedules import _yaml
+from tallystick.audit.entries.timetables import _yaml
 from tallystick.audit.inventory import UnreadableError, read, walk
 from tallystick.audit.model import Profile, Report
 from tallystick.audit.models.knowledge import Knowledge

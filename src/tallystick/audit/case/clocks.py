@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tallystick.audit.corpus.lexical import Corpus
-from tallystick.audit.entries.entries import Entry
+from tallystick.audit.entries.forms import Entry
 from tallystick.audit.entries.schedules import DAY, HOUR, Schedule, number_of, seconds_of
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr

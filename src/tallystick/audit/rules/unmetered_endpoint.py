@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.reaching import inside, reach, workers
-from tallystick.audit.entries.entries import Entry
+from tallystick.audit.entries.forms import Entry
 from tallystick.audit.model import Confidence, Finding, Hop, Severity
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.base import Rule

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from msgspec import structs
 
 from tallystick.audit.entries import schedules
-from tallystick.audit.entries.entries import Entries, Entry
+from tallystick.audit.entries.entries import Entries
+from tallystick.audit.entries.forms import Entry
 from tallystick.audit.entries.queues import DIRECT, Queues, called_with
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Handler

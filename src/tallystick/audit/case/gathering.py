@@ -1,0 +1,220 @@
+"""Which files are lowered: those with reports of usage, all that reaches them, and the work around them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tallystick.audit.cache.facts import Cache
+from tallystick.audit.case import joins
+from tallystick.audit.case.case import Case
+from tallystick.audit.corpus.lexical import Corpus
+from tallystick.audit.models.knowledge import Knowledge
+from tallystick.audit.program.program import COMMON, NAMED, Program, signals
+from tallystick.audit.program.resolve import Graph, Resolver
+from tallystick.audit.syntax.ir import Function, Module
+from tallystick.audit.trails import sites
+from tallystick.audit.trails.trails import Trail
+
+Progress = Callable[[str, int, int], None]
+SMALL = 400
+COSTLY = re.compile(
+    rb"(?i)completions\.|responses(?:\(\))?(?:\.|->)|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
+    rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate"
+)
+
+
+class Gathering:
+    """The files of one audit, lowered as they are asked for."""
+
+    def __init__(self, corpus: Corpus, knowledge: Knowledge, progress: Progress, cache: Cache) -> None:
+        """Nothing lowered yet."""
+        self.corpus = corpus
+        self.knowledge = knowledge
+        self.progress = progress
+        self.cache = cache
+        self.modules: dict[str, Module] = {}
+        self.resolver: Resolver | None = None
+        self.graph: Graph | None = None
+
+    def lower(self, paths: set[str]) -> None:
+        """Lower the files that are not lowered yet."""
+        from tallystick.audit.syntax.grammars import CostlyError
+        from tallystick.audit.syntax.lowering import lower
+
+        todo = sorted(path for path in paths if path not in self.modules)
+        for number, path in enumerate(todo):
+            if number % 50 == 0:
+                self.progress("parsing", number, len(todo))
+            try:
+                key = self.cache.key(path, self.corpus.sources[path]) if self.cache.path else ""
+                module = self.cache.get(key) if key else None
+                if module is None:
+                    module = lower(path, self.corpus.sources[path])
+                    self.cache.put(key, module)
+                self.modules[path] = module
+            except RecursionError:
+                self.corpus.unread.append((path, "nested too deeply to follow"))
+            except CostlyError as problem:
+                self.corpus.unread.append((path, str(problem)))
+
+    def program(self) -> Program:
+        """The sinks' files, all that reaches them, and the work around them."""
+        words = {word for row, *_ in self.knowledge.sinks for word in row.word.lower().split("|")}
+        candidates = set(self.corpus.holding([word.encode() for word in sorted(words)]))
+        self.lower(candidates)
+        holders = {path for path in candidates if self._holds(path)}
+        self.resolver = Resolver(self.corpus)
+        if not holders:
+            return Program([], self.resolver, self.knowledge)
+        self.graph = graph = Graph(self.corpus, self.resolver)
+        closure = graph.importers(holders) | self._unimported(holders)
+        near = graph.imported(holders, 2, 200) | graph.imported(closure, 1, 400)
+        return self.loaded(closure | near | self._mentioned(closure))
+
+    def loaded(self, chosen: set[str]) -> Program:
+        """The program of these files."""
+        assert self.resolver is not None
+        self.lower(chosen)
+        kept = [self.modules[path] for path in sorted(chosen) if path in self.modules]
+        return Program(kept, self.resolver, self.knowledge)
+
+    def _holds(self, path: str) -> bool:
+        return bool(self._sending(path))
+
+    def _unimported(self, holders: set[str]) -> set[str]:
+        """Files that reach the sinks without an import: by class name, automatic import or function path."""
+        found: set[str] = set()
+        for _ in range(3):
+            before = len(found)
+            found |= self._neighbours(holders | found)
+            if len(found) == before or len(found) > 1500:
+                break
+        return found
+
+    def _mentioned(self, seeds: set[str], limit: int = 200) -> set[str]:
+        """Files of the classes these call by name alone: `Model.generate` where nothing is imported."""
+        self.lower({path for path in seeds if path.endswith(NAMED)})
+        known = [
+            self.modules[path] for path in sorted(seeds) if path.endswith(NAMED) and path in self.modules
+        ]
+        calls = [(one.path, call) for one in known for function in one.functions for call in function.calls]
+        asked = {
+            (path.rpartition(".")[2], head) for path, call in calls for head in call.callee.split(".")[:-1]
+        }
+        found = [
+            one for one in sorted(self.corpus.sources) if one.endswith(NAMED) and _class_of(one) in asked
+        ]
+        return set(found[:limit])
+
+    def _neighbours(self, seeds: set[str]) -> set[str]:
+        found = self._packages(seeds) if any(one.endswith(".go") for one in seeds) else set()
+        named = {path for path in seeds if path.endswith(NAMED) and not path.endswith(".go")}
+        stems = {path.rpartition("/")[2].rpartition(".")[0] for path in named}
+        if stems:
+            words = re.compile("|".join(rf"\b{re.escape(_camel(one))}\b" for one in sorted(stems)).encode())
+            endings = tuple({"." + path.rpartition(".")[2] for path in named})
+            found |= {path for path in self.corpus.grep(words) if path.endswith(endings)}
+        found |= self._by_word({path for path in seeds if path.endswith(".py")})
+        for folder in ("convex/", "server/") if self._nitro() else ("convex/",):
+            roots = {path[: path.index(folder)] + folder for path in seeds if folder in path}
+            if folder == "server/":
+                roots = {
+                    one for one in roots if any("/utils/" in path for path in seeds if path.startswith(one))
+                }
+            found |= {path for path in self.corpus.sources if roots and path.startswith(tuple(roots))}
+        return found
+
+    def _by_word(self, seeds: set[str]) -> set[str]:
+        """Python files that name an event these listen to, or enqueue a function of theirs by its name."""
+        self.lower(seeds)
+        functions = [
+            one for path in sorted(seeds & self.modules.keys()) for one in self.modules[path].functions
+        ]
+        events = {
+            said
+            for one in functions
+            for given in one.decorators
+            for said in signals(given)
+            if said[:1] == "'"
+        }
+        parts = [rf"[\"']{re.escape(one[1:-1])}[\"']" for one in sorted(events)]
+        names = sorted({one.name for one in functions if len(one.name) > 3})
+        parts += [rf"enqueue_job\(\s*[\"'](?:{'|'.join(map(re.escape, names))})[\"']"] if names else []
+        return (
+            {one for one in self.corpus.grep(re.compile("|".join(parts).encode())) if one.endswith(".py")}
+            if parts
+            else set()
+        )
+
+    def _packages(self, seeds: set[str]) -> set[str]:
+        """Go files around these: all of a small program; of a large one those that call up to them, by name."""
+        every = {one: data for one, data in self.corpus.sources.items() if one.endswith(".go")}
+        if len(every) <= SMALL:
+            return set(every)
+        found = {one for one in seeds if one in every}
+        names = {function.name for path in sorted(found) for function in self._sending(path)}
+        asked: set[str] = set()
+        for _ in range(8):
+            words = [one.encode() for one in sorted(names) if len(one) > 4 and one not in COMMON]
+            fresh = {one for one, data in every.items() if any(word in data for word in words)} - found
+            asked |= names
+            if not names or len(found) + len(fresh) > SMALL:
+                break
+            self.lower(fresh)
+            found |= fresh
+            names = {
+                function.name
+                for path in sorted(found)
+                for function in self.modules[path].functions
+                if any(call.callee.rpartition(".")[2] in names for call in function.calls)
+            } - asked
+        return found
+
+    def _sending(self, path: str) -> list[Function]:
+        """The functions of a file that hold a reporting call."""
+        module = self.modules.get(path)
+        if module is None:
+            return []
+        text = self.corpus.sources[path].decode("utf-8", "replace")
+        return [
+            function
+            for function in module.functions
+            if any(
+                sites.sink_of(call, self.knowledge, lambda word: True, module, text)
+                for call in function.calls
+            )
+        ]
+
+    def _nitro(self) -> bool:
+        """Whether server folders are joined without imports."""
+        return any(
+            path.endswith("package.json") and (b'"nuxt"' in data or b"nitro" in data)
+            for path, data in self.corpus.support.items()
+        )
+
+    def wider(self, case: Case, tables: dict[str, Trail]) -> set[str]:
+        """Files that sell the same work, write the rows that are sent, or fill the queues."""
+        assert self.graph is not None
+        found: set[str] = set()
+        kinds = {one.entry.kind for one in case.trails if one.entry is not None}
+        if kinds & {"http", "action", "worker"}:
+            sold = {path for path in case.program.modules if COSTLY.search(self.corpus.sources[path])}
+            found |= self.graph.importers(sold, 400) | self._unimported(sold)
+            if sold & {one.entry.path for one in case.trails if one.entry is not None}:
+                found |= set(self.corpus.grep(COSTLY)[:300])
+        words = joins.words(case, tables)
+        if words is not None:
+            joined = set(self.corpus.grep(words)[:400])
+            found |= joined | self.graph.importers(joined, 400)
+        return found
+
+
+def _class_of(path: str) -> tuple[str, str]:
+    """The language and the class that a file is named after."""
+    stem, _, ending = path.rpartition("/")[2].rpartition(".")
+    return ending, _camel(stem)
+
+
+def _camel(stem: str) -> str:
+    return "".join(part.capitalize() for part in stem.split("_")) if "_" in stem or stem.islower() else stem

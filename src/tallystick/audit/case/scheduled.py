@@ -1,0 +1,203 @@
+"""Ways that the clock starts: each with the schedule that was found for it, wherever that is written."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import replace
+
+from tallystick.audit.case import clocks
+from tallystick.audit.case.case import CRON_PATH, Case
+from tallystick.audit.entries.forms import Entry
+from tallystick.audit.entries.queues import Queues
+from tallystick.audit.entries.schedules import Schedule, of_call
+from tallystick.audit.syntax.ir import Call
+from tallystick.audit.trails.trails import Trail
+
+REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|\.every|createQueue|add_periodic_task)$")
+
+
+def scheduled(case: Case) -> None:
+    """Tell entries that the clock starts from those that requests start."""
+    joined = any(one.entry is not None and one.entry.kind in ("worker", "http") for one in case.trails)
+    queues = Queues(case.program) if joined else None
+    for number, trail in enumerate(case.trails):
+        entry = trail.entry or _dotted(case, trail) or _looping(case, trail)
+        if entry is None:
+            continue
+        trail = replace(trail, entry=entry)
+        loop = clocks.kept(case.program, case.corpus, trail)
+        case.trails[number] = trail
+        found = _named(case, entry) or _repeated(case, entry, queues)
+        if found is None and loop is not None:
+            found, trail = loop[0], _undeferred(trail, loop[1])
+        found = found or clocks.said(case.corpus, entry)
+        if found is not None:
+            case.trails[number] = replace(trail, entry=_timed(entry, found))
+        elif clocks.occasional(case.corpus, entry):
+            case.trails[number] = replace(trail, entry=_retimed(entry))
+        elif entry.kind == "worker" and (clock := _fed_by_clock(case, entry)) is not None:
+            case.trails[number] = replace(trail, entry=_timed(entry, clock))
+        elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
+            fed = queues is not None and queues.feeding(entry)
+            case.trails[number] = trail if fed else replace(trail, entry=_retimed(entry))
+
+
+def _fed_by_clock(case: Case, worker: Entry) -> Schedule | None:
+    """The schedule behind a worker whose every job is put on its queue by the clock."""
+    above = [one for one in case.live if one.queued and worker.key in {key for key, _ in one.hops}]
+    clocks_above = []
+    for one in above:
+        entry = one.entry
+        assert entry is not None
+        if entry.kind == "worker":
+            found = _named(case, entry)
+        elif entry.kind == "schedule" and entry.seconds is not None:
+            found = Schedule(
+                *(entry.where if entry.where[1] else (entry.path, entry.line)), entry.seconds, entry.route, ""
+            )
+        else:
+            found = None
+        if found is None and entry.key != worker.key:
+            return None
+        clocks_above += [found] if found is not None else []
+    return min(clocks_above, key=lambda one: (one.seconds, one.path, one.line), default=None)
+
+
+def _dotted(case: Case, trail: Trail) -> Entry | None:
+    """What a schedule calls by its dotted path, and nothing else does: `shop.cron.report`."""
+    name = case.program.function(trail.top).name
+    file = trail.top[0].rpartition(".")[0].replace("/", ".")
+    for one in case.schedules if name and not trail.client else ():
+        if one.target.endswith("." + name) and file.endswith(one.target.rpartition(".")[0]):
+            return Entry(trail.top, "schedule", "script", name, case.program.function(trail.top).line)
+    return None
+
+
+def _looping(case: Case, trail: Trail) -> Entry | None:
+    """A loop that keeps its own time, and that something starts in a way that was not followed."""
+    function = case.program.function(trail.top)
+    if trail.client or not function.name or not case.corpus.mentioned(function.name, trail.top[0]):
+        return None
+    if clocks.kept(case.program, case.corpus, trail) is None:
+        return None
+    return Entry(trail.top, "script", "script", function.name, function.line)
+
+
+def _repeated(case: Case, entry: Entry, queues: Queues | None) -> Schedule | None:
+    """A worker whose jobs something puts on its queue by the clock: in its own file, or by the queue's name."""
+    if entry.kind != "worker" or queues is None:
+        return None
+    names = queues.names(entry)
+    own = case.program.function(entry.key).name
+    found = []
+    for path, module in sorted(case.program.modules.items()):
+        for function in module.functions:
+            for call in function.calls:
+                seconds = of_call(call) if REPEATING.search(call.callee) and _clocked(call) else None
+                if seconds and (
+                    path == entry.key[0] or queues.called(path, call) & names or _puts(call, own)
+                ):
+                    found.append(Schedule(path, call.line, seconds, call.callee, entry.route))
+    return min(found, key=lambda one: (one.seconds, one.path, one.line), default=None)
+
+
+def _clocked(call: Call) -> bool:
+    """Whether a call that may repeat a job says how often."""
+    keys = {key for one in call.args for key in (*one.keys, *(k for part in one.parts for k in part.keys))}
+    by_position = call.callee.endswith((".schedule", ".every", "add_periodic_task"))
+    return bool(keys & {"pattern", "every", "repeat", "cron"}) or by_position
+
+
+def _puts(call: Call, name: str) -> bool:
+    return any(
+        one.kind == "call" and one.text in (f"{name}.s", f"{name}.si", name) for one in call.args if name
+    )
+
+
+def _undeferred(trail: Trail, step: int) -> Trail:
+    """A loop that is started in the background is not a report that is put off."""
+    above = {(key[0], call.line) for key, call in trail.hops[step + 1 :]}
+    if trail.deferred[:2] in above:
+        trail = replace(trail, deferred=("", 0, ""))
+    return replace(trail, floating=("", 0)) if trail.floating in above else trail
+
+
+def _retimed(entry: Entry) -> Entry:
+    return Entry(entry.key, "schedule", entry.framework, entry.route, entry.line, None, "no schedule found")
+
+
+def _timed(entry: Entry, found: Schedule) -> Entry:
+    return Entry(
+        entry.key, "schedule", entry.framework, entry.route, entry.line, found.seconds, found.text,
+        (found.path, found.line),
+    )  # fmt: skip
+
+
+def _named(case: Case, entry: Entry) -> Schedule | None:
+    """The most frequent written schedule that starts this entry."""
+    if entry.kind == "schedule" and entry.seconds is not None:
+        return None
+    path = entry.route.partition(" ")[2]
+    name = case.program.function(entry.key).name
+    file = entry.key[0]
+    signature = _signature(case, entry)
+    matches = [
+        one
+        for one in case.schedules
+        if _starts(one, path, name, file, entry) or (signature and signature in one.target.split())
+    ]
+    return min(matches, key=lambda one: (one.seconds, one.path, one.line), default=None)
+
+
+def _signature(case: Case, entry: Entry) -> str:
+    """What an artisan command, or a rake task, is called by."""
+    if entry.framework != "laravel" and not entry.key[0].endswith(".rake"):
+        return ""
+    hit = re.search(rb"\$signature\s*=\s*[\"']([\w:.-]+)|\btask\s+:?(\w+)", case.corpus.sources[entry.key[0]])
+    if not hit:
+        return ""
+    space = re.search(rb"\bnamespace\s+:?(\w+)", case.corpus.sources[entry.key[0]]) if hit[2] else None
+    return ((space[1] + b":" if space else b"") + (hit[1] or hit[2])).decode()
+
+
+def _runs(target: str, file: str) -> bool:
+    """Whether a command line names a program's file, as source or built."""
+    stem = file.rpartition("/")[2].rpartition(".")[0]
+    if stem == "main" and "/" in file:
+        stem = file.rpartition("/")[0].rpartition("/")[2]  # a Go program is called by its folder's name
+    if len(stem) < 4 or stem in ("index", "main"):
+        return file.rpartition(".")[0] in target
+    return (
+        re.search(rf"(?:^|[\s/\"'=.])(?:manage\.py\s+)?{re.escape(stem)}(?:\.\w+)?(?=[\s\"',\]]|$)", target)
+        is not None
+    )
+
+
+def _starts(one: Schedule, path: str, name: str, file: str, entry: Entry) -> bool:
+    target = one.target
+    if path.startswith("/") and len(path) > 3 and re.search(re.escape(path) + r"(?![\w/-])", target):
+        return True
+    if entry.kind == "script":
+        return _runs(target, file)
+    if entry.framework in ("nitro", "netlify"):
+        stem = file.rpartition("/")[2].partition(".")[0]
+        return (file.rpartition("/")[0].rpartition("/")[2] if stem == "index" else stem) == target
+    folder = posixpath.dirname(file)
+    if "supabase/functions/" in file:
+        return folder.rpartition("/")[2] in re.split(r"[^\w-]+", target)
+    if entry.framework == "lambda":
+        stem = file.rpartition(".")[0]
+        asked = (target.removeprefix("./").rpartition(".")[0] or target).replace(".", "/")
+        return stem.endswith(asked.rpartition("/")[2]) and len(asked) > 3
+    if entry.framework == "workers":
+        return entry.kind == "schedule"
+    if target.endswith("." + name) or target in (name, entry.task):
+        return len(target) > 3
+    return entry.framework in ("laravel", "rails") and _is_named(target, file)
+
+
+def _is_named(target: str, file: str) -> bool:
+    """Whether a scheduler's `ReportUsage::class`, `Billing::ReportJob` means the class that a file is named after."""
+    stem = file.rpartition("/")[2].rpartition(".")[0].replace("_", "").lower()
+    return stem == re.split(r"[\\:]+", target.removesuffix("::class"))[-1].lower()

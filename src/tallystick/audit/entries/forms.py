@@ -1,0 +1,234 @@
+"""One way in, and the forms by which a framework's models tell it: a file, a call it is given to, a decorator."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from tallystick.audit.entries import crontabs, schedules
+from tallystick.audit.models.knowledge import Route, compiled
+from tallystick.audit.program.program import Key, Program
+from tallystick.audit.syntax.ir import Expr, Function, Module
+
+RECORDS = re.compile(r"^\w+\.Records\b")
+Pattern = re.Pattern[str] | None
+Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
+
+
+@dataclass
+class Entry:
+    """One way in."""
+
+    key: Key
+    kind: str  # http, action, worker, schedule, script
+    framework: str
+    route: str
+    line: int
+    seconds: int | None = None  # for schedules: how often
+    note: str = ""
+    where: tuple[str, int] = ("", 0)  # where the schedule is written
+    task: str = ""  # the name a worker was given
+    handler: Key = ("", 0)  # the route's own function, when this is a wrapper or a middleware before it
+    flags: set[str] = field(default_factory=set)
+    job: str = ""  # the name a table of handlers knows it by
+
+    @property
+    def path(self) -> str:
+        """The file the route stands in."""
+        return self.handler[0] or self.key[0]
+
+
+class Forms:
+    """The models of routes, tried on the functions of one program."""
+
+    def __init__(self, program: Program) -> None:
+        """Sort the models by what they look at."""
+        self.program = program
+        rows = [_row(row) for row in program.knowledge.routes]
+        self.by_file = [row for row in rows if row[1] or row[2] or row[3]]
+        self.by_via = [row for row in rows if row[4]]
+        self.by_decorator = [row for row in rows if row[5]]
+
+    def match(self, module: Module, index: int, function: Function) -> Entry | None:
+        if index == 0:
+            return None
+        key = (module.path, index)
+        if "use server" in function.flags or (
+            module.directive == "server" and function.exported and function.parent <= 0
+        ):
+            return Entry(key, "action", "next-action", f"server action {function.name}", function.line)
+        return (
+            self._by_decorator(module, key, function)
+            or self._by_via(module, key, function)
+            or self._by_file(module, key, function)
+        )
+
+    def _by_file(self, module: Module, key: Key, function: Function) -> Entry | None:
+        if function.parent > 0:
+            return None
+        for row, file, names, owner, via, _ in self.by_file:
+            if via or (row.languages and module.language not in row.languages):
+                continue
+            if file is not None and not file.search(module.path):
+                continue
+            said = ["default"] if _in_default(row, function) else _exported_as(module, function)
+            name = next((one for one in said if names is None or names.search(one)), None)
+            if name is None:
+                continue
+            if owner is not None and not owner.search(function.owner):
+                continue
+            if (
+                file is not None
+                and row.framework not in ("rails", "laravel", "django")
+                and not (function.exported or name != function.name)
+            ):
+                continue
+            if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
+                continue
+            if row.framework == "lambda" and _reads_records(module, key[1]):
+                return Entry(key, "worker", "sqs", f"queue {module.path}", function.line)
+            return Entry(key, row.kind, row.framework, path_route(row, module.path, name), function.line)
+        return None
+
+    def _by_via(self, module: Module, key: Key, function: Function) -> Entry | None:
+        holder, inner = function, key[1]
+        for _ in range(4):
+            if holder.via < 0:
+                return None
+            call = module.functions[holder.parent].calls[holder.via]
+            entry = self.via(module, key, call.callee, call.args, call.line)
+            if entry is not None:
+                return entry
+            outer = self.enclosing(module, holder, inner)
+            if outer is None:
+                return None
+            entry = self.via(module, key, outer[0], outer[1], outer[2])
+            if entry is not None:
+                return entry
+            return None
+        return None
+
+    def enclosing(
+        self, module: Module, holder: Function, inner: int
+    ) -> tuple[str, tuple[Expr, ...], int] | None:
+        """The call that takes the wrapper call as an argument: `app.post("/x", wrap(async …))`."""
+        call = module.functions[holder.parent].calls[holder.via]
+        for other in module.functions[holder.parent].calls[: holder.via]:
+            inside = other.line <= call.line <= call.end_line <= other.end_line and other is not call
+            if inside and any(arg.kind == "call" and arg.text == call.callee for arg in other.args):
+                return other.callee, other.args, other.line
+        return None
+
+    def via(self, module: Module, key: Key, callee: str, args: tuple[Expr, ...], line: int) -> Entry | None:
+        for row, file, _, _, via, _ in self.by_via:
+            if via is None or not via.search(callee) or (file is not None and not file.search(module.path)):
+                continue
+            if row.languages and module.language not in row.languages:
+                continue
+            first = next((one.text for one in args[:1] if one.kind in ("const", "mix")), "")
+            routed = row.framework not in ("express", "go") or _routed(callee, args, first)
+            if not routed or (row.framework == "convex" and "convex/" not in module.path):
+                continue
+            verb = callee.rpartition(".")[2].upper()
+            route = f"{verb} {first}" if first else callee
+            kind = "schedule" if row.framework == "trigger.dev" and "schedules" in callee else row.kind
+            if row.framework == "inngest" and any("cron" in str(one) for one in args):
+                kind = "schedule"
+            entry = Entry(key, kind, row.framework, route, self.program.function(key).line or line)
+            if kind == "schedule":
+                spelled = self.program.spelled(key, args)
+                entry.seconds = schedules.gap(callee, spelled) or self._opened(module, callee, line)
+                entry.where = (module.path, line)
+            return entry
+        return None
+
+    def _opened(self, module: Module, callee: str, line: int) -> int | None:
+        """`schedule("every 5 minutes").onRun(f)`: how often stands in the first call of the chain."""
+        head = callee.partition("()")[0]
+        for function in module.functions if head != callee else ():
+            for call in function.calls:
+                if call.callee == head and call.line == line and call.args:
+                    return schedules.gap(callee, call.args)
+        return None
+
+    def _by_decorator(self, module: Module, key: Key, function: Function) -> Entry | None:
+        for one in function.decorators:
+            if module.language == "python" and crontabs.says_when(one):
+                seconds = schedules.gap(one.text, one.parts)
+                where = (module.path, function.line)
+                return Entry(key, "schedule", "script", one.text, function.line, seconds, where=where)
+        for one in function.decorators:
+            for row, _, _, _, _, decorator in self.by_decorator:
+                if decorator is None or not decorator.search(one.text):
+                    continue
+                if row.languages and module.language not in row.languages:
+                    continue
+                first = next((arg.text for arg in one.parts[:1] if arg.kind == "const"), "")
+                if row.framework == "fastapi" and one.kind != "call":
+                    continue
+                verb = one.text.rpartition(".")[2].upper()
+                entry = Entry(key, row.kind, row.framework, f"{verb} {first}".strip(), function.line)
+                entry.task = _given(one, "name") if row.kind == "worker" else ""
+                if row.kind == "schedule":
+                    entry.seconds = schedules.gap(one.text, one.parts)
+                    entry.where = (module.path, function.line)
+                return entry
+        return None
+
+
+def _given(value: Expr, name: str) -> str:
+    """A constant given by keyword."""
+    pairs = [pair for one in value.parts for pair in zip(one.keys, one.parts, strict=False)]
+    return next((part.text for key, part in pairs if key == name and part.kind == "const"), "")
+
+
+def _reads_records(module: Module, index: int) -> bool:
+    """Whether a handler goes over the messages of a queue."""
+    functions = [one for at, one in enumerate(module.functions) if index in (at, one.parent)]
+    values = [value.text for one in functions for _, value in one.assigns]
+    names = [*values, *(call.callee for one in functions for call in one.calls)]
+    return any(RECORDS.search(name) for name in names)
+
+
+def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:
+    method = callee.rpartition(".")[2].lower()
+    if method in ("use", "all", "handle") and len(args) == 1:
+        return True
+    if args and (
+        (args[0].kind == "object" and "openapi" in method) or (args[0].kind == "name" and method == "openapi")
+    ):
+        return True
+    return (
+        bool(args) and args[0].kind in ("const", "mix") and (first.startswith(("/", "*", ":")) or not first)
+    )
+
+
+def _in_default(row: Route, function: Function) -> bool:
+    """`export default withMethods({ GET: route({ fn: async () => … }) })`: a literal within what a page exports."""
+    return row.framework == "next-pages" and function.via >= 0 and function.exported
+
+
+def _exported_as(module: Module, function: Function) -> list[str]:
+    """A function's own name, and the names `export { handler as POST }` gives it."""
+    if not function.name or function.owner:
+        return [function.name]
+    also = [one.local for one in module.reexports if not one.source and one.name == function.name]
+    return [function.name, *also]
+
+
+def _row(row: Route) -> Row:
+    def pattern(text: str) -> Pattern:
+        return compiled(text) if text else None
+
+    return (
+        row, pattern(row.file), pattern(row.names), pattern(row.owner), pattern(row.via), pattern(row.decorator),
+    )  # fmt: skip
+
+
+def path_route(row: Route, path: str, name: str) -> str:
+    if row.framework == "next-app":
+        folder = re.sub(r"^.*?(?:^|/)app/|/route\.\w+$|route\.\w+$", "", path)
+        return f"{name} /" + re.sub(r"\([^)]*\)/?", "", folder)
+    if row.framework == "next-pages":
+        return "ANY /api/" + re.sub(r"^.*?pages/api/|\.\w+$|/index\.\w+$", "", path)
+    return f"{name} {path}"

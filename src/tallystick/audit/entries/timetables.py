@@ -1,0 +1,179 @@
+"""Schedules written outside program code: what is deployed, databases, clusters, tables of tasks."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+
+from tallystick.audit.corpus.lexical import Corpus
+from tallystick.audit.entries.schedules import DAY, UNITS, Schedule, named_fields, seconds_of
+
+SQL_COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))--[^\n]*$")
+SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
+
+
+def written(corpus: Corpus) -> list[Schedule]:
+    """All schedules written outside program code."""
+    found: list[Schedule] = []
+    for path, data in corpus.support.items():
+        name = posixpath.basename(path)
+        if name == "vercel.json":
+            found += _vercel(path, data)
+        elif name.endswith((".yml", ".yaml")):
+            found += _yaml(path, data)
+        elif name.endswith(".sql"):
+            found += _sql(path, data)
+        elif name.endswith(".tf"):
+            found += _terraform(path, data)
+        elif name.startswith(("netlify", "wrangler")):
+            found += _toml(path, data)
+        elif "cron" in name or name.endswith(".timer"):
+            found += _crontab(path, data)
+    for path, data in corpus.sources.items():
+        if b"schedule" in data and ("netlify/" in path or "config" in path):
+            found += _exported(path, data)
+        if b"schedule" in data and path.endswith((".py", ".ts", ".js", ".mts")):
+            found += _beat(path, data)
+    return found
+
+
+def _line(data: bytes, needle: bytes, start: int = 0) -> int:
+    return data.count(b"\n", 0, max(0, data.find(needle, start))) + 1
+
+
+def _vercel(path: str, data: bytes) -> list[Schedule]:
+    try:
+        crons = json.loads(data).get("crons", [])
+    except (ValueError, AttributeError, RecursionError):
+        return []
+    found = []
+    for one in crons if isinstance(crons, list) else []:
+        target, text = str(one.get("path", "")), str(one.get("schedule", ""))
+        seconds = seconds_of(text)
+        if target and seconds:
+            found.append(
+                Schedule(path, _line(data, f'"{target}"'.encode()), seconds, text, target.partition("?")[0])
+            )
+    return found
+
+
+def _yaml(path: str, data: bytes) -> list[Schedule]:
+    found = []
+    line = 1
+    for text in re.split(r"(?m)(?=^---\s*$)", data.decode("utf-8", "replace")):
+        found += _document(path, text, line)
+        line += text.count("\n")
+    return found
+
+
+def _document(path: str, text: str, first: int) -> list[Schedule]:
+    """SAM and serverless functions, workflows, cron jobs of a cluster."""
+    found = []
+    head, line, counted = text[:20_000], first, 0
+    for hit in re.finditer(
+        r"(?:schedule|cron|Schedule)[\"']?[ \t]*:[ \t]*[\"']?((?:rate|cron)\([^)]*\)|[^\n\"'#]+)", text
+    ):
+        seconds = seconds_of(hit[1])
+        if seconds is None:
+            continue
+        around = text[max(0, hit.start() - 1500) : hit.start()] if ".github" not in path else ""
+        handler = re.findall(
+            r"(?i)(?:handler|CodeUri|EntryPoints?)\s*:\s*\n?\s*-?\s*[\"']?([\w./-]+)", around
+        )
+        target = handler[-1] if handler else head
+        line, counted = line + text.count("\n", counted, hit.start()), hit.start()
+        found.append(Schedule(path, line, seconds, hit[1].strip(), target))
+    return found
+
+
+def _terraform(path: str, data: bytes) -> list[Schedule]:
+    """The target of a cloud scheduler stands in the same block."""
+    text = data.decode("utf-8", "replace")
+    found = []
+    for block in re.finditer(r"(?ms)^resource\s.*?^\}", text):
+        hit = re.search(r"schedule(?:_expression)?\s*=\s*\"([^\"]+)\"", block[0])
+        seconds = seconds_of(hit[1]) if hit else None
+        if hit and seconds:
+            line = text.count("\n", 0, block.start() + hit.start()) + 1
+            found.append(Schedule(path, line, seconds, hit[1], block[0]))
+    return found
+
+
+def _sql(path: str, data: bytes) -> list[Schedule]:
+    data = SQL_COMMENT.sub(lambda hit: b" " * len(hit[0]), data)
+    found = []
+    for hit in SQL.finditer(data):
+        seconds = seconds_of(hit[2].decode("utf-8", "replace"))
+        if seconds:
+            line = data.count(b"\n", 0, hit.start()) + 1
+            found.append(Schedule(path, line, seconds, hit[2].decode(), hit[3].decode("utf-8", "replace")))
+    return found
+
+
+def _toml(path: str, data: bytes) -> list[Schedule]:
+    text = data.decode("utf-8", "replace")
+    found = []
+    for hit in re.finditer(r"(?:schedule|\"?crons\"?)\s*[=:]\s*\[?\s*\"([^\"]+)\"", text):
+        seconds = seconds_of(hit[1])
+        if seconds:
+            section = re.findall(r"\[functions\.\"?([\w-]+)", text[: hit.start()])
+            target = section[-1] if section else "scheduled"
+            found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, hit[1], target))
+    return found
+
+
+def _crontab(path: str, data: bytes) -> list[Schedule]:
+    found = []
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        hit = re.match(r"^\s*((?:[\d*,/\-]+\s+){5}|@\w+\s+)(.+)$", line)
+        seconds = seconds_of(hit[1]) if hit else None
+        if hit and seconds:
+            found.append(Schedule(path, number, seconds, hit[1].strip(), hit[2]))
+    return found
+
+
+def _exported(path: str, data: bytes) -> list[Schedule]:
+    """`config = { schedule: "…" }` in a Netlify function; Nitro's `scheduledTasks`."""
+    text = data.decode("utf-8", "replace")
+    found = []
+    own = (
+        posixpath.basename(path)
+        .rpartition(".")[0]
+        .replace("index", posixpath.basename(posixpath.dirname(path)))
+    )
+    for hit in re.finditer(r"schedule\s*:\s*[\"']([^\"'\n]+)[\"']", text if "netlify/" in path else ""):
+        seconds = seconds_of(hit[1])
+        if seconds:
+            found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, hit[1], own))
+    _, _, tasks = text.partition("scheduledTasks")
+    for hit in re.finditer(r"[\"']([\d*,/ \-]{9,})[\"']\s*:\s*\[?\s*[\"']([\w:./-]+)[\"']", tasks[:2000]):
+        seconds = seconds_of(hit[1])
+        if seconds:
+            start = len(text) - len(tasks) + hit.start()
+            found.append(Schedule(path, text.count("\n", 0, start) + 1, seconds, hit[1], hit[2]))
+    return found
+
+
+def _beat(path: str, data: bytes) -> list[Schedule]:
+    """Celery beat tables, in-code `config = { schedule }`."""
+    text = data.decode("utf-8", "replace")
+    found = []
+    for hit in re.finditer(
+        r"[\"']task[\"']\s*:\s*[\"']([\w.:/-]+)[\"'][^}]*?[\"']schedule[\"']\s*:\s*([^\n}]+)", text
+    ):
+        value = hit[2]
+        number = re.match(r"\s*([\d.*\s]+)", value)
+        fields = re.search(r"crontab\(([^)]*)", value)
+        if fields:
+            pairs = re.findall(r"(\w+)\s*=\s*[\"']?([\d*,/\-]+)", fields[1])
+            seconds = named_fields(dict(pairs))
+        elif number and number[1].strip(" *"):
+            seconds = 1
+            for factor in number[1].split("*"):
+                seconds *= int(float(factor.strip() or 1))
+        else:
+            unit = re.search(r"(minute|hour|day|second|week)s?\s*=\s*(\d+)", value)
+            seconds = int(unit[2]) * UNITS[unit[1]] if unit else DAY
+        found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, value.strip(), hit[1]))
+    return found
