@@ -10,16 +10,26 @@ from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.entries.schedules import DAY, UNITS, Schedule, named_fields, seconds_of
 
 SQL_COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))--[^\n]*$")
+CRONTAB = re.compile(r"^\s*(?:.*?\becho\s+[\"']\s*)?((?:[\d*,/\-]+\s+){5}|@\w+\s+)(.+)$")
+SCRIPT = re.compile(r"[\w.-]+\.sh\b")
+SCRIPTED = 20_000
 SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
 
 
 def written(corpus: Corpus) -> list[Schedule]:
     """All schedules written outside program code."""
     found: list[Schedule] = []
+    scripts = {
+        posixpath.basename(path): data.decode("utf-8", "replace")[:SCRIPTED]
+        for path, data in corpus.support.items()
+        if path.endswith(".sh")
+    }
     for path, data in corpus.support.items():
         name = posixpath.basename(path)
         if name == "vercel.json":
             found += _vercel(path, data)
+        elif name.startswith("railway."):
+            found += _railway(path, data)
         elif name.endswith((".yml", ".yaml")):
             found += _yaml(path, data)
         elif name.endswith(".sql"):
@@ -28,8 +38,8 @@ def written(corpus: Corpus) -> list[Schedule]:
             found += _terraform(path, data)
         elif name.startswith(("netlify", "wrangler")):
             found += _toml(path, data)
-        elif "cron" in name or name.endswith(".timer"):
-            found += _crontab(path, data)
+        elif "cron" in path.lower() or name.endswith((".timer", ".sh")):
+            found += _crontab(path, data, scripts)
     for path, data in corpus.sources.items():
         if b"schedule" in data and ("netlify/" in path or "config" in path):
             found += _exported(path, data)
@@ -56,6 +66,16 @@ def _vercel(path: str, data: bytes) -> list[Schedule]:
                 Schedule(path, _line(data, f'"{target}"'.encode()), seconds, text, target.partition("?")[0])
             )
     return found
+
+
+def _railway(path: str, data: bytes) -> list[Schedule]:
+    """A service that is started by the clock, with all that its file says of how."""
+    text = data.decode("utf-8", "replace")
+    hit = re.search(r"cronSchedule\"?\s*[=:]\s*\"([^\"]+)\"", text)
+    seconds = seconds_of(hit[1]) if hit else None
+    if not hit or not seconds:
+        return []
+    return [Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, hit[1], text[:SCRIPTED])]
 
 
 def _yaml(path: str, data: bytes) -> list[Schedule]:
@@ -123,13 +143,15 @@ def _toml(path: str, data: bytes) -> list[Schedule]:
     return found
 
 
-def _crontab(path: str, data: bytes) -> list[Schedule]:
+def _crontab(path: str, data: bytes, scripts: dict[str, str]) -> list[Schedule]:
+    """Lines of a crontab, also those a script installs; what a named script does is done as often as it runs."""
     found = []
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-        hit = re.match(r"^\s*((?:[\d*,/\-]+\s+){5}|@\w+\s+)(.+)$", line)
+        hit = CRONTAB.match(line)
         seconds = seconds_of(hit[1]) if hit else None
         if hit and seconds:
-            found.append(Schedule(path, number, seconds, hit[1].strip(), hit[2]))
+            named = [scripts[one] for one in SCRIPT.findall(hit[2]) if one in scripts]
+            found.append(Schedule(path, number, seconds, hit[1].strip(), " ".join([hit[2], *named])))
     return found
 
 

@@ -41,6 +41,7 @@ SUPPORT = frozenset(
         "mod",
         "prisma",
         "service",
+        "sh",
         "sql",
         "tf",
         "timer",
@@ -151,9 +152,12 @@ def is_lock(name: str) -> bool:
     return name in LOCKS
 
 
-def wanted(name: str) -> bool:
-    """Whether the auditor has a use for a file of this name."""
+def wanted(path: str) -> bool:
+    """Whether the auditor has a use for a file of this path, of which only name and folder are looked at."""
+    folder, _, name = path.rpartition("/")
     if is_lock(name) or name in NAMES or ending(name) in SOURCE | SUPPORT:
+        return True
+    if "cron" in f"{folder.rpartition('/')[2]}/{name}".lower() and ending(name) in ("", "txt"):
         return True
     return name.startswith(("requirements", "Dockerfile", ".env.")) and ending(name) not in {"md", "html"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def list_by_git(root: Path, names: list[str], listing: Listing, prefix: str = ""
         if reason := kinds.path_left_out((prefix + name).rpartition("/")[0]):
             listing.leave_out(reason)
             continue
-        if kinds.wanted(name.rpartition("/")[2]):
+        if kinds.wanted(prefix + name):
             listing.paths.append(prefix + name)
         elif level < 4 and (root / name).is_dir() and not (root / name).is_symlink():
             _submodule(root / name, listing, f"{prefix}{name}/", level + 1)
@@ -123,7 +124,7 @@ def list_by_walk(root: Path, listing: Listing) -> None:
             if _ignored(path + "/" * is_folder, specs):
                 listing.leave_out("ignored")
             elif not is_folder:
-                if kinds.wanted(name):
+                if kinds.wanted(path):
                     listing.paths.append(path)
             elif reason := kinds.folder_left_out(path):
                 listing.leave_out(reason)
@@ -148,7 +149,8 @@ def _ignores(folder: Path, prefix: str) -> Iterator[tuple[str, GitIgnoreSpec]]:
         lines = path.read_bytes().decode("utf-8", "surrogateescape").splitlines()
     except OSError:
         return
-    yield prefix, GitIgnoreSpec.from_lines(line for line in lines if _sound(line))
+    with warnings.catch_warnings(action="ignore"):  # of patterns that are someone else's to mend
+        yield prefix, GitIgnoreSpec.from_lines(line for line in lines if _sound(line))
 
 
 def _sound(line: str) -> bool:

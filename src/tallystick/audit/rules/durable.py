@@ -10,6 +10,7 @@ from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
     rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
+    rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*(?:\w+_)?(?:synced|reported|sent|billed)\b"  # the total less what was told already
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|0\b|\{)"
 )
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
