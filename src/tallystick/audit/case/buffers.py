@@ -18,12 +18,19 @@ EMPTIED = re.compile(
     rb"|,\s*" + KEPT + rb"\s*=\s*[\w.]+,\s*(?:\[\]|\{\}|nil|\w+\(\w*\))"
     rb"|<-\s*" + KEPT
 )
+BATCHER = re.compile(r"(?:^|\.)(?:\w*Batch(?:er|ed|Processor|Queue)?|\w*Buffer(?:ed)?|\w*Flusher)$")
+LATER = re.compile(r"(?i)interval|flush|batch|max_?(?:size|wait)|delay")
 
 
 def waiting(case: Case, trail: Trail) -> Place | None:
     """Where a buffer is emptied that this way sends, and that other code fills."""
     entry = trail.entry
-    if entry is None or entry.kind not in ("schedule", "script") or trail.site.stored:
+    if trail.site.stored:
+        return None
+    for key, call in trail.hops[1:]:
+        if BATCHER.search(call.callee) and any(LATER.search(name) for one in call.args for name in one.keys):
+            return case.place(key, call.line)
+    if entry is None or entry.kind not in ("schedule", "script"):
         return None
     for key, _ in trail.hops:
         function = case.program.function(key)

@@ -32,6 +32,10 @@ FROM_REQUEST = (
 MESSAGES = re.compile(
     r"(?i)mail|sms|messag|(?:^|[^a-z])calls?\b|voice|phone|campaign|broadcast|minutes|segment"
 )
+METERS_ONLY = frozenset(
+    ["lago", "openmeter", "orb", "metronome", "aws-marketplace"]
+)  # who buys these sells usage
+MAKING = frozenset(["constructor", "__init__", "__construct", "initialize"])  # called by their class's name
 OPEN_KINDS = frozenset(["http", "action"])
 
 
@@ -58,6 +62,28 @@ class Case:
     def live(self) -> list[Trail]:
         """Trails that something really starts."""
         return [one for one in self.trails if one.entry is not None]
+
+    @cached_property
+    def heard(self) -> list[Trail]:
+        """Live trails; where there are none, those whose start other code names in a way that was not followed."""
+        dead = [one for one in self.trails if one.entry is None and not one.client]
+        return self.live or [one for one in dead if self.sells and self.named_elsewhere(one.top)]
+
+    @cached_property
+    def sells(self) -> bool:
+        """Whether usage is sold at all: not where every price found is flat and nothing live reports."""
+        metered = any(one.site.sink.provider in METERS_ONLY for one in self.trails)
+        return bool(self.sold) or not self.flat or metered
+
+    def named_elsewhere(self, key: Key) -> bool:
+        """Whether other code has a function's name, or its own file hands it on by it."""
+        function = self.program.function(key)
+        names = [name for name in (function.name, function.owner) if len(name) > 2 and name not in MAKING]
+        if function.name in ("default", "") or not names:
+            return True
+        handed = rb"\b" + re.escape(names[0]).encode() + rb"\b(?!\s*[\w(:=])"  # into a table of handlers
+        text = self.corpus.sources[key[0]]
+        return self.corpus.mentioned(names[0], key[0]) or re.search(handed, text) is not None
 
     @property
     def direct(self) -> set[Key]:

@@ -42,7 +42,7 @@ def _members(value: Expr, job: str, depth: int = 0) -> Iterator[tuple[str, Expr]
     if value.kind == "object":
         for key, part in zip(value.keys, value.parts, strict=False):
             yield from _members(part, job if key in RUNS or key == "..." else key, depth + 1)
-    elif value.kind == "call" or (value.kind == "mix" and not value.text):
+    elif value.kind in ("call", "member") or (value.kind == "mix" and not value.text):
         for part in value.parts:
             yield from _members(part, job, depth + 1)
     elif depth and value.kind in ("name", "func"):
@@ -51,6 +51,7 @@ def _members(value: Expr, job: str, depth: int = 0) -> Iterator[tuple[str, Expr]
 
 def _meant(program: Program, caller: Key, value: Expr) -> list[Key]:
     if value.kind == "name":
-        return program.targets(caller, value.text) if "." not in value.text else []
+        own = value.text.removeprefix("self.").removeprefix("this.")
+        return program.targets(caller, value.text) if "." not in own else []
     found = program.literal(caller[0], value)
     return [found] if found is not None else []

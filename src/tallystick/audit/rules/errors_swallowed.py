@@ -13,7 +13,7 @@ from tallystick.audit.rules.durable import excused
 
 def find(case: Case) -> Iterator[Finding]:
     """Trails on which a catch ends the error, with no row left to send again."""
-    for trail in case.live:
+    for trail in case.heard:
         table = unread(case, trail)
         if table:
             yield RULE.finding(
@@ -32,7 +32,7 @@ def find(case: Case) -> Iterator[Finding]:
             "when the provider refuses or is down, the error stops here: the customer got the work, and the usage is "
             "never billed",
             where,
-            Confidence.HIGH if trail.handler[0] == trail.site.key[0] else Confidence.MEDIUM,
+            Confidence.HIGH if trail.entry and trail.handler[0] == trail.site.key[0] else Confidence.MEDIUM,
             case.name(trail),
             case.hops(trail),
         )

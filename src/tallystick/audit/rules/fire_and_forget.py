@@ -21,7 +21,7 @@ REPORTING = re.compile(
 
 def find(case: Case) -> Iterator[Finding]:
     """Un-awaited calls, callbacks after the response, background tasks, platform timers."""
-    for trail in case.live:
+    for trail in case.heard:
         place = waiting(case, trail)
         if place is not None:
             yield _in_memory(case, trail, place)
@@ -66,6 +66,8 @@ def _in_memory(case: Case, trail: Trail, place: Place) -> Finding:
 
 def _confidence(case: Case, trail: Trail) -> Confidence:
     """Sure where the report is what is left alone; a larger unit of work that reports at its end is for review."""
+    if trail.entry is None:
+        return Confidence.MEDIUM
     for number, (key, call) in enumerate(trail.hops):
         if number and (key[0], call.line) == trail.floating and not REPORTING.search(call.callee):
             below, onward = trail.hops[number - 1]

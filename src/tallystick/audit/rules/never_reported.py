@@ -11,9 +11,6 @@ from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 
-METERS_ONLY = frozenset(
-    ["lago", "openmeter", "orb", "metronome", "aws-marketplace"]
-)  # who buys these sells usage
 OVERAGE = "an overage price in code"
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
@@ -24,14 +21,12 @@ def find(case: Case) -> Iterator[Finding]:
         yield from _unfilled(case)
         return
     dead = [one for one in case.trails if one.entry is None and not one.client]
-    unsure = [one for one in dead if _mentioned(case, one.top)]
-    sold = bool(case.sold) or not case.flat or any(one.site.sink.provider in METERS_ONLY for one in dead)
-    for trail in dead if not unsure or not sold else []:
+    for trail in dead if not case.heard else []:
         yield RULE.finding(
             f"{case.name(trail) or trail.site.call.callee} would report usage, but nothing in the "
-            f"application calls it" + ("" if sold else ", and every price found here is flat"),
+            f"application calls it" + ("" if case.sells else ", and every price found here is flat"),
             case.at(trail),
-            Confidence.HIGH if sold else Confidence.LOW,
+            Confidence.HIGH if case.sells else Confidence.LOW,
             case.name(trail),
             case.hops(trail),
         )
@@ -55,7 +50,7 @@ def _unfilled(case: Case) -> Iterator[Finding]:
     if any(one.entry is not None and one.entry.kind in ("http", "action", "worker") for one in case.live):
         return
     kept = [one for one in case.trails if one.site.stored]
-    if kept and not any(one.entry is not None or _mentioned(case, one.top) for one in kept):
+    if kept and not any(one.entry is not None or case.named_elsewhere(one.top) for one in kept):
         yield RULE.finding(
             f"a job sends stored usage, and nothing calls what would store it ({case.name(kept[0]) or 'this'})",
             case.at(kept[0]),
@@ -78,19 +73,6 @@ def _unfilled(case: Case) -> Iterator[Finding]:
             case.name(trail),
             case.hops(trail),
         )
-
-
-def _mentioned(case: Case, key: tuple[str, int]) -> bool:
-    function = case.program.function(key)
-    names = [name for name in (function.name, function.owner) if len(name) > 2]
-    if function.name in ("default", "") or not names:
-        return True
-    handed = (
-        rb"\b" + re.escape(names[0]).encode() + rb"\b(?!\s*[\w(:=])"
-    )  # by its name, into a table of handlers
-    return (
-        case.corpus.mentioned(names[0], key[0]) or re.search(handed, case.corpus.sources[key[0]]) is not None
-    )
 
 
 RULE = Rule(

@@ -123,7 +123,11 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
         return Expr("const", text_of(node))
     if kind in tables.CALLS:
         name = callee(node)
-        return _built(node, depth) or Expr("call", name, arguments_of(node, depth + 1))
+        return (
+            _built(node, depth)
+            or _looked_up(node, depth)
+            or Expr("call", name, arguments_of(node, depth + 1))
+        )
     if kind == "unary_expression" and text_of(node).startswith("&"):
         return expression(child_of(node, 0), depth + 1)
     if kind in tables.MEMBERS or kind in ("subscript_expression", "subscript", "element_reference"):
@@ -169,6 +173,15 @@ def _built(node: Node, depth: int) -> Expr | None:
             values.append(Expr("object", "", given[1:], (given[0].text,)) if pair else given[0])
         step = step.child_by_field_name("object")
     return Expr("object", "", tuple(values), tuple(keys)) if keys else None
+
+
+def _looked_up(node: Node, depth: int) -> Expr | None:
+    """`{"paid": f}.get(kind)` is a value of the table, as `{"paid": f}[kind]` is."""
+    target = node.child_by_field_name("function")
+    holder = target.child_by_field_name("object") if target is not None else None
+    if holder is None or holder.type != "dictionary" or not text_of(target).endswith(".get"):
+        return None
+    return Expr("member", "[]", (expression(holder, depth + 1),))
 
 
 def _interpolated(node: Node) -> bool:

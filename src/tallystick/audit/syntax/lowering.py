@@ -22,7 +22,7 @@ from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Call, Expr, Handler, Module
 from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
-from tallystick.audit.syntax.returned import checked, is_heeded
+from tallystick.audit.syntax.returned import checked, is_heeded, is_raised_later
 
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
@@ -207,13 +207,19 @@ class Lowering:
     def attempt(self, node: Node, context: Context) -> None:
         """A try: what its body throws meets the catches."""
         catches = [child for child in node.named_children if child.type in tables.CATCHES]
-        handlers = tuple(Handler(one.start_point[0] + 1, catch_kind(self._body(one))) for one in catches)
+        handlers = tuple(Handler(one.start_point[0] + 1, self._fate(one, node)) for one in catches)
         worst = tuple(sorted(handlers, key=lambda one: one.kind == "rethrow"))[:1]
         body = node.child_by_field_name("body")
         for child in node.named_children:
             guarded = child == body or (body is None and child not in catches)
             inner = (*context.handlers, *worst) if guarded else context.handlers
             self.walk(child, replace(context, handlers=inner, state="inner"))
+
+    def _fate(self, clause: Node, attempt: Node) -> str:
+        """What a clause does with the error, there or where its function ends."""
+        said = self._body(clause)
+        kind = catch_kind(said)
+        return "rethrow" if kind in ("log", "signal") and is_raised_later(said, attempt) else kind
 
     def _body(self, clause: Node) -> bytes:
         said = clause.text or b""

@@ -15,14 +15,20 @@ from tallystick.audit.syntax.patterns import catch_kind
 HANDED_ON = re.compile(
     rb"\breturn\b[^\n]*[eE]rr|\bpanic\(|\.Fatal|http\.Status[A-Z]|http\.Error\(|AbortWith|\(\s*[45]\d\d\s*,"
 )
+FUNCTIONS = tables.FUNCTIONS - {"block", "do_block"}  # which have a fate of their own in Ruby alone
+NOTED = re.compile(
+    rb"(\w+)\.(?:push|append|add)\(|(\w+)\[\]\s*=|(\w+)\s*:?=\s*(?:append\(|[^\n]*\b[eE]rr(?:or)?\b|[tT]rue\b)|(\w+)\s*(?:\+=\s*1|\+\+)"
+)
+RAISED = (  # of what was noted: raised itself, or a reason to raise
+    rb"\b(?:throw|raise)\b[^\n]*\bNAME\b|AggregateError\([^\n]*\bNAME\b|\bif\b[^\n]*\bNAME\b[^\n]*\s*[^\n]*\b(?:throw|raise)\b"
+    rb"|\bJoin\(NAME\b"
+)
+RETURNED = rb"\breturn\b[^\n]*\bNAME\b|" + RAISED  # where errors are answers
 
 
 def is_heeded(node: Node, names: list[str]) -> bool:
     """Whether an answer kept under these names is asked for later in its function, or handed on."""
-    holder = node.parent
-    while holder is not None and holder.parent is not None and holder.type not in tables.FUNCTIONS:
-        holder = holder.parent
-    text = (holder.text or b"")[node.end_byte - holder.start_byte :] if holder is not None else b""
+    text = _below(node)
     return any(_asked(name).search(text) for name in names)
 
 
@@ -46,19 +52,25 @@ def checked(node: Node, left: Node) -> tuple[Handler, ...]:
         return ()
     body = check.child_by_field_name("consequence")
     said = (body.text or b"") if body is not None else b""
-    kind = "rethrow" if HANDED_ON.search(said) or _kept(said, name, check) else catch_kind(said)
+    kind = "rethrow" if HANDED_ON.search(said) or is_raised_later(said, check, RETURNED) else catch_kind(said)
     return (Handler(check.start_point[0] + 1, kind),)
 
 
-def _kept(said: bytes, name: str, check: Node) -> bool:
-    """Whether the error is put into a variable that the function returns further down."""
-    hit = re.search(rb"(\w+)\s*=\s*[^\n]*\b" + name.encode() + rb"\b", said)
-    after = check.next_named_sibling
-    while hit is not None and after is not None:
-        if re.search(rb"\breturn\b[^\n]*\b" + hit[1] + rb"\b", after.text or b""):
-            return True
-        after = after.next_named_sibling
-    return False
+def is_raised_later(said: bytes, node: Node, raised: bytes = RAISED) -> bool:
+    """Whether a failure that is only noted here, `errors.push(error)` or `failed = true`, ends the function below."""
+    hit = NOTED.search(said)
+    if hit is None:
+        return False
+    name = re.escape(next(one for one in hit.groups() if one))
+    return re.search(raised.replace(b"NAME", name), _below(node)) is not None
+
+
+def _below(node: Node) -> bytes:
+    """The text of the function that a node stands in, from the node's end on."""
+    holder = node.parent
+    while holder is not None and holder.parent is not None and holder.type not in FUNCTIONS:
+        holder = holder.parent
+    return (holder.text or b"")[node.end_byte - holder.start_byte :] if holder is not None else b""
 
 
 def _check(node: Node) -> Node | None:
