@@ -52,3 +52,34 @@ def test_what_is_left_of_a_counter_is_sent_the_next_time(tmp_path: Path, amount:
         },
     )
     assert codes(report) == AMOUNTS[amount], report.findings
+
+
+HOURLY = """import Stripe from 'stripe';
+const stripe = new Stripe(process.env.KEY!);
+export async function sendTotals() {
+  for (const team of await prisma.team.findMany()) {
+    const total = await used(team);
+    await stripe.subscriptionItems.createUsageRecord(team.item, { quantity: total, timestamp: 'now', action: 'set' });
+  }
+}
+const used = async (team) => prisma.call.count({ where: { teamId: team.id, createdAt: { gte: team.open
+  ? new Date(team.SINCE * 1000) : monthStart() } } });
+"""
+
+
+@pytest.mark.parametrize(
+    ("since", "wanted"), [("current_period_start", {"scheduled_reporting"}), ("settledUntil", set())]
+)
+def test_a_total_of_the_running_period_forgets_its_end(tmp_path: Path, since: str, wanted: set[str]) -> None:
+    """Also where a helper of the job counts it."""
+    report = audited(
+        tmp_path,
+        {
+            "package.json": '{"dependencies": {"stripe": "^16"}}',
+            "vercel.json": '{"crons": [{"path": "/api/cron/totals", "schedule": "0 * * * *"}]}',
+            "app/api/cron/totals/route.ts": "import { sendTotals } from '../../../../lib/totals';\n"
+            "export async function GET() { await sendTotals(); return Response.json({}); }\n",
+            "lib/totals.ts": HOURLY.replace("SINCE", since),
+        },
+    )
+    assert codes(report) == wanted, report.findings

@@ -30,7 +30,9 @@ def _grade(trail: Trail) -> str:
         return "client-only"
     if kind == "schedule":
         return "cron-only"
-    if kind in ("worker", "script") or trail.remote or trail.queued:
+    if kind == "script":
+        return "program"
+    if kind == "worker" or trail.remote or trail.queued:
         return "queued"
     if trail.deferred[1] or trail.floating[1]:
         return "deferred-in-request"

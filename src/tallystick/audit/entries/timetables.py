@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from dataclasses import replace
 
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.entries.schedules import DAY, UNITS, Schedule, named_fields, seconds_of
@@ -13,17 +14,15 @@ SQL_COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))--[^\n]*$")
 CRONTAB = re.compile(r"^\s*(?:.*?\becho\s+[\"']\s*)?((?:[\d*,/\-]+\s+){5}|@\w+\s+)(.+)$")
 SCRIPT = re.compile(r"[\w.-]+\.sh\b")
 SCRIPTED = 20_000
+RUN = re.compile(r"\b(?:npm|pnpm|yarn|bunx?|nx|turbo)\s+([^\n;&|]+)")
+COMMON = frozenset(["build", "dev", "start", "test", "lint", "install", "prepare", "typecheck", "format"])
 SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
 
 
 def written(corpus: Corpus) -> list[Schedule]:
     """All schedules written outside program code."""
     found: list[Schedule] = []
-    scripts = {
-        posixpath.basename(path): data.decode("utf-8", "replace")[:SCRIPTED]
-        for path, data in corpus.support.items()
-        if path.endswith(".sh")
-    }
+    scripts = shell_scripts(corpus)
     for path, data in corpus.support.items():
         name = posixpath.basename(path)
         if name == "vercel.json":
@@ -45,7 +44,39 @@ def written(corpus: Corpus) -> list[Schedule]:
             found += _exported(path, data)
         if b"schedule" in data and path.endswith((".py", ".ts", ".js", ".mts")):
             found += _beat(path, data)
+    commands = _commands(corpus)
+    return [_followed(one, commands) for one in found]
+
+
+def shell_scripts(corpus: Corpus) -> dict[str, str]:
+    """What each shell script says, by its name."""
+    return {
+        posixpath.basename(path): data.decode("utf-8", "replace")[:SCRIPTED]
+        for path, data in corpus.support.items()
+        if path.endswith(".sh")
+    }
+
+
+def _commands(corpus: Corpus) -> dict[str, str]:
+    """What `npm run NAME` does, of every package; names that are never a job's are left out."""
+    found: dict[str, str] = {}
+    for path, data in sorted(corpus.support.items()):
+        if posixpath.basename(path) == "package.json" and b'"scripts"' in data:
+            try:
+                scripts = json.loads(data).get("scripts")
+            except (ValueError, AttributeError, RecursionError):
+                continue
+            given = scripts.items() if isinstance(scripts, dict) else ()
+            found |= {name: str(text) for name, text in given if name not in COMMON}
     return found
+
+
+def _followed(one: Schedule, commands: dict[str, str]) -> Schedule:
+    """A schedule that runs a package's command runs what that command says."""
+    words = {word.strip("\"'`,]") for line in RUN.findall(one.target) for word in line.split()}
+    words |= {word.partition(":")[2] for word in words}  # `nx run billing:cron:hourly`
+    named = [commands[name] for name in sorted(words) if name in commands]
+    return replace(one, target=" ".join([one.target, *named])) if named else one
 
 
 def _line(data: bytes, needle: bytes, start: int = 0) -> int:

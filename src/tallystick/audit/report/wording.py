@@ -40,6 +40,7 @@ GRADES = {
     "outbox": "row kept, sent by a job",
     "deferred-in-request": "sent after the response",
     "queued": "queued in the request",
+    "program": "by a program of its own",
     "cron-only": "only by a schedule",
     "client-only": "only in the browser",
     "none": "not reported",

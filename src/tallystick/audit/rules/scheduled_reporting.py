@@ -14,6 +14,7 @@ from tallystick.audit.trails.trails import Trail
 OPEN_PERIOD = re.compile(
     rb"(?i)(?:gte?\b|>=?|since\b|from\b|after\b|start\w*\s*[:=])[^\n;]{0,60}?(?:current_?period_?start|period_?start"
     rb"|start_?of_?month|month_?start|(?:billing|cycle)_?(?:cycle|period)?_?start)"
+    rb"|\bgte?\s*:\s*[^;{}]{0,80}?current_?period_?start"
 )
 
 
@@ -74,7 +75,9 @@ def _open_period(case: Case, trail: Trail, place: Place, seconds: int) -> Findin
 
 def _partial(case: Case, trail: Trail) -> Place | None:
     """Where a frequent run looks only at the period that is still open, and keeps no unsent rows."""
-    for key, _ in trail.hops:
+    steps = [key for key, _ in trail.hops]
+    beside = [to for key in steps for to, _ in case.program.callees.get(key, ()) if to[0] == key[0] and to[1]]
+    for key in dict.fromkeys([*steps, *beside]):
         function = case.program.function(key)
         lines = case.corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
         text = b"\n".join(lines)
