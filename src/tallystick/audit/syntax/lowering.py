@@ -223,7 +223,7 @@ class Lowering:
 
     def call(self, node: Node, context: Context) -> None:
         """Record a call and walk what it is made of."""
-        name = callee(node)
+        name = self.imports.loaded(node, callee(node))
         draft = self.drafts[context.function]
         values = arguments_of(node)
         start, end = node.start_point, node.end_point
