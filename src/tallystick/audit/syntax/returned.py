@@ -17,11 +17,25 @@ HANDED_ON = re.compile(
 )
 
 
-def is_heeded(node: Node, names: list[str]) -> bool:
-    """Whether an answer kept under these names is asked for later in its function, or handed on."""
+STATEMENTS = frozenset(["lexical_declaration", "variable_declaration", "expression_statement"])
+ANSWER = re.compile(
+    r"(?P<not>!)?\s*(?P<name>[\w$]+)(?:\??\.(?P<field>\w+))?"
+    r"(?:\s*(?P<equal>[=!]==?)\s*(?P<value>true|false|null|undefined))?$"
+)
+FAILURE = re.compile(r"(?i)err|fail|reason$")
+
+
+def _holder(node: Node) -> Node | None:
+    """The function around a node, or the file."""
     holder = node.parent
     while holder is not None and holder.parent is not None and holder.type not in tables.FUNCTIONS:
         holder = holder.parent
+    return holder
+
+
+def is_heeded(node: Node, names: list[str]) -> bool:
+    """Whether an answer kept under these names is asked for later in its function, or handed on."""
+    holder = _holder(node)
     text = (holder.text or b"")[node.end_byte - holder.start_byte :] if holder is not None else b""
     return any(_asked(name).search(text) for name in names)
 
@@ -34,6 +48,33 @@ def _asked(name: str) -> re.Pattern[bytes]:
         + rb"|" + word + rb"\.(?:forEach|filter|map|some|every|find\w*|reduce)\("
         + rb"|!\s*" + word + rb"|" + word + rb"[\w.?\[\]]*\s*(?:\?[^.:]|&&|\|\||[=!]==?|[<>])"
     )  # fmt: skip
+
+
+def refused(node: Node, names: list[str]) -> Handler | None:
+    """What is done where an answer kept under these names says that it failed: `if (!result.ok) { … }`."""
+    statement = node
+    while statement.parent is not None and statement.type not in STATEMENTS:
+        statement = statement.parent
+    after = statement.next_named_sibling
+    while after is not None:
+        said = _condition(after) if after.type == "if_statement" else ""
+        if any(re.search(rf"(?<![\w.]){re.escape(name)}\b", said) for name in names):
+            branch = _failing(after, said.strip("() "), names)
+            return Handler(branch.start_point[0] + 1, catch_kind(branch.text or b"")) if branch else None
+        after = after.next_named_sibling
+    return None
+
+
+def _failing(check: Node, said: str, names: list[str]) -> Node | None:
+    """The branch that a failed answer takes; none where the condition says more than that."""
+    hit = ANSWER.match(said)
+    if hit is None or hit["name"] not in names:
+        return None
+    failed = (FAILURE.search(hit["field"] or hit["name"]) is not None) == (hit["not"] is None)
+    value = hit["value"]
+    if value is not None and (value in ("false", "null", "undefined")) == (hit["equal"][0] == "="):
+        failed = not failed
+    return check.child_by_field_name("consequence" if failed else "alternative")
 
 
 def checked(node: Node, left: Node) -> tuple[Handler, ...]:

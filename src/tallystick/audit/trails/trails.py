@@ -133,7 +133,9 @@ class Climb:
         if trail.error == "signal":
             if call.state in ("awaited", "floating", "void", "inner"):
                 return replace(trail, error="swallowed")
-            return replace(trail, error="surfaced" if call.state in ("used", "assigned") else "signal")
+            if call.answered is None:
+                return replace(trail, error="surfaced" if call.state in ("used", "assigned") else "signal")
+            trail = self._caught(replace(trail, error="open"), key, call.answered)
         for handler in reversed(call.handlers):
             if trail.error != "open":
                 break
