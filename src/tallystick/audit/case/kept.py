@@ -20,15 +20,17 @@ READ = (
 )
 SHOWN = re.compile(r"(?:^|/)(?:admin|migrations?|tests?)(?:/|\.|_)|models?\.py$")
 REGION = 12
+MARKED = re.compile(r"(?i)\.update\w*\(|\bupdate\s+\w+\s+set\b|mark\w*fail")
+HANDED = re.compile(
+    r"(?i)\.(?:insert|create|upsert|save|add)\w*\(|queue|outbox|dispatch|send_?message|retr|push\(|schedul|throw|raise"
+)
 
 
 def unread(case: Case, trail: Trail) -> str:
     """The table a failed report is written to, when nothing in the tree reads it; else an empty text."""
-    path, line = trail.handler
-    if trail.error != "recorded" or path not in case.corpus.sources:
+    if trail.error != "recorded" or trail.handler[0] not in case.corpus.sources:
         return ""
-    lines = case.corpus.sources[path].decode("utf-8", "replace").split("\n")[line - 1 : line - 1 + REGION]
-    hit = WRITTEN.search("\n".join(lines))
+    hit = WRITTEN.search(_said(case, trail))
     table = next((one for one in hit.groups() if one), "") if hit else ""
     if len(normal(table)) < 4:
         return ""
@@ -40,3 +42,30 @@ def unread(case: Case, trail: Trail) -> str:
     ):
         return ""
     return table
+
+
+def only_marked(case: Case, trail: Trail) -> bool:
+    """Whether a failed report is only noted in its row, while nothing in the tree takes rows up again by itself."""
+    if (
+        trail.error != "recorded"
+        or trail.queued
+        or trail.site.stored
+        or trail.handler[0] not in case.corpus.sources
+    ):
+        return False
+    if trail.entry is None or trail.entry.kind not in ("http", "action"):
+        return False
+    said = _said(case, trail)
+    return MARKED.search(said) is not None and not HANDED.search(said) and not any(map(_by_itself, case.live))
+
+
+def _by_itself(trail: Trail) -> bool:
+    """Whether a way starts without a request: by the clock, from a queue, as a program."""
+    return trail.queued or (trail.entry is not None and trail.entry.kind not in ("http", "action"))
+
+
+def _said(case: Case, trail: Trail) -> str:
+    """The lines of the catch that ends an error."""
+    path, line = trail.handler
+    lines = case.corpus.sources[path].decode("utf-8", "replace").split("\n")
+    return "\n".join(lines[line - 1 : line - 1 + REGION])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
-from tallystick.audit.case.kept import unread
+from tallystick.audit.case.kept import only_marked, unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import excused
@@ -18,6 +18,14 @@ def find(case: Case) -> Iterator[Finding]:
         if table:
             yield RULE.finding(
                 f"a failed report is written to {table}, and nothing in this tree reads it to send it again",
+                Place(*trail.handler),
+                Confidence.MEDIUM,
+                case.name(trail),
+                case.hops(trail),
+            )
+        if only_marked(case, trail):
+            yield RULE.finding(
+                "a failed report is noted in its row, and nothing in this tree takes such rows up again by itself",
                 Place(*trail.handler),
                 Confidence.MEDIUM,
                 case.name(trail),

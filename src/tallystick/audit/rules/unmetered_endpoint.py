@@ -66,8 +66,8 @@ def _metered(case: Case) -> Metered:
     inline: dict[str, Entry] = {}
     for trail in trails:
         entry = trail.entry
-        if entry is None:
-            continue
+        if entry is None or ADMIN.search(f"{entry.route} {entry.key[0]}"):
+            continue  # what stands beside a webhook's report is an answer to it, not what is sold
         for work in _beside(case, trail, costly) - holders - entries:
             sold.setdefault(work, entry)
         for callee in _costly(case, {entry.key, *inside(case, entry.key)} & costly):

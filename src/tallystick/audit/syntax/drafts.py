@@ -75,6 +75,7 @@ class Context:
     via: int = -1
     exported: bool = False
     spawned: bool = False
+    answered: Handler | None = None
     decorators: tuple[Expr, ...] = ()
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from tree_sitter import Node
 
-from tallystick.audit.syntax.expressions import child_of, plain, text_of
+from tallystick.audit.syntax.expressions import arguments, child_of, plain, text_of
 from tallystick.audit.syntax.ir import Expr, Import
+
+LOADED = re.compile(r"import\(\s*[\"'`]([^\"'`]+)[\"'`]\s*\)")
 
 
 class Imports:
@@ -85,13 +89,36 @@ class Imports:
         text = text_of(right)[:300].removeprefix("await ").strip()
         if not text.startswith(("require(", "import(")):
             return
-        source = text.partition("(")[2].partition(")")[0].strip().strip("\"'`")
+        self._taken(left, text.partition("(")[2].partition(")")[0].strip().strip("\"'`"))
+
+    def _taken(self, left: Node, source: str) -> None:
+        """A whole module under a name, or what a pattern takes out of it."""
         if left.type == "identifier":
             self.names.append(Import(text_of(left), source, "*"))
         for child in left.named_children if left.type == "object_pattern" else []:
             key = child.child_by_field_name("key") or child
             value = child.child_by_field_name("value") or child
             self.names.append(Import(text_of(value), source, text_of(key)))
+
+    def loaded(self, node: Node, callee: str) -> str:
+        """`(await import("…")).report(…)` calls `report`; `import("…").then(({ report }) => …)` names it."""
+        last = callee.removeprefix("import().")
+        source = LOADED.search(text_of(node)[:300])
+        if last == callee or source is None:
+            return callee
+        if last == "then":
+            for one in arguments(node)[:1]:
+                given = one.child_by_field_name("parameter") or child_of(one, 0)
+                given = (
+                    child_of(given, 0) if given is not None and given.type == "formal_parameters" else given
+                )
+                given = given.child_by_field_name("pattern") or given if given is not None else None
+                if given is not None:
+                    self._taken(given, source[1])
+        elif last.isidentifier():
+            self.names.append(Import(last, source[1], last))
+            return last
+        return callee
 
     def handed_on(self, left: str, right: Node) -> None:
         """`module.exports = handler`, `module.exports = { a, b: c, ...require("./d") }`, `exports.a = b`."""

@@ -36,6 +36,7 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
     state: str  # awaited, returned, assigned, floating, void, inner
     handlers: tuple[Handler, ...] = ()
     spawned: bool = False
+    answered: Handler | None = None  # what is done when the call does not raise, but answers that it failed
 
 
 class Binding(msgspec.Struct, frozen=True, array_like=True):

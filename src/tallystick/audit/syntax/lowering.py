@@ -22,7 +22,7 @@ from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Call, Expr, Handler, Module
 from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
-from tallystick.audit.syntax.returned import checked, is_heeded, is_raised_later
+from tallystick.audit.syntax.returned import checked, is_heeded, is_raised_later, refused
 
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
@@ -73,7 +73,7 @@ class Lowering:
 
     def children(self, node: Node, context: Context) -> None:
         """Walk all named children in the same context."""
-        inner = context if context.state == "inner" else replace(context, state="inner")
+        inner = replace(context, state="inner", answered=None)
         for child in node.named_children:
             self.walk(child, inner)
 
@@ -200,8 +200,12 @@ class Lowering:
             inner = replace(context, name=name, exported=exported, state="assigned")
             if right.type in tables.OBJECTS and not context.owner:
                 inner = replace(inner, owner=name)
-            if right.type in tables.AWAITS and not is_heeded(node, [name for name, _ in pairs]):
-                inner = replace(inner, state="floating")
+            if right.type in tables.AWAITS:
+                names = [name for name, _ in pairs]
+                heeded = is_heeded(node, names)
+                inner = replace(
+                    inner, state="assigned" if heeded else "floating", answered=refused(node, names)
+                )
             self.walk(right, inner)
 
     def attempt(self, node: Node, context: Context) -> None:
@@ -229,13 +233,13 @@ class Lowering:
 
     def call(self, node: Node, context: Context) -> None:
         """Record a call and walk what it is made of."""
-        name = callee(node)
+        name = self.imports.loaded(node, callee(node))
         draft = self.drafts[context.function]
         values = arguments_of(node)
         start, end = node.start_point, node.end_point
         record = Call(
             name[:200], values, start[0] + 1, start[1] + 1, end[0] + 1, end[1] + 1,
-            context.state, context.handlers, context.spawned,
+            context.state, context.handlers, context.spawned, context.answered,
         )  # fmt: skip
         index = len(draft.calls)
         draft.calls.append(record)
@@ -244,7 +248,7 @@ class Lowering:
         self.receiver(node, name, context)
         gathering = GATHERING.match(name)
         state = context.state if gathering and context.state != "inner" else "inner"
-        inner = replace(context, state=state, via=index)
+        inner = replace(context, state=state, via=index, answered=None)
         if SPAWNING.search(name):
             inner = replace(inner, spawned=True)
         if name == "Promise.allSettled":
@@ -266,7 +270,7 @@ class Lowering:
         target = target or node.child_by_field_name("receiver")
         if target is None:
             return
-        inner = replace(context, state="inner", name="")
+        inner = replace(context, state="inner", name="", answered=None)
         if method in CHAINED:
             inner = replace(inner, state=context.state)
             if method == "catch":

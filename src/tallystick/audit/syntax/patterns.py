@@ -14,7 +14,7 @@ RESPOND = re.compile(
 )
 RECORD = re.compile(
     rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|enqueue|dispatch|send_?message)\w*\("
-    rb"|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
+    rb"|queue\w*(?:\(\))?\.(?:add|push|send|publish)\w*\(|inngest\.send\(|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
 )
 LOGGING = re.compile(
     rb"(?i)(?:console|log|logger|logging|sentry|\blog)\.[\w.]*\([^;\n]*\)?|captureException\([^;\n]*\)|print\([^;\n]*\)"

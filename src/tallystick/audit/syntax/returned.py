@@ -26,6 +26,22 @@ RAISED = (  # of what was noted: raised itself, or a reason to raise
 RETURNED = rb"\breturn\b[^\n]*\bNAME\b|" + RAISED  # where errors are answers
 
 
+STATEMENTS = frozenset(["lexical_declaration", "variable_declaration", "expression_statement"])
+ANSWER = re.compile(
+    r"(?P<not>!)?\s*(?P<name>[\w$]+)(?:\??\.(?P<field>\w+))?"
+    r"(?:\s*(?P<equal>[=!]==?)\s*(?P<value>true|false|null|undefined))?$"
+)
+FAILURE = re.compile(r"(?i)err|fail|reason$")
+
+
+def _holder(node: Node) -> Node | None:
+    """The function around a node, or the file."""
+    holder = node.parent
+    while holder is not None and holder.parent is not None and holder.type not in FUNCTIONS:
+        holder = holder.parent
+    return holder
+
+
 def is_heeded(node: Node, names: list[str]) -> bool:
     """Whether an answer kept under these names is asked for later in its function, or handed on."""
     text = _below(node)
@@ -40,6 +56,33 @@ def _asked(name: str) -> re.Pattern[bytes]:
         + rb"|" + word + rb"\.(?:forEach|filter|map|some|every|find\w*|reduce)\("
         + rb"|!\s*" + word + rb"|" + word + rb"[\w.?\[\]]*\s*(?:\?[^.:]|&&|\|\||[=!]==?|[<>])"
     )  # fmt: skip
+
+
+def refused(node: Node, names: list[str]) -> Handler | None:
+    """What is done where an answer kept under these names says that it failed: `if (!result.ok) { … }`."""
+    statement = node
+    while statement.parent is not None and statement.type not in STATEMENTS:
+        statement = statement.parent
+    after = statement.next_named_sibling
+    while after is not None:
+        said = _condition(after) if after.type == "if_statement" else ""
+        if any(re.search(rf"(?<![\w.]){re.escape(name)}\b", said) for name in names):
+            branch = _failing(after, said.strip("() "), names)
+            return Handler(branch.start_point[0] + 1, catch_kind(branch.text or b"")) if branch else None
+        after = after.next_named_sibling
+    return None
+
+
+def _failing(check: Node, said: str, names: list[str]) -> Node | None:
+    """The branch that a failed answer takes; none where the condition says more than that."""
+    hit = ANSWER.match(said)
+    if hit is None or hit["name"] not in names:
+        return None
+    failed = (FAILURE.search(hit["field"] or hit["name"]) is not None) == (hit["not"] is None)
+    value = hit["value"]
+    if value is not None and (value in ("false", "null", "undefined")) == (hit["equal"][0] == "="):
+        failed = not failed
+    return check.child_by_field_name("consequence" if failed else "alternative")
 
 
 def checked(node: Node, left: Node) -> tuple[Handler, ...]:
@@ -66,10 +109,8 @@ def is_raised_later(said: bytes, node: Node, raised: bytes = RAISED) -> bool:
 
 
 def _below(node: Node) -> bytes:
-    """The text of the function that a node stands in, from the node's end on."""
-    holder = node.parent
-    while holder is not None and holder.parent is not None and holder.type not in FUNCTIONS:
-        holder = holder.parent
+    """The text of the function around a node, from the node's end on."""
+    holder = _holder(node)
     return (holder.text or b"")[node.end_byte - holder.start_byte :] if holder is not None else b""
 
 

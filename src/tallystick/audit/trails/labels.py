@@ -22,6 +22,7 @@ EACH = {  # methods that call a function for one after the other, and which para
     **dict.fromkeys(("map", "forEach", "flatMap", "filter", "each", "collect", "find", "some", "every"), 0),
     **dict.fromkeys(("reduce", "inject", "reduceRight"), 1),
 }
+ADDRESSED = re.compile(r"(?i)(?:params|url|query|search)$")
 KEPT = {CLIENT: CHOSEN, "param": KEYED, KEYED: KEYED, CHOSEN: CHOSEN}
 
 
@@ -71,12 +72,8 @@ class Labelling:
     def _name(self, key: Key, text: str, path: str, depth: int) -> Labels:
         full = f"{text}.{path}" if path else text
         kind = self._known(0, full)
-        if (
-            kind == CLIENT
-            and text.partition(".")[0] == "params"
-            and key[0].endswith((".go", ".java", ".py", ".php"))
-        ):
-            kind = ""  # a request only in the languages where it is one
+        if kind == CLIENT and text.partition(".")[0] == "params" and not self._asked_for(key):
+            kind = ""
         if kind == MEASURED and not self._body_field(key, full, depth):
             return frozenset([(MEASURED, full)])
         if kind and kind != MEASURED:
@@ -98,6 +95,22 @@ class Labelling:
                     return frozenset([("param", mark)])
             holder = (holder[0], function.parent) if function.parent >= 0 else None
         return frozenset([(UNKNOWN, full)])
+
+    def _asked_for(self, key: Key) -> bool:
+        """Whether `params` is what the address of a request says, and not a function's own value of that name."""
+        if key[0].endswith((".go", ".java", ".py", ".php")):
+            return False
+        holder: Key | None = key
+        while holder is not None:
+            function = self.program.function(holder)
+            given = [value for name, value in function.assigns if name == "params"]
+            if given:
+                return any(ADDRESSED.search(name) for value in given for name in _names(value))
+            bound = next((one for one in function.bindings if one.name == "params"), None)
+            if bound is not None:
+                return bool(bound.path)  # `{ params }` is taken from the request, `params` is handed over
+            holder = (holder[0], function.parent) if function.parent >= 0 else None
+        return True
 
     def _each(self, holder: Key, index: int) -> Expr | None:
         """What `rows.map((row) => …)` goes over, for the parameter that is one of it."""
@@ -238,6 +251,12 @@ class Labelling:
         if last is not None and callee[0].endswith(".py") and names and names[0] in last.keys:
             return last.parts[last.keys.index(names[0])]
         return args[index] if index < len(args) else None
+
+
+def _names(value: Expr, depth: int = 0) -> list[str]:
+    """The names and members that a value is made of."""
+    own = [value.text] if value.kind in ("name", "member") else []
+    return own + ([name for part in value.parts for name in _names(part, depth + 1)] if depth < 6 else [])
 
 
 def _spelled(key: str) -> str:

@@ -133,7 +133,9 @@ class Climb:
         if trail.error == "signal":
             if call.state in ("awaited", "floating", "void", "inner"):
                 return replace(trail, error="swallowed")
-            return replace(trail, error="surfaced" if call.state in ("used", "assigned") else "signal")
+            if call.answered is None:
+                return replace(trail, error="surfaced" if call.state in ("used", "assigned") else "signal")
+            trail = self._caught(replace(trail, error="open"), key, call.answered)
         for handler in reversed(call.handlers):
             if trail.error != "open":
                 break
@@ -245,7 +247,9 @@ class Climb:
         if function.via < 0:
             return [replace(trail, top=outer, seen=trail.seen | {key})] if function.parent > 0 else []
         call = self.program.function(outer).calls[function.via]
-        return self._handed(trail, outer, call, done, function.is_async)
+        last, sent = trail.hops[-1]
+        promised = call.callee.endswith(".then") and last == key and sent.state == "returned"
+        return self._handed(trail, outer, call, done, function.is_async or promised)
 
     def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
         """A function given to a call: by the clock, put off, or run in place."""
@@ -260,7 +264,8 @@ class Climb:
         if self.defer.search(call.callee) and not trail.deferred[1]:
             trail = replace(trail, deferred=(outer[0], call.line, call.callee.rpartition(".")[2]))
         loop = bool(self.iterate.search(call.callee)) and is_async
-        further = self._through(trail, outer, call, False, is_async and (loop or call.state != "floating"))
+        waits = loop or call.state != "floating" or call.callee.endswith(".then")
+        further = self._through(trail, outer, call, False, is_async and waits)
         if loop and not further.floating[1]:
             further = replace(further, floating=(outer[0], call.line))
         return [further]

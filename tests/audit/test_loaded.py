@@ -1,0 +1,36 @@
+# ruff: noqa: E501
+"""Modules that are loaded where they are used. Twins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trees import audited, codes
+
+from tallystick.audit.model import Verdict
+
+METER = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport async function report(customer, answer) { await stripe.billing.meterEvents.create({ event_name: 'tokens', identifier: answer.id, payload: { stripe_customer_id: customer, value: String(answer.usage.total_tokens) } }); }\n"
+ROUTE = "import { auth } from '@/auth';\nexport async function POST(req: Request) {\n  const session = await auth();\n  const answer = await openai.responses.create({ input: 'x' });\n  LOADED\n  return Response.json(answer);\n}\n"
+GIVEN = "(session.user.customer, answer)"
+LOADED = {
+    f"await (await import('@/lib/meter')).report{GIVEN};": set(),
+    f"await import('@/lib/meter').then(({{ report }}) => report{GIVEN});": set(),
+    f"await import('@/lib/meter').then((meter) => meter.report{GIVEN});": set(),
+    f"import('@/lib/meter').then(({{ report }}) => report{GIVEN});": {"fire_and_forget"},
+    f"import('@/lib/meter').then(({{ report: bill }}) => {{ bill{GIVEN}.catch(console.error); }});": {"fire_and_forget"},
+    f"void import('@/lib/meter').then(async (meter) => {{ await meter.report{GIVEN}; }});": {"fire_and_forget"},
+    "await (await import('@/lib/meter')).warm();": {"never_reported"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("loaded", LOADED)
+def test_a_module_loaded_in_place(tmp_path: Path, loaded: str) -> None:
+    tree = {
+        "package.json": '{"dependencies": {"next": "15", "stripe": "18"}}',
+        "lib/meter.ts": METER,
+        "app/api/run/route.ts": ROUTE.replace("LOADED", loaded),
+    }
+    report = audited(tmp_path, tree)
+    assert codes(report) - {"errors_swallowed"} == LOADED[loaded], report.findings
+    assert report.verdict is (Verdict.FAIL if LOADED[loaded] else Verdict.PASS)

@@ -1,0 +1,93 @@
+# ruff: noqa: E501
+"""A value is what it was given, not what its name sounds like. Twins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trees import Tree, audited, codes
+
+PACKAGE = '{"dependencies": {"next": "15", "stripe": "18"}}'
+HEAD = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\n"
+EVENT = "{ event_name: 'tokens', identifier: params.id, payload: { stripe_customer_id: params.customer, value: String(params.tokens) } }"
+SEND = f"await stripe.billing.meterEvents.create({EVENT});"
+ROUTE = """import { auth } from '@/auth';
+import { report } from '../../../lib/meter';
+export async function POST(req: Request) {
+  const body = await req.json();
+  const session = await auth();
+  const answer = await openai.responses.create({ input: body.prompt });
+  await report({ id: answer.id, customer: session.user.customer, tokens: NUMBER });
+  return Response.json(answer);
+}
+"""
+METERS = {
+    "a parameter": f"{HEAD}export async function report(params: Usage) {{ {SEND} }}\n",
+    "a parameter further up": f"{HEAD}async function send(params) {{ {SEND} }}\nexport const report = async (params: Usage) => {{ await send(params); }};\n",
+    "an object": f"{HEAD}export async function report(usage: Usage) {{ const params = {{ id: usage.id, customer: usage.customer, tokens: usage.tokens }}; {SEND} }}\n",
+}
+
+
+@pytest.mark.parametrize("meter", METERS)
+def test_params_are_what_they_were_given(tmp_path: Path, meter: str) -> None:
+    for number, wanted in (
+        ("answer.usage.total_tokens", set()),
+        ("body.tokens", {"client_supplied_quantity"}),
+    ):
+        tree = {
+            "package.json": PACKAGE,
+            "lib/meter.ts": METERS[meter],
+            "app/api/run/route.ts": ROUTE.replace("NUMBER", number),
+        }
+        assert codes(audited(tmp_path / number, tree)) == wanted, number
+
+
+def test_params_of_a_function_in_an_object_are_handed_over(tmp_path: Path) -> None:
+    kit = "function kit() { return { find: accountOf, bill: (params, options) => stripe.billing.meterEvents.create(params, options) }; }"
+    meter = f"{HEAD}{kit}\nexport async function report(usage, other) {{ const params = usage; const given = other ?? kit(); await given.bill({EVENT}, {{ idempotencyKey: usage.id }}); }}\n"
+    tree = {
+        "package.json": PACKAGE,
+        "lib/meter.ts": meter,
+        "app/api/run/route.ts": ROUTE.replace("NUMBER", "answer.usage.total_tokens"),
+    }
+    assert codes(audited(tmp_path, tree)) == set()
+
+
+ADDRESSES = {
+    "taken from the request": "export async function POST(req: Request, { params }: Context) {",
+    "asked of the request": "export async function POST(req: Request, context: Context) {\n  const params = await context.params;",
+    "read from the address": "export async function POST(req: Request) {\n  const params = Object.fromEntries(new URL(req.url).searchParams);",
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_params_of_the_address_are_the_clients(tmp_path: Path, address: str) -> None:
+    body = f"{HEAD}{ADDRESSES[address]}\n  {SEND}\n  return Response.json({{}});\n}}\n"
+    tree = {"package.json": PACKAGE, "app/api/run/[customer]/route.ts": body}
+    assert "client_supplied_customer" in codes(audited(tmp_path, tree))
+
+
+def test_params_of_a_server_action_are_the_clients(tmp_path: Path) -> None:
+    tree = {
+        "package.json": PACKAGE,
+        "app/actions.ts": f"'use server';\n{HEAD}export async function record(params: Usage) {{ {SEND} }}\n",
+    }
+    assert {"client_supplied_quantity", "client_supplied_customer"} <= codes(audited(tmp_path, tree))
+
+
+FREE: Tree = {
+    "package.json": PACKAGE,
+    "lib/draft.ts": "export async function drafted(text: string) { return await openai.responses.create({ input: text }); }\n",
+    "app/api/letter/route.ts": "import { drafted } from '../../../lib/draft';\nexport async function POST(req: Request) { const body = await req.json(); return Response.json(await drafted(body.text)); }\n",
+}
+OVERAGE = "await stripe.invoiceItems.create({ customer: row.customer, amount: row.calls * 8, description: 'Overage: calls over the plan' }, { idempotencyKey: row.id });"
+
+
+def test_what_stands_beside_a_webhooks_report_is_not_what_is_sold(tmp_path: Path) -> None:
+    """The payment provider's webhook bills what was over, and drafts a letter about it; other letters are no free calls."""
+    hook = f"{HEAD}import {{ drafted }} from '../../../../lib/draft';\nexport async function POST(req: Request) {{ const event = stripe.webhooks.constructEvent(await req.text(), req.headers.get('stripe-signature')!, SIGNING); const row = await db.calls.findFirst({{ where: {{ customer: event.data.object.customer }} }}); {OVERAGE} await drafted(row.name); return Response.json({{}}); }}\n"
+    route = f"{HEAD}import {{ drafted }} from '../../../lib/draft';\nexport async function POST() {{ const row = await db.calls.findFirst({{ where: {{ org: (await auth()).org }} }}); await drafted(row.name); {OVERAGE} return Response.json({{}}); }}\n"
+    assert codes(audited(tmp_path / "hook", {**FREE, "app/api/webhooks/stripe/route.ts": hook})) == set()
+    sold = codes(audited(tmp_path / "route", {**FREE, "app/api/call/route.ts": route}))
+    assert sold == {"unmetered_endpoint"}
