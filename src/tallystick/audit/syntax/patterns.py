@@ -14,7 +14,8 @@ RESPOND = re.compile(
 )
 RECORD = re.compile(
     rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|enqueue|dispatch|send_?message)\w*\("
-    rb"|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
+    rb"|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox|batch_?item_?failures?|item_?identifier"
+    rb"|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."  # told to the queue, or put back before what waits
 )
 LOGGING = re.compile(
     rb"(?i)(?:console|log|logger|logging|sentry|\blog)\.[\w.]*\([^;\n]*\)?|captureException\([^;\n]*\)|print\([^;\n]*\)"
