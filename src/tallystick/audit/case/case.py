@@ -146,9 +146,13 @@ class Case:
             return []
         found = [text for kind, text in trail.customer if kind == CHOSEN]
         found += [text for kind, text in trail.customer if kind == KEYED and self.exposed(text, entry)]
-        return sorted(set(found)) if found and not self._asks_who(trail, entry) else []
+        return sorted(set(found)) if found and not self.known(trail) else []
 
-    def _asks_who(self, trail: Trail, entry: Entry) -> bool:
+    def known(self, trail: Trail) -> bool:
+        """Whether anything on the way asks who is calling."""
+        entry = trail.entry
+        if entry is None:
+            return False
         keys = {key for key, _ in trail.hops} | {entry.key, *([entry.handler] if entry.handler[0] else [])}
         for key in sorted(keys):
             function = self.program.function(key)

@@ -6,7 +6,7 @@ import re
 
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.entries.forms import Entry
-from tallystick.audit.entries.schedules import DAY, HOUR, Schedule, number_of, seconds_of
+from tallystick.audit.entries.schedules import DAY, HOUR, Schedule, gap, number_of, seconds_of
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr
 from tallystick.audit.trails.trails import Trail
@@ -22,6 +22,10 @@ STARTED = re.compile(
     r"(?i)(?:^|/)(?:Procfile|Dockerfile[^/]*|docker-compose[^/]*|compose\.ya?ml|supervisord?[^/]*|fly\.toml|package\.json|ecosystem[^/]*"
     r"|[^/]*\.service|render\.ya?ml|railway\.\w+|nixpacks\.toml|entrypoint[^/]*)$"
 )
+TIMER = re.compile(
+    r"^setInterval$|(?i:cron|schedule\w*|scheduler)\.(?:schedule|scheduleJob|every)$|^(?:CronJob|Cron)$"
+)
+PAGE = (".tsx", ".jsx", ".vue", ".svelte", ".astro")
 HEADER = 4000
 MOST = (59, 23, 31, 12, 7)  # minute, hour, day, month, weekday
 UNSAID = 60  # a pause that a setting gives: nobody waits a day in a loop
@@ -87,6 +91,34 @@ def _assigned(program: Program, key: Key, name: str) -> Expr | None:
         for given, value in holder.assigns:
             if given == name or given == name.rpartition(".")[2]:
                 return value
+    return None
+
+
+def address(entry: Entry) -> str:
+    """The path of a route; empty where it has none of its own."""
+    path = entry.route.partition(" ")[2]
+    return path if path.startswith("/") and len(path) > 5 else ""
+
+
+def named(path: str) -> str:
+    """A pattern for a program that names this path of a route."""
+    return rf"[\"'`}}/\w]{re.escape(path)}[\"'`?]"
+
+
+def calling(program: Program, corpus: Corpus, entry: Entry) -> Schedule | None:
+    """The timer of another program of the tree that calls this route: `setInterval(() => fetch(url), …)`."""
+    path = address(entry)
+    word = re.compile(named(path).encode())
+    for other, module in sorted(program.modules.items() if path else ()):
+        if other == entry.key[0] or other.endswith(PAGE) or module.directive == "client":
+            continue
+        if not word.search(corpus.sources[other]):
+            continue
+        for index, function in enumerate(module.functions):
+            for call in function.calls:
+                if TIMER.search(call.callee):
+                    seconds = gap(call.callee, program.spelled((other, index), call.args)) or UNSAID
+                    return Schedule(other, call.line, seconds, call.callee, entry.route)
     return None
 
 

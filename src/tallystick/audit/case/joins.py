@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tallystick.audit.case import clocks
 from tallystick.audit.case.case import CRON_PATH, STAFF, Case
 from tallystick.audit.entries.queues import Queues
 from tallystick.audit.entries.queues import spelled as reached_by
@@ -84,6 +85,7 @@ def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
         entry = trail.entry
         if entry is not None and entry.kind in ("worker", "schedule", "http"):
             parts += [reached_by(name) for name in sorted(queues.names(entry)) if len(name) > 2]
+            parts += [clocks.named(path) for path in (clocks.address(entry),) if CRON_PATH.search(path)]
     return re.compile("|".join(sorted(set(parts))).encode(), re.IGNORECASE) if parts else None
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from tallystick.audit.case.case import Case
 from tallystick.audit.program.program import Key
 from tallystick.audit.trails.trails import Trail
+
+ACTION = re.compile(r"(?:^|\.)runAction$")
 
 
 def reach(case: Case, starts: set[Key], hops: int = 12, limit: int = 400) -> set[Key]:
@@ -54,3 +58,19 @@ def works_below(case: Case, trail: Trail, place: tuple[str, int]) -> bool:
 def works(case: Case, trail: Trail) -> bool:
     """Whether the sold work is done on the way to the report: a timer that is lost loses both."""
     return bool({key for key, _ in trail.hops[:-1]} & workers(case))
+
+
+def goes_on(case: Case, trail: Trail) -> bool:
+    """Whether what a platform timer started does its work after the report: without the report there is none."""
+    timed = next(
+        (number for number, (_, call) in enumerate(trail.hops) if case.program.remote.search(call.callee)), 0
+    )
+    if timed < 1:
+        return False
+    key, report = trail.hops[timed - 1]
+    return report.state == "awaited" and any(
+        (one.line, one.column) > (report.end_line, report.end_column)
+        and one.state in ("awaited", "used", "returned")
+        and ACTION.search(one.callee)
+        for one in case.program.function(key).calls
+    )

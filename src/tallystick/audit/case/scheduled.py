@@ -40,7 +40,9 @@ def scheduled(case: Case) -> None:
             case.trails[number] = replace(trail, entry=_timed(entry, clock))
         elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
             fed = queues is not None and queues.feeding(entry)
-            case.trails[number] = trail if fed else replace(trail, entry=_retimed(entry))
+            timer = clocks.calling(case.program, case.corpus, entry)
+            called = _timed(entry, timer) if timer is not None else _retimed(entry)
+            case.trails[number] = trail if fed else replace(trail, entry=called)
 
 
 def _fed_by_clock(case: Case, worker: Entry) -> Schedule | None:

@@ -240,6 +240,11 @@ class Program:
             return self._inside(target, rest[0] if rest else "default", rest[1:])
         return self._inside(target, name, rest)
 
+    def required(self, path: str, specifier: str) -> list[Key]:
+        """The function that a file exports as a whole."""
+        target = self.resolver.resolve(path, specifier)
+        return self._inside(target, "default", []) if target in self.modules else []
+
     def _inside(self, path: str, name: str, rest: list[str], depth: int = 0) -> list[Key]:
         """The function `name` (or its member `rest`) as exported by a module, through re-exports; memoised."""
         asked = (path, name, ".".join(rest))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -31,8 +32,24 @@ def _tables(module: Module) -> Iterator[tuple[int, str, Expr]]:
         for name, value in function.assigns:
             if TABLE.search(name) and "exports" not in name:
                 yield index, name, value
+            elif name == "module.exports" and _gathers(module.path):
+                yield index, name, Expr("object", "", *_files(value))
         for value in function.returns if TABLE.search(function.name) else ():
             yield index, function.name, value
+
+
+def _gathers(path: str) -> bool:
+    """Whether a file stands for a folder of handlers: `jobs/index.js`, `handlers.js`."""
+    folder, name = posixpath.split(path.rpartition(".")[0])
+    return TABLE.search(posixpath.basename(folder) if name == "index" else name) is not None
+
+
+def _files(value: Expr) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
+    """The values, and the names, of those that are a file each: `{ report: require("./report") }`."""
+    pairs = [
+        (key, part) for key, part in zip(value.keys, value.parts, strict=False) if part.text == "require"
+    ]
+    return tuple(part for _, part in pairs), tuple(key for key, _ in pairs)
 
 
 def _members(value: Expr, job: str, depth: int = 0) -> Iterator[tuple[str, Expr]]:
@@ -42,6 +59,8 @@ def _members(value: Expr, job: str, depth: int = 0) -> Iterator[tuple[str, Expr]
     if value.kind == "object":
         for key, part in zip(value.keys, value.parts, strict=False):
             yield from _members(part, job if key in RUNS or key == "..." else key, depth + 1)
+    elif value.kind == "call" and value.text == "require":
+        yield job, value
     elif value.kind in ("call", "member") or (value.kind == "mix" and not value.text):
         for part in value.parts:
             yield from _members(part, job, depth + 1)
@@ -53,5 +72,7 @@ def _meant(program: Program, caller: Key, value: Expr) -> list[Key]:
     if value.kind == "name":
         own = value.text.removeprefix("self.").removeprefix("this.")
         return program.targets(caller, value.text) if "." not in own else []
+    if value.kind == "call":
+        return program.required(caller[0], value.parts[0].text) if value.parts else []
     found = program.literal(caller[0], value)
     return [found] if found is not None else []

@@ -9,9 +9,14 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.sites import NO_QUANTITY
+from tallystick.audit.trails.trails import Trail
 
 REQUEST = re.compile(
     r"(?i)(?:^|_)(?:req|request|body|payload|data|input|inputs|query|params|messages|prompt)$"
+)
+
+SEATS = re.compile(
+    r"(?<![A-Za-z])(?:[sS]eat|[lL]icen[cs]e)s?(?![a-z])|(?<=[a-z])(?:Seat|Licen[cs]e)s?(?![a-z])"
 )
 
 
@@ -31,10 +36,17 @@ def find(case: Case) -> Iterator[Finding]:
             f"{trail.entry.route} bills the number the caller sends ({said}); "
             "anyone can send 0 and use the product for free",
             case.origin(trail),
-            Confidence.MEDIUM if mixed else Confidence.HIGH,
+            Confidence.LOW if _buys(case, trail) else Confidence.MEDIUM if mixed else Confidence.HIGH,
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _buys(case: Case, trail: Trail) -> bool:
+    """Whether a known caller chooses how many seats to pay for: that is what an order is, and no forged count."""
+    owners = (case.program.function(key) for key, _ in trail.hops)
+    said = [f"{one.owner} {one.name}" for one in owners] + [call.callee for _, call in trail.hops]
+    return any(SEATS.search(one) for one in said) and case.known(trail)
 
 
 def _last(case: Case, text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tallystick.audit.case.buffers import waiting
 from tallystick.audit.case.case import Case
-from tallystick.audit.case.reaching import works, works_below
+from tallystick.audit.case.reaching import goes_on, works, works_below
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import excused
@@ -41,7 +41,9 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         if trail.site.stored and trail.entry is not None and trail.entry.kind == "script":
             continue
-        if works_below(case, trail, (place.path, place.line)) or (trail.remote and works(case, trail)):
+        if works_below(case, trail, (place.path, place.line)):
+            continue
+        if trail.remote and (works(case, trail) or goes_on(case, trail)):
             continue
         yield RULE.finding(
             f"{trail.entry.route if trail.entry else 'the code'} reports usage {how}; when the process stops or the "

@@ -17,7 +17,9 @@ HARMLESS = frozenset([MEASURED])
 DATABASE = re.compile(
     r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
 )  # a table named like a provider's resource is a table
-ADDRESS = re.compile(r"(?i)url|uri|endpoint|path|base|host|api$|href|route")
+ADDRESS = re.compile(  # of an address, or of a statement that is sent there
+    r"(?i)url|uri|endpoint|path|base|host|api$|href|route|query|mutation|(?-i:^[A-Z][A-Z0-9_]+$)"
+)
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
     r"|time|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
