@@ -11,6 +11,7 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.models.knowledge import Knowledge
 from tallystick.audit.program.program import COMMON, NAMED, Program, signals
+from tallystick.audit.program.receivers import RUBY
 from tallystick.audit.program.resolve import Graph, Resolver
 from tallystick.audit.syntax.ir import Function, Module
 from tallystick.audit.trails import sites
@@ -114,6 +115,7 @@ class Gathering:
         if stems:
             words = re.compile("|".join(rf"\b{re.escape(_camel(one))}\b" for one in sorted(stems)).encode())
             endings = tuple({"." + path.rpartition(".")[2] for path in named})
+            endings += RUBY if any(one in endings for one in RUBY) else ()
             found |= {path for path in self.corpus.grep(words) if path.endswith(endings)}
         found |= self._by_word({path for path in seeds if path.endswith(".py")})
         for folder in ("convex/", "server/") if self._nitro() else ("convex/",):

@@ -14,6 +14,10 @@ from tallystick.audit.entries.schedules import Schedule, of_call
 from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails.trails import Trail
 
+SIGNATURE = re.compile(rb"\$signature\s*=\s*[\"']([\w:.-]+)")
+SPACE = re.compile(rb"\bnamespace[\s(]+[:\"']?(\w+)")
+TASK = re.compile(rb"\btask[\s(]+[:\"']?(\w+)")
+RUN = frozenset(["perform", "call", "run", "execute", "handle", "__invoke"])
 REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|\.every|createQueue|add_periodic_task)$")
 
 
@@ -22,7 +26,7 @@ def scheduled(case: Case) -> None:
     joined = any(one.entry is not None and one.entry.kind in ("worker", "http") for one in case.trails)
     queues = Queues(case.program) if joined else None
     for number, trail in enumerate(case.trails):
-        entry = trail.entry or _dotted(case, trail) or _looping(case, trail)
+        entry = trail.entry or _dotted(case, trail) or _classed(case, trail) or _looping(case, trail)
         if entry is None:
             continue
         trail = replace(trail, entry=entry)
@@ -36,13 +40,16 @@ def scheduled(case: Case) -> None:
             case.trails[number] = replace(trail, entry=_timed(entry, found))
         elif clocks.occasional(case.corpus, entry):
             case.trails[number] = replace(trail, entry=_retimed(entry))
-        elif entry.kind == "worker" and (clock := _fed_by_clock(case, entry)) is not None:
-            case.trails[number] = replace(trail, entry=_timed(entry, clock))
         elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
             fed = queues is not None and queues.feeding(entry)
             timer = clocks.calling(case.program, case.corpus, entry)
             called = _timed(entry, timer) if timer is not None else _retimed(entry)
             case.trails[number] = trail if fed else replace(trail, entry=called)
+    for number, trail in enumerate(case.trails):  # once the clocks above are known
+        if trail.entry is not None and trail.entry.kind == "worker":
+            clock = _fed_by_clock(case, trail.entry)
+            if clock is not None:
+                case.trails[number] = replace(trail, entry=_timed(trail.entry, clock))
 
 
 def _fed_by_clock(case: Case, worker: Entry) -> Schedule | None:
@@ -73,6 +80,17 @@ def _dotted(case: Case, trail: Trail) -> Entry | None:
     for one in case.schedules if name and not trail.client else ():
         if one.target.endswith("." + name) and file.endswith(one.target.rpartition(".")[0]):
             return Entry(trail.top, "schedule", "script", name, case.program.function(trail.top).line)
+    return None
+
+
+def _classed(case: Case, trail: Trail) -> Entry | None:
+    """The method that a schedule runs which only names its class: `class: "UsageLoader"`."""
+    function = case.program.function(trail.top)
+    if function.name not in RUN or not function.owner:
+        return None
+    for one in case.schedules:
+        if _class_of(one.target) == function.owner:
+            return Entry(trail.top, "schedule", "script", function.owner, function.line, task=one.target)
     return None
 
 
@@ -154,13 +172,15 @@ def _named(case: Case, entry: Entry) -> Schedule | None:
 
 def _signature(case: Case, entry: Entry) -> str:
     """What an artisan command, or a rake task, is called by."""
-    if entry.framework != "laravel" and not entry.key[0].endswith(".rake"):
+    if entry.framework not in ("laravel", "rake"):
         return ""
-    hit = re.search(rb"\$signature\s*=\s*[\"']([\w:.-]+)|\btask\s+:?(\w+)", case.corpus.sources[entry.key[0]])
-    if not hit:
-        return ""
-    space = re.search(rb"\bnamespace\s+:?(\w+)", case.corpus.sources[entry.key[0]]) if hit[2] else None
-    return ((space[1] + b":" if space else b"") + (hit[1] or hit[2])).decode()
+    text = case.corpus.sources[entry.key[0]]
+    if entry.framework == "laravel":
+        hit = SIGNATURE.search(text)
+        return hit[1].decode() if hit else ""
+    above = b"\n".join(text.split(b"\n")[: entry.line])
+    nearest = (*SPACE.findall(above)[-1:], *TASK.findall(above)[-1:])
+    return b":".join(nearest).decode()
 
 
 def _runs(target: str, file: str) -> bool:
@@ -202,4 +222,8 @@ def _starts(one: Schedule, path: str, name: str, file: str, entry: Entry) -> boo
 def _is_named(target: str, file: str) -> bool:
     """Whether a scheduler's `ReportUsage::class`, `Billing::ReportJob` means the class that a file is named after."""
     stem = file.rpartition("/")[2].rpartition(".")[0].replace("_", "").lower()
-    return stem == re.split(r"[\\:]+", target.removesuffix("::class"))[-1].lower()
+    return stem == _class_of(target).lower()
+
+
+def _class_of(target: str) -> str:
+    return re.split(r"[\\:]+", target.removesuffix("::class"))[-1]

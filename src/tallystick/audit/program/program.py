@@ -25,7 +25,7 @@ COMMON = frozenset([
 ])  # fmt: skip
 SENDS = frozenset(["send", "send_robust", "asend", "send_async"])
 Key = tuple[str, int]
-NAMED = (".php", ".rb", ".go", ".java")
+NAMED = (".php", ".rb", ".rake", ".go", ".java")
 
 
 def signals(decorator: Expr) -> list[str]:
@@ -160,13 +160,14 @@ class Program:
     def targets(self, caller: Key, callee: str) -> list[Key]:
         """The functions a dotted callee may mean."""
         path = caller[0]
-        parts = re.sub(r"\(\)", "", callee).removesuffix(".call").removesuffix(".apply").split(".")
-        parts = [one for one in parts if one not in ("delay", "apply_async", "bind", "default")] or parts
+        parts = receivers.steps(path, callee)
         head, last = parts[0], parts[-1]
         if len(parts) == 1:
-            return self._bare(path, head) or [
-                key for one in aliased(self, caller, head) for key in self._bare(path, one)
-            ]
+            return (
+                receivers.own(self, caller, head)
+                or self._bare(path, head)
+                or [key for one in aliased(self, caller, head) for key in self._bare(path, one)]
+            )
         if head in ("this", "self", "cls", "static") and len(parts) == 2:
             return self._method(path, last) or self._unique(last)
         if callee.startswith(f"{head}().") and len(parts) == 2:
@@ -200,15 +201,15 @@ class Program:
 
     def _named(self, path: str, owner: str, name: str) -> list[Key]:
         """`Billing.bill` of another file, where the language finds classes and packages by their names alone."""
-        ending = path[path.rfind(".") :]
-        if ending not in NAMED:
+        endings = receivers.RUBY if path.endswith(receivers.RUBY) else path[path.rfind(".") :]
+        if not path.endswith(NAMED):
             return []
-        found = [key for key in self.by_name.get(name, ()) if key[0].endswith(ending)]
-        if ending == ".go":
+        found = [key for key in self.by_name.get(name, ()) if key[0].endswith(endings)]
+        if path.endswith(".go"):
             found = [key for key in found if posixpath.basename(posixpath.dirname(key[0])) == owner]
-        else:
-            found = [key for key in found if self.function(key).owner == owner]
-        return found if len(found) == 1 else []
+            return found if len(found) == 1 else []
+        found = [key for key in found if self.function(key).owner == owner]
+        return found if len({one[0] for one in found}) == 1 else []  # one class, whatever it overloads
 
     def _bare(self, path: str, name: str) -> list[Key]:
         own = [one for one in self.local[path].get(name, ()) if not self.modules[path].functions[one].owner]

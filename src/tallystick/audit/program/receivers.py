@@ -24,6 +24,21 @@ EMITS = re.compile(
 )
 
 
+RUBY = (".rb", ".rake")
+PUT_OFF = re.compile(r"^perform_(?:later|async|now|in|at|inline)$")
+WORDLESS = frozenset(["delay", "apply_async", "bind", "default"])
+
+
+def steps(path: str, callee: str) -> list[str]:
+    """The names a dotted callee goes through, without what only says when, or makes the object first."""
+    said = callee.replace("()", "")
+    if path.endswith(RUBY):
+        parts = ["perform" if PUT_OFF.match(one) else one for one in said.split(".")]
+        return [one for one in parts[:-1] if one not in ("new", "set")] + parts[-1:]
+    parts = said.removesuffix(".call").removesuffix(".apply").split(".")
+    return [one for one in parts if one not in WORDLESS] or parts
+
+
 def _spelled(name: str) -> str:
     """One spelling for `UsageReporter`, `usage_reporter`, `usageReporter`."""
     return name.replace("_", "").lower()
@@ -58,6 +73,21 @@ def produced(program: Program, caller: Key, factory: str, method: str) -> list[K
     owners = {name for name in made if MADE.match(name) and not STANDING_IN.match(name)}
     found = [key for key in program.by_name.get(method, ()) if program.function(key).owner in owners]
     return found if len(found) == 1 else []
+
+
+def own(program: Program, caller: Key, name: str) -> list[Key]:
+    """`settle` inside a method of Ruby or Java: another method of the same class, without its object."""
+    if not caller[0].endswith((*RUBY, ".java")):
+        return []
+    functions, holder = program.modules[caller[0]].functions, caller[1]
+    while functions[holder].parent > 0:
+        holder = functions[holder].parent
+    owner = functions[holder].owner
+    return [
+        (caller[0], one)
+        for one in program.local[caller[0]].get(name, ())
+        if owner and functions[one].owner == owner and (caller[0], one) != caller
+    ]
 
 
 def fellow(program: Program, caller: Key, parts: list[str]) -> list[Key]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from tallystick.audit.case.case import SLOW, Case
+from tallystick.audit.entries.schedules import DAY
 from tallystick.audit.syntax.ir import Expr
 from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
     rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
     rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*(?:\w+_)?(?:synced|reported|sent|billed)\b"  # the total less what was told already
-    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|0\b|\{)"
+    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|nil|0\b|\{)"
 )
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(r"(?i)^(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)")
@@ -42,14 +43,27 @@ def drained(case: Case, trail: Trail) -> bool:
     return False
 
 
+def drained_late(case: Case, trail: Trail) -> bool:
+    """Whether a schedule that is slow, but no slower than a day, sends again what this way left unsent."""
+    return any(
+        one.entry is not None
+        and one.entry.kind == "schedule"
+        and SLOW <= (one.entry.seconds or 0) <= DAY
+        and one.site.call == trail.site.call
+        and _takes_unsent(case, one)
+        for one in case.live
+        if one is not trail
+    )
+
+
 def _drains(case: Case, trail: Trail) -> bool:
-    """Whether this frequent schedule only sends again what requests left behind."""
+    """Whether this schedule only sends again what is left: it takes unsent rows, or requests send as well."""
     entry = trail.entry
-    if entry is None or entry.seconds is None or entry.seconds >= SLOW or _marks_lost(case, trail):
+    if entry is None or entry.seconds is None or _marks_lost(case, trail):
         return False
     if _takes_unsent(case, trail):
         return True
-    return any(
+    return entry.seconds < SLOW and any(
         one.entry is not None
         and one.entry.kind in ("http", "action", "worker")
         and one.site.sink.provider == trail.site.sink.provider

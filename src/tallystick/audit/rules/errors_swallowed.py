@@ -8,7 +8,7 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.case.kept import only_marked, unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.rules.durable import excused
+from tallystick.audit.rules.durable import drained_late, excused
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -36,11 +36,13 @@ def find(case: Case) -> Iterator[Finding]:
         if trail.site.stored and trail.entry is not None and trail.entry.kind == "script":
             continue
         where = Place(*trail.handler)
+        near = trail.entry is not None and trail.handler[0] == trail.site.key[0]
+        sure = Confidence.HIGH if near else Confidence.MEDIUM
         yield RULE.finding(
             "when the provider refuses or is down, the error stops here: the customer got the work, and the usage is "
             "never billed",
             where,
-            Confidence.HIGH if trail.entry and trail.handler[0] == trail.site.key[0] else Confidence.MEDIUM,
+            Confidence.LOW if drained_late(case, trail) else sure,
             case.name(trail),
             case.hops(trail),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tree_sitter import Node
 
 from tallystick.audit.syntax import tables
-from tallystick.audit.syntax.expressions import child_of, expression, plain, text_of
+from tallystick.audit.syntax.expressions import child_of, expression, named, plain, text_of
 from tallystick.audit.syntax.ir import Binding, Call, Expr, Function, Handler
 from tallystick.audit.syntax.patterns import flags_of
 
@@ -82,7 +82,7 @@ class Context:
 def started(node: Node, context: Context) -> Draft:
     """A draft for a function node."""
     name_node = node.child_by_field_name("name")
-    name = text_of(name_node) if name_node is not None else context.name
+    name = named(name_node) if name_node is not None else context.name
     head = (node.text or b"")[:200]
     return Draft(
         assigns=_defaults(node),
@@ -98,6 +98,15 @@ def started(node: Node, context: Context) -> Draft:
         decorators=list(context.decorators),
         flags=(*flags_of(node.text or b""), *_served(node)),
     )
+
+
+def recorded(node: Node, name: str, values: tuple[Expr, ...], context: Context) -> Call:
+    """A call where it stands, and what becomes of its answer and its error there."""
+    start, end = node.start_point, node.end_point
+    return Call(
+        name[:200], values, start[0] + 1, start[1] + 1, end[0] + 1, end[1] + 1,
+        context.state, context.handlers, context.spawned, context.answered,
+    )  # fmt: skip
 
 
 def _served(node: Node) -> tuple[str, ...]:

@@ -18,6 +18,11 @@ def text_of(node: Node | None) -> str:
     return node.text.decode("utf-8", "replace") if node is not None and node.text is not None else ""
 
 
+def named(node: Node | None) -> str:
+    """A name as it is called: Ruby's `save!` and `paid?` without their mark."""
+    return text_of(node).rstrip("!?")
+
+
 def plain(node: Node) -> str:
     """The text of a literal without its quotes."""
     return text_of(node).strip("\"'`:").removeprefix('f"').removeprefix("f'")
@@ -69,9 +74,9 @@ def callee(node: Node, depth: int = 0) -> str:
         None,
     )
     if receiver is not None and name is not None:
-        return f"{chain(receiver, depth)}.{text_of(name)}"
+        return f"{chain(receiver, depth)}.{named(name)}"
     if name is not None:
-        return text_of(name)
+        return named(name)
     target = (
         node.child_by_field_name("function")
         or node.child_by_field_name("constructor")
@@ -79,6 +84,11 @@ def callee(node: Node, depth: int = 0) -> str:
         or child_of(node, 0)
     )
     return chain(target, depth)
+
+
+def is_bare_call(node: Node) -> bool:
+    """Whether a Ruby word alone is a statement or a value that is kept: `report_usage`, `total = count_usage`."""
+    return node.type == "identifier" and node.parent is not None and node.parent.type in tables.ALONE
 
 
 def arguments(node: Node) -> list[Node]:

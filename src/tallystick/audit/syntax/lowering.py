@@ -8,7 +8,7 @@ from dataclasses import replace
 from tree_sitter import Node
 
 from tallystick.audit.syntax import tables
-from tallystick.audit.syntax.drafts import Context, Draft, assigned, filled, rounds, started
+from tallystick.audit.syntax.drafts import Context, Draft, assigned, filled, recorded, rounds, started
 from tallystick.audit.syntax.expressions import (
     annotated,
     arguments,
@@ -16,12 +16,14 @@ from tallystick.audit.syntax.expressions import (
     callee,
     child_of,
     expression,
+    is_bare_call,
+    named,
     text_of,
 )
 from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
-from tallystick.audit.syntax.ir import NOTHING, Call, Expr, Handler, Module
-from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of
+from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
+from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of, is_beside
 from tallystick.audit.syntax.returned import checked, is_heeded, is_raised_later, refused
 
 DEEPEST = 220
@@ -80,6 +82,8 @@ class Lowering:
     def walk(self, node: Node, context: Context) -> None:
         """Visit one node, no deeper than the stack bears."""
         if node.named_child_count == 0 and node.type != "lambda":
+            if self.grammar == "ruby" and is_bare_call(node):
+                self.drafts[context.function].calls.append(recorded(node, named(node), (), context))
             return
         if self.depth > DEEPEST:
             self.cut = True
@@ -211,7 +215,12 @@ class Lowering:
     def attempt(self, node: Node, context: Context) -> None:
         """A try: what its body throws meets the catches."""
         catches = [child for child in node.named_children if child.type in tables.CATCHES]
-        handlers = tuple(Handler(one.start_point[0] + 1, self._fate(one, node)) for one in catches)
+        parted = [(one, *self._parted(one)) for one in catches]
+        handlers = tuple(
+            Handler(one.start_point[0] + 1, self._fate(body, node))
+            for one, head, body in parted
+            if not is_beside(head)
+        )
         worst = tuple(sorted(handlers, key=lambda one: one.kind == "rethrow"))[:1]
         body = node.child_by_field_name("body")
         for child in node.named_children:
@@ -219,30 +228,28 @@ class Lowering:
             inner = (*context.handlers, *worst) if guarded else context.handlers
             self.walk(child, replace(context, handlers=inner, state="inner"))
 
-    def _fate(self, clause: Node, attempt: Node) -> str:
+    @staticmethod
+    def _fate(said: bytes, attempt: Node) -> str:
         """What a clause does with the error, there or where its function ends."""
-        said = self._body(clause)
         kind = catch_kind(said)
         return "rethrow" if kind in ("log", "signal") and is_raised_later(said, attempt) else kind
 
-    def _body(self, clause: Node) -> bytes:
+    @staticmethod
+    def _parted(clause: Node) -> tuple[bytes, bytes]:
+        """What a catch is for, and what it does."""
         said = clause.text or b""
-        if clause.type == "rescue":
-            return said.partition(b"\n")[2]
-        return said.partition(b"{" if b"{" in said else b":")[2]
+        mark = b"\n" if clause.type == "rescue" else b"{" if b"{" in said else b":"
+        head, _, body = said.partition(mark)
+        return head, body
 
     def call(self, node: Node, context: Context) -> None:
         """Record a call and walk what it is made of."""
         name = self.imports.loaded(node, callee(node))
         draft = self.drafts[context.function]
         values = arguments_of(node)
-        start, end = node.start_point, node.end_point
-        record = Call(
-            name[:200], values, start[0] + 1, start[1] + 1, end[0] + 1, end[1] + 1,
-            context.state, context.handlers, context.spawned, context.answered,
-        )  # fmt: skip
+        start = node.start_point
         index = len(draft.calls)
-        draft.calls.append(record)
+        draft.calls.append(recorded(node, name, values, context))
         draft.assigns += filled(node, name, values) if self.grammar == "go" else []
         self.imports.dynamic(name, values)
         self.receiver(node, name, context)

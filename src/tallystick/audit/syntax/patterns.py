@@ -10,6 +10,7 @@ RETHROW = re.compile(
 )
 RESPOND = re.compile(
     rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:|[,(]\s*[45]\d\d\s*\)|createError\("
+    rb"|(?:head|status:)[ (]*:(?:bad_|un|forbidden|not_|conflict|internal_|service_un|too_many|payment_req)"
     rb"|(?:fail|error)\(\s*[45]\d\d|json\(\s*\{\s*error|\.send\(\s*\w*[eE]rr|internalServerError"
 )
 RECORD = re.compile(
@@ -19,6 +20,11 @@ RECORD = re.compile(
 )
 LOGGING = re.compile(
     rb"(?i)(?:console|log|logger|logging|sentry|\blog)\.[\w.]*\([^;\n]*\)?|captureException\([^;\n]*\)|print\([^;\n]*\)"
+)
+ERRORS = re.compile(rb"\b[A-Z]\w*\b(?!\s*(?:::|\.|\\))")
+BESIDE = re.compile(
+    rb"(?:JSON\w*|\w*Pars(?:e|er|ing)|\w*Decode|\w*SignatureVerification|\w*Validation|\w*Integrity|\w*Unique|\w*NotFound"
+    rb"|\w*DoesNotExist|NumberFormat|UnexpectedValue|Import|Key)(?:Error|Exception|Violation\w*)?$"
 )
 SIGNAL = re.compile(rb"\breturn\b")
 REMARK = re.compile(
@@ -56,6 +62,12 @@ EARLY = re.compile(
     re.IGNORECASE,
 )
 WINDOW = 32 * 1024  # functions lie in each other: what is looked at of each is bounded
+
+
+def is_beside(head: bytes) -> bool:
+    """Whether a catch names only errors that are none of a report's: those of parsing, of a signature, of a table."""
+    names = ERRORS.findall(head)
+    return bool(names) and all(BESIDE.match(one) for one in names)
 
 
 def catch_kind(text: bytes) -> str:

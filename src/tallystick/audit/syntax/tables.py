@@ -114,6 +114,9 @@ CONSTANTS = frozenset(
         "decimal_floating_point_literal",
     ]
 )
+ALONE = frozenset(
+    ["assignment", "body_statement", "else", "if_modifier", "program", "then", "unless_modifier"]
+)
 OBJECTS = frozenset(
     ["object", "dictionary", "hash", "array_creation_expression", "composite_literal", "literal_value"]
 )
