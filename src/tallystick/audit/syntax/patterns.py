@@ -10,7 +10,7 @@ RETHROW = re.compile(
 )
 RESPOND = re.compile(
     rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:|[,(]\s*[45]\d\d\s*\)|createError\("
-    rb"|(?:fail|error)\(\s*[45]\d\d|json\(\s*\{\s*error|\.send\(\s*\w*[eE]rr|internalServerError"
+    rb"|\(\s*(?:res|reply|response)\s*,\s*[45]\d\d\b|(?:fail|error)\(\s*[45]\d\d|json\(\s*\{\s*error|\.send\(\s*\w*[eE]rr|internalServerError"
 )
 RECORD = re.compile(
     rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|enqueue|dispatch|send_?message)\w*\("

@@ -55,11 +55,12 @@ def sink_of(call: Call, knowledge: Knowledge, near: Nearness, module: Module, wh
     return None
 
 
-def texts(value: Expr, depth: int = 0) -> str:
-    """All words of a value."""
+def constants(value: Expr, depth: int = 0) -> str:
+    """The words written out in a value, and its keys: what it speaks of, whatever its variables are called."""
     if depth > 4:
         return ""
-    return " ".join([value.text, *(texts(part, depth + 1) for part in value.parts)])
+    own = [value.text] if value.kind in ("const", "mix") else []
+    return " ".join([*own, *value.keys, *(constants(part, depth + 1) for part in value.parts)])
 
 
 def addressed(value: Expr, module: Module, depth: int = 0) -> str:
