@@ -94,3 +94,127 @@ def test_a_mail_is_sold_only_where_the_report_speaks_of_mails(tmp_path: Path, me
     report = audited(tmp_path, tree)
     assert codes(report) == wanted
     assert (report.verdict is Verdict.PASS) == (not wanted)
+
+
+GO_SEND = """package billing
+
+import "github.com/stripe/stripe-go/v81/billing/meterevent"
+
+type Service struct{ db Store }
+
+func (s *Service) JobSendUsage(ctx context.Context, job SendUsage) error {
+	return s.db.Transaction(ctx, func(tx Tx) error {
+		org, err := s.db.Organization(ctx, job.OrganizationID)
+		if err != nil {
+			return err
+		}
+		return s.sendUsage(ctx, org)
+	})
+}
+
+func (s *Service) sendUsage(ctx context.Context, org Organization) error {
+	_, err := meterevent.New(&stripe.BillingMeterEventParams{
+		EventName: stripe.String("emails"), Identifier: stripe.String(org.Period()),
+		Payload: map[string]string{"stripe_customer_id": org.Customer, "value": strconv.Itoa(org.Sent)},
+	})
+	if err != nil {
+		FATE
+	}
+	return nil
+}
+"""
+GO_POOL = """package worker
+
+func Start(queue Queue, billingService *billing.Service) error {
+	pool, err := workerpool.New(queue)
+	if err != nil {
+		return err
+	}
+	workerpool.AddHandler(pool, billingService.JobSendUsage)
+	return pool.Run()
+}
+"""
+RIVER = """package billing
+
+type SendUsageWorker struct {
+	river.WorkerDefaults[SendUsage]
+	service *Service
+}
+
+func (w *SendUsageWorker) Work(ctx context.Context, job *river.Job[SendUsage]) error {
+	return w.service.JobSendUsage(ctx, job.Args)
+}
+"""
+FATES = {'return fmt.Errorf("meter: %w", err)': set(), 'log.Println("meter", err)': {"errors_swallowed"}}
+
+
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("pool", [{"worker/worker.go": GO_POOL}, {"billing/worker.go": RIVER}], ids=["pool", "river"])
+def test_a_job_of_a_queue_in_go(tmp_path: Path, fate: str, pool: dict[str, str]) -> None:
+    """A method given to a pool by its name, or a worker's `Work`."""
+    tree = {"go.mod": "module shop\n", "billing/service.go": GO_SEND.replace("FATE", fate), **pool}
+    report = audited(tmp_path, tree)
+    assert codes(report) == FATES[fate], report.endpoints
+    assert (report.verdict is Verdict.PASS) == (not FATES[fate])
+
+
+LAGO = """package lago
+
+type Repository struct{ client *http.Client }
+
+func (repo Repository) Wallets(ctx context.Context) error {
+	address := *repo.base
+	address.Path = "/api/v1/wallets"
+	_, err := repo.doRequestWithRetry(ctx, http.MethodGet, address.String(), nil)
+	return err
+}
+
+func (repo Repository) SendEvent(ctx context.Context, event Event) error {
+	address := *repo.base
+	address.Path = "/api/v1/events"
+	body, err := json.Marshal(event)
+	if err != nil {
+		return err
+	}
+	_, err = repo.doRequestWithRetry(ctx, http.MethodPost, address.String(), body)
+	return err
+}
+
+func (repo Repository) doRequestWithRetry(ctx context.Context, method string, url string, body []byte) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return repo.client.Do(request)
+}
+"""
+
+
+@pytest.mark.parametrize(("asked", "reports"), [("SendEvent(ctx, event)", True), ("Wallets(ctx)", False)])
+def test_an_address_whose_path_is_set_for_itself(tmp_path: Path, asked: str, reports: bool) -> None:
+    served = f"package lago\n\nfunc (s *Server) Run(w http.ResponseWriter, r *http.Request) {{\n\tctx, event := r.Context(), s.work(r)\n\tif err := s.lagoRepository.{asked}; err != nil {{\n\t\thttp.Error(w, err.Error(), http.StatusBadGateway)\n\t}}\n}}\n"
+    report = audited(tmp_path, {"go.mod": "module shop\n", "lago/lago.go": LAGO, "lago/server.go": served})
+    assert any(one.reports for one in report.endpoints) == reports, (report.findings, report.endpoints)
+
+
+METER = """module Meter
+  module_function
+
+  def report_activation!(activation)
+    Stripe::Billing::MeterEvent.create(event_name: "seats", identifier: activation.id.to_s, payload: { stripe_customer_id: activation.customer, value: "1" })
+  HEED
+  end
+end
+"""
+JOB = "class MeterJob < ApplicationJob\n  def perform(id)\n    Meter.report_activation!(Activation.find(id))\n  end\nend\n"
+
+
+@pytest.mark.parametrize(
+    ("heed", "wanted"),
+    [("", set()), ("rescue Stripe::StripeError => e\n    Rails.logger.warn(e.message)", {"errors_swallowed"})],
+)
+def test_a_method_that_ends_in_a_bang_has_a_name(tmp_path: Path, heed: str, wanted: set[str]) -> None:
+    tree = {"app/services/meter.rb": METER.replace("HEED", heed), "app/jobs/meter_job.rb": JOB}
+    report = audited(tmp_path, tree)
+    assert codes(report) == wanted
+    assert (report.verdict is Verdict.PASS) == (not wanted)
