@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tallystick.audit.corpus.lexical import Corpus
+from tallystick.audit.corpus.versions import Pins
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.entries.schedules import Schedule
@@ -29,13 +30,11 @@ FROM_REQUEST = (
     rb"@(?:Body|Query|Param|Headers|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?"
     rb"\s*(?:[A-Z\w<>]+\s+)?"
 )
-MESSAGES = re.compile(
-    r"(?i)mail|sms|messag|(?:^|[^a-z])calls?\b|voice|phone|campaign|broadcast|minutes|segment"
-)
 METERS_ONLY = frozenset(
     ["lago", "openmeter", "orb", "metronome", "aws-marketplace"]
 )  # who buys these sells usage
 MAKING = frozenset(["constructor", "__init__", "__construct", "initialize"])  # called by their class's name
+SPEAKING = 5  # steps away from a report whose words still tell what it counts
 OPEN_KINDS = frozenset(["http", "action"])
 
 
@@ -55,7 +54,7 @@ class Case:
     counted: tuple[Hop, ...] = ()
     payment: tuple[Hop, ...] = ()
     schedules: list[Schedule] = field(default_factory=list)
-    versions: dict[str, tuple[int, str, int]] = field(default_factory=dict)
+    versions: Pins = field(default_factory=dict)
     reporters: set[Key] = field(default_factory=set)
 
     @property
@@ -92,17 +91,16 @@ class Case:
 
     @cached_property
     def work(self) -> re.Pattern[str]:
-        """What is sold by the piece here: messages only where a meter speaks of them."""
-        knowledge = self.program.knowledge
-        said = (text for one in self.live for text in self._spoken(one))
-        return knowledge.work if any(MESSAGES.search(text) for text in said) else knowledge.work_but_messages
+        """What is sold by the piece here: messages only where a report speaks of them."""
+        return self.program.knowledge.work(["", *(text for one in self.live for text in self._spoken(one))])
 
     def _spoken(self, trail: Trail) -> Iterator[str]:
-        """The words of a report: its constants, its route, and the functions on the way."""
-        yield from (sites.texts(one) for one in trail.site.call.args)
-        yield trail.entry.route if trail.entry is not None else ""
-        for key, call in trail.hops:
-            yield f"{key[0]} {call.callee} {' '.join(sites.texts(one) for one in call.args)}"
+        """The words of a report: its constants, the functions next to it, and its route where that is near as well."""
+        yield from (sites.constants(one) for one in trail.site.call.args)
+        for key, call in trail.hops[:SPEAKING]:
+            yield f"{key[0]} {call.callee} {' '.join(sites.constants(one) for one in call.args)}"
+        if trail.entry is not None and len(trail.hops) <= SPEAKING:
+            yield trail.entry.route
 
     def place(self, key: Key, line: int = 0) -> Place:
         """A place in a function's file."""

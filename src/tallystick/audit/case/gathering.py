@@ -155,7 +155,11 @@ class Gathering:
         if len(every) <= SMALL:
             return set(every)
         found = {one for one in seeds if one in every}
-        names = {function.name for path in sorted(found) for function in self._sending(path)}
+        names = {
+            _outermost(self.modules[path], function)
+            for path in sorted(found)
+            for function in self._sending(path)
+        }
         asked: set[str] = set()
         for _ in range(8):
             words = [one.encode() for one in sorted(names) if len(one) > 4 and one not in COMMON]
@@ -166,7 +170,7 @@ class Gathering:
             self.lower(fresh)
             found |= fresh
             names = {
-                function.name
+                _outermost(self.modules[path], function)
                 for path in sorted(found)
                 for function in self.modules[path].functions
                 if any(call.callee.rpartition(".")[2] in names for call in function.calls)
@@ -183,7 +187,7 @@ class Gathering:
             function
             for function in module.functions
             if any(
-                sites.sink_of(call, self.knowledge, lambda word: True, module, text)
+                sites.sink_of(call, self.knowledge, lambda word: True, module, function, text)
                 for call in function.calls
             )
         ]
@@ -210,6 +214,13 @@ class Gathering:
             joined = set(self.corpus.grep(words)[:400])
             found |= joined | self.graph.importers(joined, 400)
         return found
+
+
+def _outermost(module: Module, function: Function) -> str:
+    """The name by which others know a function, or what the literal that it is stands in."""
+    while function.parent > 0:
+        function = module.functions[function.parent]
+    return function.name
 
 
 def _class_of(path: str) -> tuple[str, str]:

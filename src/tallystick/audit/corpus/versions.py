@@ -25,13 +25,24 @@ PATTERNS = {
 }
 
 
-def pinned(corpus: Corpus) -> dict[str, tuple[int, str, int]]:
-    """The major version by registry, with where it is written; a lock file's word is better than a manifest's."""
-    found: dict[str, tuple[int, str, int]] = {}
+Pins = dict[str, dict[str, int]]  # by registry: the major version by folder
+
+
+def pinned(corpus: Corpus) -> Pins:
+    """The major versions that manifests and lock files name; a lock file's word is better than a manifest's."""
+    found: Pins = {}
     for path in sorted(corpus.support, key=lambda one: ("lock" not in one, one.count("/"), one)):
         rule = PATTERNS.get(posixpath.basename(path))
         hit = rule[1].search(corpus.support[path]) if rule else None
         if rule and hit:
-            line = corpus.support[path].count(b"\n", 0, hit.start()) + 1
-            found.setdefault(rule[0], (int(hit.group(1)), path, line))
+            found.setdefault(rule[0], {}).setdefault(posixpath.dirname(path), int(hit.group(1)))
     return found
+
+
+def nearest(pins: Pins, registry: str, path: str) -> int | None:
+    """What holds for a file: the nearest folder above it that pins the kit, else the first that does."""
+    known = pins.get(registry, {})
+    folder = posixpath.dirname(path)
+    while folder and folder not in known:
+        folder = posixpath.dirname(folder)
+    return known.get(folder, next(iter(known.values()), None))

@@ -66,7 +66,7 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: str
     callee: str
-    message: bool = False
+    said: str = ""
 
 
 class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,15 +127,10 @@ class Knowledge:
         """The ways in."""
         return tuple(msgspec.convert(row, Route) for row in self.rows("route"))
 
-    @cached_property
-    def work(self) -> re.Pattern[str]:
-        """All kinds of sellable work in one pattern."""
-        return _any_of(self.rows("work"))
-
-    @cached_property
-    def work_but_messages(self) -> re.Pattern[str]:
-        """The work of products that sell something else than messages."""
-        return _any_of([row for row in self.rows("work") if not row.get("message")])
+    def work(self, said: Sequence[str]) -> re.Pattern[str]:
+        """The sellable work in one pattern, given the words of the reports."""
+        rows = self.rows("work")
+        return _any_of([one for one in rows if any(map(compiled(one.get("said", "")).search, said))])
 
     @cached_property
     def labels(self) -> tuple[tuple[str, re.Pattern[str] | None, re.Pattern[str] | None], ...]:

@@ -28,7 +28,7 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         if excused(case, trail):
             continue
-        if trail.floating[1]:
+        if trail.floating[1] and not _ticks(trail):
             place, how = Place(*trail.floating), "without waiting for it"
         elif trail.deferred[1] and not _keeps_running(trail):
             place, how = (
@@ -76,6 +76,13 @@ def _confidence(case: Case, trail: Trail) -> Confidence:
             steps = [one for one in case.program.function(below).calls if one.state in ("awaited", "used")]
             return Confidence.LOW if len([one for one in steps if one is not onward]) > 2 else Confidence.HIGH
     return Confidence.HIGH if trail.floating[1] and not trail.site.stored else Confidence.MEDIUM
+
+
+def _ticks(trail: Trail) -> bool:
+    """Whether the process's own clock starts it, so that nobody is there to wait: the process goes on."""
+    entry, (key, call) = trail.entry, trail.hops[-1]
+    by_clock = entry is not None and entry.kind == "schedule" and entry.framework == "script"
+    return by_clock and trail.floating == (key[0], call.line)
 
 
 def _keeps_running(trail: Trail) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
+from tallystick.audit.corpus.versions import nearest
 from tallystick.audit.model import Finding, Severity
 from tallystick.audit.rules.base import Rule
 
@@ -17,13 +18,12 @@ def find(case: Case) -> Iterator[Finding]:
     seen = set()
     for trail in case.trails:
         kit = LANGUAGES.get(case.program.modules[trail.site.key[0]].language, "npm")
-        version = case.versions.get(kit)
+        version = nearest(case.versions, kit, trail.site.key[0])
         place = case.at(trail)
-        if trail.site.sink.legacy and version is not None and version[0] >= GONE[kit] and place not in seen:
+        if trail.site.sink.legacy and version is not None and version >= GONE[kit] and place not in seen:
             seen.add(place)
             yield RULE.finding(
-                f"usage records are gone from the Stripe kit pinned here (version {version[0]}); this "
-                f"call fails at run "
+                f"usage records are gone from the Stripe kit pinned here (version {version}); this call fails at run "
                 "time and nothing is billed",
                 place,
                 function=case.name(trail),

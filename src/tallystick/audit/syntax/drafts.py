@@ -16,7 +16,7 @@ FILLING = re.compile(
     r"(?:^|\.)(?:(?:Should|Must)?Bind(?:JSON|Query|Uri|Form|XML|With)?|BodyParser|QueryParser|Decode|Unmarshal)$"
 )
 ASKED = re.compile(rb"\bDepends\(\s*([\w.]+)\s*(\()?")
-KEPT_NAME = re.compile(r"^[\w$-]+$")
+KEPT_NAME = re.compile(r"^[\w$-]+[!?]?$")  # Ruby: `report!`
 SERVED = re.compile(
     r"^\(\s*(?:\w+\s+(?:\*gin\.Context|echo\.Context|\*?fiber\.Ctx|\*fasthttp\.RequestCtx|\*?iris\.Context)"
     r"|\w+\s+http\.ResponseWriter\s*,\s*\w+\s+\*http\.Request)\s*,?\s*\)$"

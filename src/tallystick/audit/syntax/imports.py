@@ -143,6 +143,10 @@ class Imports:
             self.reexports.append(Import(name, source, "*" if name == "*" else "default"))
         elif value.type in ("identifier", "shorthand_property_identifier") and name != "*":
             self.reexports.append(Import(name, "", said))
+        elif (
+            value.child_by_field_name("name") is not None and name != "*"
+        ):  # `module.exports = function meter() {}`
+            self.reexports.append(Import(name, "", text_of(value.child_by_field_name("name"))))
 
     def dynamic(self, callee: str, values: tuple[Expr, ...]) -> None:
         """A bare `import("…")` or `require("…")` used in place."""

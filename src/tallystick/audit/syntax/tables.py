@@ -121,7 +121,7 @@ OBJECTS = frozenset(
     ["object", "dictionary", "hash", "array_creation_expression", "composite_literal", "literal_value"]
 )
 PAIRS = frozenset(["pair", "array_element_initializer", "keyed_element", "keyword_argument"])
-AWAITS = frozenset(["await_expression", "await"])
+AWAITS = frozenset(["await_expression", "await", "yield_expression"])  # a generator hands it to who awaits it
 WRAPS = frozenset(
     [
         "parenthesized_expression",
@@ -132,7 +132,6 @@ WRAPS = frozenset(
         "argument",
         "expression_list",
         "literal_element",
-        "yield_expression",
         "cast_expression",
         "reference_assignment_expression",
     ]

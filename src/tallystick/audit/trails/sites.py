@@ -9,7 +9,7 @@ from functools import cache, partial
 
 from tallystick.audit.models.knowledge import Knowledge, Sink
 from tallystick.audit.program.program import Key, Program
-from tallystick.audit.syntax.ir import Call, Expr, Module
+from tallystick.audit.syntax.ir import Call, Expr, Function, Module
 from tallystick.audit.trails.labels import CLIENT, MEASURED, Labelling, Labels
 
 Nearness = Callable[[re.Pattern[str]], bool]
@@ -40,14 +40,17 @@ class Site:
     stored: bool = False  # a row of the application's own, which something else sends
 
 
-def sink_of(call: Call, knowledge: Knowledge, near: Nearness, module: Module, whole: str) -> Sink | None:
+def sink_of(
+    call: Call, knowledge: Knowledge, near: Nearness, module: Module, function: Function, whole: str
+) -> Sink | None:
     """The sink model a call matches, given what stands near it and the text of its file."""
-    if DATABASE.search(call.callee):
-        return None
+    table = DATABASE.search(call.callee) is not None
     for sink, callee, text, nearness, kit in knowledge.sinks:
-        if not callee.search(call.callee):
+        if not callee.search(call.callee) or (table and text is None):
             continue
-        if text is not None and not text.search(" ".join(addressed(one, module) for one in call.args[:4])):
+        if text is not None and not text.search(
+            " ".join(addressed(one, module, function) for one in call.args[:4])
+        ):
             continue
         if nearness is not None and not near(nearness):
             continue
@@ -57,18 +60,20 @@ def sink_of(call: Call, knowledge: Knowledge, near: Nearness, module: Module, wh
     return None
 
 
-def texts(value: Expr, depth: int = 0) -> str:
-    """All words of a value."""
+def constants(value: Expr, depth: int = 0) -> str:
+    """The words written out in a value, and its keys: what it speaks of, whatever its variables are called."""
     if depth > 4:
         return ""
-    return " ".join([value.text, *(texts(part, depth + 1) for part in value.parts)])
+    own = [value.text] if value.kind in ("const", "mix") else []
+    return " ".join([*own, *value.keys, *(constants(part, depth + 1) for part in value.parts)])
 
 
-def addressed(value: Expr, module: Module, depth: int = 0) -> str:
+def addressed(value: Expr, module: Module, function: Function, depth: int = 0) -> str:
     """The words of a value; a name stands for what its file gives it, such as the address of a provider."""
     if depth > 4:
         return ""
-    said = [value.text, *(addressed(part, module, depth + 1) for part in value.parts)]
+    said = [value.text, *(addressed(part, module, function, depth + 1) for part in value.parts)]
+    said += [one.text for name, one in function.assigns if name in _paths(value)]
     if value.kind == "name" and ADDRESS.search(value.text):
         last = value.text.rpartition(".")[2]
         given = [
@@ -77,8 +82,14 @@ def addressed(value: Expr, module: Module, depth: int = 0) -> str:
             for name, one in function.assigns
             if name.rpartition(".")[2] == last
         ]
-        said += [addressed(one, module, depth + 2) for one in given[:3]]
+        said += [addressed(one, module, function, depth + 2) for one in given[:3]]
     return " ".join(said)
+
+
+def _paths(value: Expr) -> tuple[str, ...]:
+    """Where an address that is a value of its own keeps its path: `address.Path = "/v1/events"`, `address.String()`."""
+    head = value.text.removesuffix(".String").removesuffix(".toString").removesuffix(".href")
+    return (f"{head}.Path", f"{head}.pathname") if value.kind in ("name", "call") and head else ()
 
 
 def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> list[Site]:
@@ -90,7 +101,7 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
         for index, function in enumerate(module.functions):
             near = cache(partial(_stands_near, program, sources, (path, index)))
             for call in function.calls:
-                sink = sink_of(call, program.knowledge, near, module, whole)
+                sink = sink_of(call, program.knowledge, near, module, function, whole)
                 if sink is None:
                     continue
                 handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None
