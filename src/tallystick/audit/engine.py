@@ -122,9 +122,11 @@ class Run:
         idle = bool(case.trails) and not case.live
         case.metered = signal("metered")
         case.priced = signal("priced") if bare else ()
+        case.promised = self.corpus.promises() if bare or idle else ()
         case.counted = signal("counted") if bare else ()
         case.sold = (*case.metered, *self._sold(case)) if idle else ()
         case.flat = signal("flat", 1) if idle else ()
+        case.prepaid = signal("prepaid", 1) if idle else ()
         case.payment = signal("payment", 3)
         case.versions = pinned(self.corpus)
         return case
@@ -158,7 +160,7 @@ class Run:
             coverage=self._coverage(case, files),
             providers=tuple(sorted({one.sink.provider for one in case.sites})),
             stack=tuple(sorted({one.framework for one in case.entries.found.values()})),
-            signals=(*case.metered, *case.priced[:3], *case.payment[:3]),
+            signals=(*case.metered, *case.priced[:3], *case.promised[:3], *case.payment[:3]),
             remediation=next((one.remediation for one in verdict.deciding(findings)), ""),
             reason="no_billing" if library else code,
         )

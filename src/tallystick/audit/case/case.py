@@ -49,8 +49,10 @@ class Case:
     trails: list[Trail]
     metered: tuple[Hop, ...] = ()
     priced: tuple[Hop, ...] = ()
+    promised: tuple[Hop, ...] = ()
     sold: tuple[Hop, ...] = ()
     flat: tuple[Hop, ...] = ()
+    prepaid: tuple[Hop, ...] = ()
     counted: tuple[Hop, ...] = ()
     payment: tuple[Hop, ...] = ()
     schedules: list[Schedule] = field(default_factory=list)
@@ -72,7 +74,9 @@ class Case:
     def sells(self) -> bool:
         """Whether usage is sold at all: not where every price found is flat and nothing live reports."""
         metered = any(one.site.sink.provider in METERS_ONLY for one in self.trails)
-        return bool(self.sold) or not self.flat or metered
+        if metered or self.metered or self.promised:
+            return True
+        return not self.prepaid and (bool(self.sold) or not self.flat)
 
     def named_elsewhere(self, key: Key) -> bool:
         """Whether other code has a function's name, or its own file hands it on by it."""

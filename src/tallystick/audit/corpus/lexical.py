@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.inventory.model import Limits
 from tallystick.audit.inventory.reading import LeftOutError, UnreadableError, read
 from tallystick.audit.model import Hop, Place
@@ -89,12 +90,16 @@ class Corpus:
         return found
 
     def live_hits(
-        self, pattern: re.Pattern[bytes], most: int = 50, needs: Sequence[bytes] = ()
+        self,
+        pattern: re.Pattern[bytes],
+        most: int = 50,
+        needs: Sequence[bytes] = (),
+        files: Mapping[str, bytes] | None = None,
     ) -> list[tuple[str, int, bytes]]:
         """Matches outside comment lines, with path and line; files without one of the words are not searched."""
         found = []
-        for path, data in self.sources.items():
-            if (needs and not any(word in data for word in needs)) or ASIDE.search(path):
+        for path, data in (self.sources if files is None else files).items():
+            if (needs and not any(word in data for word in needs)) or (files is None and ASIDE.search(path)):
                 continue
             for hit in pattern.finditer(data):
                 start = data.rfind(b"\n", 0, hit.start()) + 1
@@ -112,6 +117,17 @@ class Corpus:
             Hop(Place(path, line), note)
             for note, pattern in self.knowledge.signals(name)
             for path, line, _ in self.live_hits(pattern, most)
+        )
+
+    def promises(self) -> tuple[Hop, ...]:
+        """Signals of what pages promise, templates and the text beside the root among them."""
+        pages = {path: data for path, data in self.support.items() if is_page(path)}
+        needs = (b"verage", b"dditional", b"xtra")
+        return tuple(
+            Hop(Place(path, line), note)
+            for note, pattern in self.knowledge.signals("promised")
+            for files in (None, pages)
+            for path, line, _ in self.live_hits(pattern, needs=needs, files=files)
         )
 
     def mentioned(self, name: str, outside: str) -> bool:

@@ -51,6 +51,12 @@ SUPPORT = frozenset(
         "yml",
     ],
 )
+PAGES = frozenset(
+    ["ejs", "erb", "hbs", "html", "j2", "jinja2", "liquid", "twig"]
+)  # read for what they promise
+PAGE_FOLDERS = frozenset(
+    ["landing", "pages", "public", "site", "templates", "views", "web", "website", "www"]
+)
 LOCKS = frozenset(
     [
         "bun.lock",
@@ -157,9 +163,19 @@ def wanted(path: str) -> bool:
     folder, _, name = path.rpartition("/")
     if is_lock(name) or name in NAMES or ending(name) in SOURCE | SUPPORT:
         return True
+    if is_page(path):
+        return True
     if "cron" in f"{folder.rpartition('/')[2]}/{name}".lower() and ending(name) in ("", "txt"):
         return True
     return name.startswith(("requirements", "Dockerfile", ".env.")) and ending(name) not in {"md", "html"}
+
+
+def is_page(path: str) -> bool:
+    """Whether a file is what a visitor reads: a template, or the text beside the root."""
+    folder, _, name = path.rpartition("/")
+    if name.lower() == "readme.md":
+        return not folder
+    return ending(name) in PAGES and (not folder or not PAGE_FOLDERS.isdisjoint(folder.lower().split("/")))
 
 
 def folder_left_out(path: str) -> str:

@@ -78,7 +78,7 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 ROWS: dict[str, type] = {
     "sink": Sink, "route": Route, "label": Label, "work": Work,
-    **dict.fromkeys(("metered", "priced", "counted", "payment", "flat", "sold"), Signal),
+    **dict.fromkeys(("metered", "priced", "promised", "counted", "payment", "flat", "prepaid", "sold"), Signal),
 }  # fmt: skip
 
 

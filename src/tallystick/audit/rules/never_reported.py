@@ -12,6 +12,9 @@ from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 
 OVERAGE = "an overage price in code"
+ROUTED = re.compile(
+    r"(?:^|/)(?:pages|routes|app)/(?:[^/A-Z]*/)*[^/A-Z]+$"
+)  # a component is named with a capital
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -23,8 +26,8 @@ def find(case: Case) -> Iterator[Finding]:
     dead = [one for one in case.trails if one.entry is None and not one.client]
     for trail in dead if not case.heard else []:
         yield RULE.finding(
-            f"{case.name(trail) or trail.site.call.callee} would report usage, but nothing in the "
-            f"application calls it" + ("" if case.sells else ", and every price found here is flat"),
+            f"nothing in the application calls {case.name(trail) or trail.site.call.callee}, which would report usage"
+            + ("" if case.sells else ", and every price found here is flat or paid ahead"),
             case.at(trail),
             Confidence.HIGH if case.sells else Confidence.LOW,
             case.name(trail),
@@ -37,12 +40,22 @@ def find(case: Case) -> Iterator[Finding]:
         return
     counters = {hop.place.path for hop in case.counted}
     hop = next((one for one in case.priced if one.note == OVERAGE or one.place.path in counters), None)
+    hop = hop or next((one for one in case.promised if _shown(case, one.place.path)), None)
     if not case.trails and hop is not None and counters and case.payment:
         yield RULE.finding(
             "a price per unit is promised here and usage is only counted; nothing reports it to be billed",
             hop.place,
             Confidence.MEDIUM,
         )
+
+
+def _shown(case: Case, path: str) -> bool:
+    """Whether a visitor comes to see a promise: it stands in a page, or in a part that other code names."""
+    stem = path.rpartition("/")[2].partition(".")[0]
+    if path not in case.corpus.sources or ROUTED.search(path) or stem in ("index", "page"):
+        return True
+    word = re.compile(rb"[\"'/.]" + re.escape(stem).encode() + rb"[\"'.]")
+    return any(one != path for one in case.corpus.grep(word))
 
 
 def _unfilled(case: Case) -> Iterator[Finding]:
