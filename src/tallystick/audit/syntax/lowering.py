@@ -23,8 +23,8 @@ from tallystick.audit.syntax.expressions import (
 from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
-from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of, is_beside
-from tallystick.audit.syntax.returned import checked, is_heeded, is_raised_later, refused
+from tallystick.audit.syntax.patterns import USE, flags_of, is_beside
+from tallystick.audit.syntax.returned import checked, fate, is_heeded, refused
 
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
@@ -217,7 +217,7 @@ class Lowering:
         catches = [child for child in node.named_children if child.type in tables.CATCHES]
         parted = [(one, *self._parted(one)) for one in catches]
         handlers = tuple(
-            Handler(one.start_point[0] + 1, self._fate(body, node))
+            Handler(one.start_point[0] + 1, fate(body, node))
             for one, head, body in parted
             if not is_beside(head)
         )
@@ -227,12 +227,6 @@ class Lowering:
             guarded = child == body or (body is None and child not in catches)
             inner = (*context.handlers, *worst) if guarded else context.handlers
             self.walk(child, replace(context, handlers=inner, state="inner"))
-
-    @staticmethod
-    def _fate(said: bytes, attempt: Node) -> str:
-        """What a clause does with the error, there or where its function ends."""
-        kind = catch_kind(said)
-        return "rethrow" if kind in ("log", "signal") and is_raised_later(said, attempt) else kind
 
     @staticmethod
     def _parted(clause: Node) -> tuple[bytes, bytes]:

@@ -68,7 +68,7 @@ def refused(node: Node, names: list[str]) -> Handler | None:
         said = _condition(after) if after.type == "if_statement" else ""
         if any(re.search(rf"(?<![\w.]){re.escape(name)}\b", said) for name in names):
             branch = _failing(after, said.strip("() "), names)
-            return Handler(branch.start_point[0] + 1, catch_kind(branch.text or b"")) if branch else None
+            return Handler(branch.start_point[0] + 1, fate(branch.text or b"", after)) if branch else None
         after = after.next_named_sibling
     return None
 
@@ -97,6 +97,12 @@ def checked(node: Node, left: Node) -> tuple[Handler, ...]:
     said = (body.text or b"") if body is not None else b""
     kind = "rethrow" if HANDED_ON.search(said) or is_raised_later(said, check, RETURNED) else catch_kind(said)
     return (Handler(check.start_point[0] + 1, kind),)
+
+
+def fate(said: bytes, attempt: Node) -> str:
+    """What these words do with an error, there or where their function ends."""
+    kind = catch_kind(said)
+    return "rethrow" if kind in ("log", "signal") and is_raised_later(said, attempt) else kind
 
 
 def is_raised_later(said: bytes, node: Node, raised: bytes = RAISED) -> bool:
