@@ -10,6 +10,7 @@ from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.ir import NOTHING, Expr
 
 DEEPEST = 40
+CHOICES = frozenset(["ternary_expression", "conditional_expression", "conditional"])
 SETTER = re.compile(r"^(?:set|put|add)(?=[A-Z])")
 
 
@@ -151,7 +152,11 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
     if kind == "template_string":
         text = text_of(node).strip("`")
         return Expr("mix", text[:600], tuple(expression(c, depth + 1) for c in node.named_children))
-    return Expr("mix", "", tuple(expression(child, depth + 1) for child in node.named_children[:40]))
+    given = node.named_children[:40]
+    if kind in CHOICES:  # what decides between two values is neither of them
+        asked = node.child_by_field_name("condition") or child_of(node, 1)
+        given = [child for child in given if child != asked]
+    return Expr("mix", "", tuple(expression(child, depth + 1) for child in given))
 
 
 def annotated(node: Node) -> Expr:

@@ -23,7 +23,7 @@ from tallystick.audit.syntax.expressions import (
 from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
-from tallystick.audit.syntax.patterns import USE, flags_of, is_beside
+from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of, is_beside
 from tallystick.audit.syntax.returned import checked, fate, is_heeded, refused
 
 DEEPEST = 220
