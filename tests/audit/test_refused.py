@@ -113,3 +113,22 @@ def test_usage_in_a_variable_of_the_file_waits_in_memory(tmp_path: Path) -> None
     ):
         tree = {**shop("await report(row);"), "lib/meter.ts": meter}
         assert codes(audited(tmp_path / name, tree)) == wanted, name
+
+
+DAILY = f"import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport async function GET() {{ const rows = await db.usage.findMany({{ where: {{ reported: false }} }}); for (const row of rows) {{ try {{ {SEND}\n INSIDE }} catch (e) {{ console.error(e); }}\n AFTER }} return Response.json({{}}); }}\n"
+MARK = "await db.usage.update({ where: { id: row.id }, data: { reported: true } });"
+
+
+def test_a_slow_run_that_marks_what_it_sent_swallows_nothing(tmp_path: Path) -> None:
+    """It is slow all the same; one that marks the failed as well loses them."""
+    kept, lost = (
+        DAILY.replace("INSIDE", MARK).replace("AFTER", ""),
+        DAILY.replace("INSIDE", "").replace("AFTER", MARK),
+    )
+    for name, job, wanted in (("kept", kept, set()), ("lost", lost, SWALLOWED)):
+        tree = {
+            "vercel.json": '{"crons": [{"path": "/api/cron/send", "schedule": "0 2 * * *"}]}',
+            "app/api/cron/send/route.ts": job,
+            "app/api/run/route.ts": "export async function POST() { const user = await requireUser(); await db.usage.create({ data: { customer: user.customer, tokens: 1 } }); return Response.json({}); }\n",
+        }
+        assert codes(audited(tmp_path / name, tree)) == {"scheduled_reporting", *wanted}, name
