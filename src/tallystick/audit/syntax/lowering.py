@@ -75,7 +75,8 @@ class Lowering:
 
     def children(self, node: Node, context: Context) -> None:
         """Walk all named children in the same context."""
-        inner = replace(context, state="inner", answered=None)
+        plainly = context.state == "inner" and context.answered is None
+        inner = context if plainly else replace(context, state="inner", answered=None)
         for child in node.named_children:
             self.walk(child, inner)
 
