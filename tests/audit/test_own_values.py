@@ -43,9 +43,12 @@ def test_params_are_what_they_were_given(tmp_path: Path, meter: str) -> None:
         assert codes(audited(tmp_path / number, tree)) == wanted, number
 
 
-def test_params_of_a_function_in_an_object_are_handed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("head", "given"), [("usage, other", "other ?? kit()"), ("usage, other = kit()", "other")]
+)
+def test_params_of_a_function_in_an_object_are_handed_over(tmp_path: Path, head: str, given: str) -> None:
     kit = "function kit() { return { find: accountOf, bill: (params, options) => stripe.billing.meterEvents.create(params, options) }; }"
-    meter = f"{HEAD}{kit}\nexport async function report(usage, other) {{ const params = usage; const given = other ?? kit(); await given.bill({EVENT}, {{ idempotencyKey: usage.id }}); }}\n"
+    meter = f"{HEAD}{kit}\nexport async function report({head}) {{ const params = usage; const given = {given}; await given.bill({EVENT}, {{ idempotencyKey: usage.id }}); }}\n"
     tree = {
         "package.json": PACKAGE,
         "lib/meter.ts": meter,

@@ -121,6 +121,16 @@ def arguments_of(node: Node, depth: int = 0) -> tuple[Expr, ...]:
     return tuple(plain_ones)
 
 
+def given_otherwise(node: Node) -> list[Node]:
+    """What the parameters of a function are where its caller gives nothing: `deps = defaults()`."""
+    inside = node.child_by_field_name("parameters")
+    found = []
+    for one in inside.named_children if inside is not None else []:
+        value = one.child_by_field_name("value") or one.child_by_field_name("right")
+        found += [value] if value is not None else []
+    return found
+
+
 def expression(node: Node | None, depth: int = 0) -> Expr:
     """The value a node stands for."""
     if node is None or depth > DEEPEST:

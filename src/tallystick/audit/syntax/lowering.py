@@ -16,6 +16,7 @@ from tallystick.audit.syntax.expressions import (
     callee,
     child_of,
     expression,
+    given_otherwise,
     is_bare_call,
     named,
     text_of,
@@ -29,6 +30,7 @@ from tallystick.audit.syntax.returned import checked, fate, is_heeded, refused
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
 CHAINED = frozenset(["then", "catch", "finally"])
+SCRIPTS = frozenset(["typescript", "tsx"])
 BLOCKS = frozenset(["block", "do_block"])
 ANONYMOUS = frozenset(["handler", "handle", "resolve", "execute", "run", "default"])
 SPAWNING = re.compile(
@@ -291,10 +293,12 @@ class Lowering:
         if node.prev_named_sibling is not None and node.prev_named_sibling.type == "decorator":
             given += self._decorators_before(node)
         draft = started(node, replace(context, decorators=given))
-        draft.exported = draft.exported or (not context.owner and self.grammar not in ("typescript", "tsx"))
+        draft.exported = draft.exported or (not context.owner and self.grammar not in SCRIPTS)
         self.drafts.append(draft)
         index = len(self.drafts) - 1
         inner = Context(function=index, owner=context.owner, spawned=context.spawned and self.grammar == "go")
+        for value in given_otherwise(node) if self.grammar in SCRIPTS else ():
+            self.walk(value, replace(inner, state="assigned"))
         body = node.child_by_field_name("body")
         if body is None:
             self.children(node, inner)
