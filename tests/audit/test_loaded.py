@@ -34,3 +34,24 @@ def test_a_module_loaded_in_place(tmp_path: Path, loaded: str) -> None:
     report = audited(tmp_path, tree)
     assert codes(report) - {"errors_swallowed"} == LOADED[loaded], report.findings
     assert report.verdict is (Verdict.FAIL if LOADED[loaded] else Verdict.PASS)
+
+
+TAKEN = {
+    "const { createUsageRecord } = stripe.subscriptionItems as unknown as Kit;": {"legacy_api_removed"},
+    "const createUsageRecord = (item, row) => db.usageRecords.create({ data: { item, ...row } });": set(),
+}  # of a table's own helper nothing is billed
+
+
+@pytest.mark.parametrize("taken", TAKEN)
+def test_a_call_that_is_taken_out_of_its_resource(tmp_path: Path, taken: str) -> None:
+    meter = f"import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport async function report(item, answer) {{ {taken} await createUsageRecord(item, {{ quantity: answer.usage.total_tokens, action: 'increment' }}); }}\n"
+    tree = {
+        "package.json": '{"dependencies": {"next": "15", "stripe": "20"}}',
+        "lib/meter.ts": meter,
+        "app/api/run/route.ts": ROUTE.replace(
+            "LOADED", f"await (await import('@/lib/meter')).report{GIVEN};"
+        ),
+    }
+    report = audited(tmp_path, tree)
+    assert codes(report) == TAKEN[taken]
+    assert report.verdict is (Verdict.FAIL if TAKEN[taken] else Verdict.SKIP)

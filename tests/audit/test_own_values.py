@@ -43,9 +43,12 @@ def test_params_are_what_they_were_given(tmp_path: Path, meter: str) -> None:
         assert codes(audited(tmp_path / number, tree)) == wanted, number
 
 
-def test_params_of_a_function_in_an_object_are_handed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("head", "given"), [("usage, other", "other ?? kit()"), ("usage, other = kit()", "other")]
+)
+def test_params_of_a_function_in_an_object_are_handed_over(tmp_path: Path, head: str, given: str) -> None:
     kit = "function kit() { return { find: accountOf, bill: (params, options) => stripe.billing.meterEvents.create(params, options) }; }"
-    meter = f"{HEAD}{kit}\nexport async function report(usage, other) {{ const params = usage; const given = other ?? kit(); await given.bill({EVENT}, {{ idempotencyKey: usage.id }}); }}\n"
+    meter = f"{HEAD}{kit}\nexport async function report({head}) {{ const params = usage; const given = {given}; await given.bill({EVENT}, {{ idempotencyKey: usage.id }}); }}\n"
     tree = {
         "package.json": PACKAGE,
         "lib/meter.ts": meter,
@@ -74,6 +77,30 @@ def test_params_of_a_server_action_are_the_clients(tmp_path: Path) -> None:
         "app/actions.ts": f"'use server';\n{HEAD}export async function record(params: Usage) {{ {SEND} }}\n",
     }
     assert {"client_supplied_quantity", "client_supplied_customer"} <= codes(audited(tmp_path, tree))
+
+
+SAID = "export async function POST(req: Request) {\n  const session = await auth();\n  const body = await req.json();\n  GIVEN\n  await stripe.billing.meterEvents.create({ event_name: 'pages', identifier: crypto.randomUUID(), payload: { stripe_customer_id: session.user.customer, value: String(NUMBER) } });\n  return Response.json({});\n}\n"
+ROWS = "await db.pages.findMany({ where: { user: session.user.id } })"
+NAMED = {  # what is called like a request: ours, and the client's
+    "const r = await fetch(MAKER); const made = await r.json();": ("made.pages", set()),
+    "const request = await fetch(MAKER); const made = await request.json();": ("made.pages", set()),
+    "const r = req; const made = await r.json();": ("made.pages", {"client_supplied_quantity"}),
+    f"let pages = 0; for (const r of {ROWS}) {{ pages += r.data.pages; }}": ("pages", set()),
+    "let pages = 0; for (const r of body.rows) { pages += r.data.pages; }": ("pages", {"client_supplied_quantity"}),
+    "const pages = body.quality === 'high' ? 2 : 1;": ("pages", set()),
+    "const pages = body.pages ? body.pages : 1;": ("pages", {"client_supplied_quantity"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("given", NAMED)
+def test_an_answer_called_like_a_request_is_none(tmp_path: Path, given: str) -> None:
+    number, wanted = NAMED[given]
+    body = SAID.replace("GIVEN", given).replace("NUMBER", number)
+    tree = {
+        "package.json": PACKAGE,
+        "app/api/run/route.ts": f"{HEAD}import {{ auth }} from '@/auth';\n{body}",
+    }
+    assert codes(audited(tmp_path, tree)) == wanted
 
 
 FREE: Tree = {

@@ -54,3 +54,81 @@ def test_what_is_done_with_the_answer_of_a_failed_report(tmp_path: Path, asked: 
 def test_a_mark_is_of_use_where_something_takes_marked_rows_up_again(tmp_path: Path) -> None:
     assert codes(audited(tmp_path / "alone", shop(MARKED))) == SWALLOWED
     assert codes(audited(tmp_path / "drained", {**shop(MARKED), **CRON})) == set()
+
+
+STORE = "export async function record(user, tokens) {\n  const { error } = await supabase.from('usage_events').insert({ user_id: user.id, customer: user.customer, tokens, sent: false });\n  ASKED\n}\n"
+STORING = "import { record } from '@/lib/usage';\nimport { auth } from '@/auth';\nexport async function POST(req: Request) {\n  const session = await auth();\n  const answer = await openai.responses.create({ input: 'x' });\n  await record(session.user, answer.usage.total_tokens);\n  return Response.json(answer);\n}\n"
+DRAIN = f"import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport async function GET() {{ const {{ data: rows }} = await supabase.from('usage_events').select('*').eq('sent', false); for (const row of rows) {{ {SEND} await supabase.from('usage_events').update({{ sent: true }}).eq('id', row.id); }} return Response.json({{}}); }}\n"
+STORED: dict[str, set[str]] = {
+    "if (error) throw error;": set(),
+    "if (error) { console.error('usage', error); throw new Error('usage'); }": set(),
+    "if (error) console.error('usage', error);": SWALLOWED,
+    "if (error) { logger.warn({ error }, 'no usage row'); return; }": SWALLOWED,
+}
+
+
+@pytest.mark.parametrize("asked", STORED)
+def test_a_row_that_is_refused_without_being_raised(tmp_path: Path, asked: str) -> None:
+    tree = {
+        "package.json": '{"dependencies": {"next": "15", "stripe": "18"}}',
+        "vercel.json": '{"crons": [{"path": "/api/cron/send", "schedule": "*/5 * * * *"}]}',
+        "lib/usage.ts": STORE.replace("ASKED", asked),
+        "app/api/run/route.ts": STORING,
+        "app/api/cron/send/route.ts": DRAIN,
+    }
+    assert codes(audited(tmp_path, tree)) == STORED[asked]
+
+
+POSTED = "export async function report(row) {\n  const res = await fetch('https://api.stripe.com/v1/billing/meter_events', { method: 'POST', headers: { Authorization: `Bearer ${process.env.KEY}` }, body: new URLSearchParams({ event_name: 'tokens', identifier: row.id, 'payload[stripe_customer_id]': row.customer, 'payload[value]': String(row.tokens) }) });\n  ASKED\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("if (!res.ok) throw new Error(await res.text());", set()),
+        ("if (!res.ok) console.error('refused', await res.text());", SWALLOWED),
+        (
+            "if (!res.ok) { failures.push(row.id); }\n  if (failures.length) throw new Error('refused');",
+            set(),
+        ),
+    ],
+)
+def test_a_request_that_is_refused_without_being_raised(tmp_path: Path, asked: str, wanted: set[str]) -> None:
+    tree = {**shop("await report(row);"), "lib/meter.ts": POSTED.replace("ASKED", asked)}
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
+BUFFER = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nlet waiting = [];\nexport async function report(row) {{ {0} }}\nsetInterval(async () => {{ {1} for (const row of rows) {{ {2} }} }}, 60_000);\n"
+ROWS = "const rows = await db.usage.findMany({ where: { sentAt: null } });"
+
+
+def test_usage_in_a_variable_of_the_file_waits_in_memory(tmp_path: Path) -> None:
+    kept = BUFFER.format("waiting.push(row);", "const rows = waiting; waiting = [];", SEND)
+    spliced = BUFFER.format("waiting.push(row);", "const rows = waiting.splice(0, 100);", SEND)
+    stored = BUFFER.format("await db.usage.create({ data: row });", f"const seen = []; {ROWS}", SEND)
+    for name, meter, wanted in (
+        ("kept", kept, {"fire_and_forget"}),
+        ("spliced", spliced, {"fire_and_forget"}),
+        ("stored", stored, set()),
+    ):
+        tree = {**shop("await report(row);"), "lib/meter.ts": meter}
+        assert codes(audited(tmp_path / name, tree)) == wanted, name
+
+
+DAILY = f"import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport async function GET() {{ const rows = await db.usage.findMany({{ where: {{ reported: false }} }}); for (const row of rows) {{ try {{ {SEND}\n INSIDE }} catch (e) {{ console.error(e); }}\n AFTER }} return Response.json({{}}); }}\n"
+MARK = "await db.usage.update({ where: { id: row.id }, data: { reported: true } });"
+
+
+def test_a_slow_run_that_marks_what_it_sent_swallows_nothing(tmp_path: Path) -> None:
+    """It is slow all the same; one that marks the failed as well loses them."""
+    kept, lost = (
+        DAILY.replace("INSIDE", MARK).replace("AFTER", ""),
+        DAILY.replace("INSIDE", "").replace("AFTER", MARK),
+    )
+    for name, job, wanted in (("kept", kept, set()), ("lost", lost, SWALLOWED)):
+        tree = {
+            "vercel.json": '{"crons": [{"path": "/api/cron/send", "schedule": "0 2 * * *"}]}',
+            "app/api/cron/send/route.ts": job,
+            "app/api/run/route.ts": "export async function POST() { const user = await requireUser(); await db.usage.create({ data: { customer: user.customer, tokens: 1 } }); return Response.json({}); }\n",
+        }
+        assert codes(audited(tmp_path / name, tree)) == {"scheduled_reporting", *wanted}, name

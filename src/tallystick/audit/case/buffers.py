@@ -21,6 +21,11 @@ EMPTIED = re.compile(
 BATCHER = re.compile(r"(?:^|\.)(?:\w*Batch(?:er|ed|Processor|Queue)?|\w*Buffer(?:ed)?|\w*Flusher)$")
 LATER = re.compile(r"(?i)interval|flush|batch|max_?(?:size|wait)|delay")
 
+OWN = re.compile(  # a variable of the file itself
+    rb"(?<![\w.>])(?<!let )(?<!var )(?<!const )([A-Za-z_]\w*)\s*=\s*(?:\[\]|new (?:Map|Set)\()"
+    rb"|(?<![\w.>])([A-Za-z_]\w*)(?:\.splice\(0|\.length\s*=\s*0|\.clear\(\))"
+)
+
 
 def waiting(case: Case, trail: Trail) -> Place | None:
     """Where a buffer is emptied that this way sends, and that other code fills."""
@@ -34,13 +39,23 @@ def waiting(case: Case, trail: Trail) -> Place | None:
         return None
     for key, _ in trail.hops:
         function = case.program.function(key)
-        lines = case.corpus.sources[key[0]].split(b"\n")
+        whole = case.corpus.sources[key[0]]
+        lines = whole.split(b"\n")
         text = b"\n".join(lines[function.line - 1 : function.end_line]) if key[1] else b""
-        for hit in EMPTIED.finditer(text):
+        beside = whole.replace(text, b"") if text else b""
+        for hit in (*EMPTIED.finditer(text), *OWN.finditer(text)):
             name = next(one for one in hit.groups() if one)
-            if _filled(case.corpus.sources[key[0]], name):
+            if _filled(whole, name) if hit.re is EMPTIED else _gathers(beside, name):
                 return Place(key[0], function.line + text.count(b"\n", 0, hit.start()))
     return None
+
+
+def _gathers(text: bytes, name: bytes) -> bool:
+    """Whether a file keeps a variable of this name that other functions of it fill."""
+    word = re.escape(name)
+    kept = rb"(?m)^(?:export\s+)?(?:let|const|var)\s+" + word + rb"\b"
+    fills = rb"(?<![\w.])" + word + rb"(?:\[[^\]\n]+\])?\.(?:push|add|set)\("
+    return re.search(kept, text) is not None and re.search(fills, text) is not None
 
 
 def _filled(text: bytes, name: bytes) -> bool:

@@ -56,6 +56,18 @@ def drained_late(case: Case, trail: Trail) -> bool:
     )
 
 
+def sent_later(case: Case, trail: Trail) -> bool:
+    """Whether a schedule, however slow, reaches the same provider: what a request lost may be among what it sends."""
+    if trail.site.stored or trail.entry is None or trail.entry.kind == "schedule":
+        return False
+    return any(
+        one.entry is not None
+        and one.entry.kind == "schedule"
+        and one.site.sink.provider == trail.site.sink.provider
+        for one in case.live
+    )
+
+
 def _drains(case: Case, trail: Trail) -> bool:
     """Whether this schedule only sends again what is left: it takes unsent rows, or requests send as well."""
     entry = trail.entry

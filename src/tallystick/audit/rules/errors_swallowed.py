@@ -8,7 +8,7 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.case.kept import only_marked, unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.rules.durable import drained_late, excused
+from tallystick.audit.rules.durable import drained_late, excused, sent_later
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -37,6 +37,7 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         where = Place(*trail.handler)
         near = trail.entry is not None and trail.handler[0] == trail.site.key[0]
+        near = near and not sent_later(case, trail)
         sure = Confidence.HIGH if near else Confidence.MEDIUM
         yield RULE.finding(
             "when the provider refuses or is down, the error stops here: the customer got the work, and the usage is "

@@ -10,6 +10,7 @@ from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.ir import NOTHING, Expr
 
 DEEPEST = 40
+CHOICES = frozenset(["ternary_expression", "conditional_expression", "conditional"])
 SETTER = re.compile(r"^(?:set|put|add)(?=[A-Z])")
 
 
@@ -120,6 +121,16 @@ def arguments_of(node: Node, depth: int = 0) -> tuple[Expr, ...]:
     return tuple(plain_ones)
 
 
+def given_otherwise(node: Node) -> list[Node]:
+    """What the parameters of a function are where its caller gives nothing: `deps = defaults()`."""
+    inside = node.child_by_field_name("parameters")
+    found = []
+    for one in inside.named_children if inside is not None else []:
+        value = one.child_by_field_name("value") or one.child_by_field_name("right")
+        found += [value] if value is not None else []
+    return found
+
+
 def expression(node: Node | None, depth: int = 0) -> Expr:
     """The value a node stands for."""
     if node is None or depth > DEEPEST:
@@ -151,7 +162,11 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
     if kind == "template_string":
         text = text_of(node).strip("`")
         return Expr("mix", text[:600], tuple(expression(c, depth + 1) for c in node.named_children))
-    return Expr("mix", "", tuple(expression(child, depth + 1) for child in node.named_children[:40]))
+    given = node.named_children[:40]
+    if kind in CHOICES:  # what decides between two values is neither of them
+        asked = node.child_by_field_name("condition") or child_of(node, 1)
+        given = [child for child in given if child != asked]
+    return Expr("mix", "", tuple(expression(child, depth + 1) for child in given))
 
 
 def annotated(node: Node) -> Expr:

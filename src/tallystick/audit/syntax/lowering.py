@@ -16,6 +16,7 @@ from tallystick.audit.syntax.expressions import (
     callee,
     child_of,
     expression,
+    given_otherwise,
     is_bare_call,
     named,
     text_of,
@@ -24,11 +25,12 @@ from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
 from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of, is_beside
-from tallystick.audit.syntax.returned import checked, is_heeded, is_raised_later, refused
+from tallystick.audit.syntax.returned import checked, fate, is_heeded, refused
 
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
 CHAINED = frozenset(["then", "catch", "finally"])
+SCRIPTS = frozenset(["typescript", "tsx"])
 BLOCKS = frozenset(["block", "do_block"])
 ANONYMOUS = frozenset(["handler", "handle", "resolve", "execute", "run", "default"])
 SPAWNING = re.compile(
@@ -75,7 +77,8 @@ class Lowering:
 
     def children(self, node: Node, context: Context) -> None:
         """Walk all named children in the same context."""
-        inner = replace(context, state="inner", answered=None)
+        plainly = context.state == "inner" and context.answered is None
+        inner = context if plainly else replace(context, state="inner", answered=None)
         for child in node.named_children:
             self.walk(child, inner)
 
@@ -217,7 +220,7 @@ class Lowering:
         catches = [child for child in node.named_children if child.type in tables.CATCHES]
         parted = [(one, *self._parted(one)) for one in catches]
         handlers = tuple(
-            Handler(one.start_point[0] + 1, self._fate(body, node))
+            Handler(one.start_point[0] + 1, fate(body, node))
             for one, head, body in parted
             if not is_beside(head)
         )
@@ -227,12 +230,6 @@ class Lowering:
             guarded = child == body or (body is None and child not in catches)
             inner = (*context.handlers, *worst) if guarded else context.handlers
             self.walk(child, replace(context, handlers=inner, state="inner"))
-
-    @staticmethod
-    def _fate(said: bytes, attempt: Node) -> str:
-        """What a clause does with the error, there or where its function ends."""
-        kind = catch_kind(said)
-        return "rethrow" if kind in ("log", "signal") and is_raised_later(said, attempt) else kind
 
     @staticmethod
     def _parted(clause: Node) -> tuple[bytes, bytes]:
@@ -296,10 +293,12 @@ class Lowering:
         if node.prev_named_sibling is not None and node.prev_named_sibling.type == "decorator":
             given += self._decorators_before(node)
         draft = started(node, replace(context, decorators=given))
-        draft.exported = draft.exported or (not context.owner and self.grammar not in ("typescript", "tsx"))
+        draft.exported = draft.exported or (not context.owner and self.grammar not in SCRIPTS)
         self.drafts.append(draft)
         index = len(self.drafts) - 1
         inner = Context(function=index, owner=context.owner, spawned=context.spawned and self.grammar == "go")
+        for value in given_otherwise(node) if self.grammar in SCRIPTS else ():
+            self.walk(value, replace(inner, state="assigned"))
         body = node.child_by_field_name("body")
         if body is None:
             self.children(node, inner)

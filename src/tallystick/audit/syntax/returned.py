@@ -31,6 +31,7 @@ ANSWER = re.compile(
     r"(?P<not>!)?\s*(?P<name>[\w$]+)(?:\??\.(?P<field>\w+))?"
     r"(?:\s*(?P<equal>[=!]==?)\s*(?P<value>true|false|null|undefined))?$"
 )
+WORD = re.compile(r"(?<![\w.$])[\w$]+")
 FAILURE = re.compile(r"(?i)err|fail|reason$")
 
 
@@ -45,7 +46,7 @@ def _holder(node: Node) -> Node | None:
 def is_heeded(node: Node, names: list[str]) -> bool:
     """Whether an answer kept under these names is asked for later in its function, or handed on."""
     text = _below(node)
-    return any(_asked(name).search(text) for name in names)
+    return any(name.encode() in text and _asked(name).search(text) for name in names)
 
 
 @lru_cache(1024)
@@ -66,11 +67,16 @@ def refused(node: Node, names: list[str]) -> Handler | None:
     after = statement.next_named_sibling
     while after is not None:
         said = _condition(after) if after.type == "if_statement" else ""
-        if any(re.search(rf"(?<![\w.]){re.escape(name)}\b", said) for name in names):
+        if said and any(_mentions(said, name) for name in names):
             branch = _failing(after, said.strip("() "), names)
-            return Handler(branch.start_point[0] + 1, catch_kind(branch.text or b"")) if branch else None
+            return Handler(branch.start_point[0] + 1, fate(branch.text or b"", after)) if branch else None
         after = after.next_named_sibling
     return None
+
+
+def _mentions(said: str, name: str) -> bool:
+    """Whether a condition speaks of a name."""
+    return name in said and name in WORD.findall(said)
 
 
 def _failing(check: Node, said: str, names: list[str]) -> Node | None:
@@ -97,6 +103,12 @@ def checked(node: Node, left: Node) -> tuple[Handler, ...]:
     said = (body.text or b"") if body is not None else b""
     kind = "rethrow" if HANDED_ON.search(said) or is_raised_later(said, check, RETURNED) else catch_kind(said)
     return (Handler(check.start_point[0] + 1, kind),)
+
+
+def fate(said: bytes, attempt: Node) -> str:
+    """What these words do with an error, there or where their function ends."""
+    kind = catch_kind(said)
+    return "rethrow" if kind in ("log", "signal") and is_raised_later(said, attempt) else kind
 
 
 def is_raised_later(said: bytes, node: Node, raised: bytes = RAISED) -> bool:

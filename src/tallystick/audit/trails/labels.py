@@ -22,6 +22,10 @@ EACH = {  # methods that call a function for one after the other, and which para
     **dict.fromkeys(("map", "forEach", "flatMap", "filter", "each", "collect", "find", "some", "every"), 0),
     **dict.fromkeys(("reduce", "inject", "reduceRight"), 1),
 }
+OURS = frozenset([SESSION, STORED, MEASURED, CONST])
+ANSWERING = re.compile(
+    r"(?i)(?:^|\.)(?:\w*fetch\w*|axios|got|ky)$|(?:^|\.)(?:axios|got|ky|http|queue|sqs|redis)\.\w+$"
+)
 ADDRESSED = re.compile(r"(?i)(?:params|url|query|search)$")
 KEPT = {CLIENT: CHOSEN, "param": KEYED, KEYED: KEYED, CHOSEN: CHOSEN}
 
@@ -72,7 +76,7 @@ class Labelling:
     def _name(self, key: Key, text: str, path: str, depth: int) -> Labels:
         full = f"{text}.{path}" if path else text
         kind = self._known(0, full)
-        if kind == CLIENT and text.partition(".")[0] == "params" and not self._asked_for(key):
+        if kind == CLIENT and (self._answered(key, text, depth) or not self._asked_for(key, text)):
             kind = ""
         if kind == MEASURED and not self._body_field(key, full, depth):
             return frozenset([(MEASURED, full)])
@@ -96,8 +100,26 @@ class Labelling:
             holder = (holder[0], function.parent) if function.parent >= 0 else None
         return frozenset([(UNKNOWN, full)])
 
-    def _asked_for(self, key: Key) -> bool:
+    def _answered(self, key: Key, text: str, depth: int) -> bool:
+        """Whether what is called like a request is somebody's answer or a row: `const r = await fetch(…)`."""
+        root, dot, _ = text.partition(".")
+        holder: Key | None = key if dot and depth < DEEPEST - 2 else None
+        while holder is not None:
+            function = self.program.function(holder)
+            given = [value for name, value in function.assigns if name == root]
+            if given:
+                labels = {kind for value in given for kind, _ in self.of(holder, value, "", depth + 1)}
+                asked = any(value.kind == "call" and ANSWERING.search(value.text) for value in given)
+                return bool(labels) and labels <= ({*OURS, UNKNOWN} if asked else OURS)
+            if any(one.name == root for one in function.bindings):
+                return False
+            holder = (holder[0], function.parent) if function.parent >= 0 else None
+        return False
+
+    def _asked_for(self, key: Key, text: str) -> bool:
         """Whether `params` is what the address of a request says, and not a function's own value of that name."""
+        if text.partition(".")[0] != "params":
+            return True
         if key[0].endswith((".go", ".java", ".py", ".php")):
             return False
         holder: Key | None = key
@@ -160,7 +182,9 @@ class Labelling:
     def _call(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
         full = f"{value.text}.{path}" if path else value.text
         kind = self._known(1, value.text)
-        if kind == "client":
+        if kind == CLIENT and self._answered(key, value.text, depth):
+            kind = ""
+        if kind == CLIENT:
             return frozenset([(CLIENT, path or value.text)])
         if kind == SESSION:
             return frozenset([(SESSION, full)])

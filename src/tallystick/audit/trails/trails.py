@@ -25,6 +25,7 @@ STARTUP = re.compile(
     r"on_event startup|(?:^|\.)(?:on_startup|before_serving|before_first_request|worker_ready|worker_process_init"
     r"|after_server_start|main_process_start)(?:\.connect)?\b|listener (?:after|before)_server_start"
 )
+ANSWERS = re.compile(r"(?:^|\.)\w*[fF]etch$|\.from\(\)\.|\.rpc$")
 LONGEST = 14
 MOST = 400
 
@@ -93,6 +94,8 @@ class Climb:
         )
         below = trail.hops[-2][0] if len(trail.hops) > 1 else None
         trail = self._settled(trail, key, self._sent(key, call) if is_sink else call)
+        if is_sink and call.answered is not None and ANSWERS.search(call.callee):
+            trail = self._told(trail, key, call.answered)
         if trail.error == "open" and self._unchecked(key, call, below):
             trail = replace(trail, error="swallowed", handler=(key[0], call.line))
         script = self.program.modules[key[0]].language in ("typescript", "tsx", "go")
@@ -141,6 +144,13 @@ class Climb:
                 break
             trail = self._caught(trail, key, handler)
         return trail
+
+    def _told(self, trail: Trail, key: Key, answered: Handler) -> Trail:
+        """What becomes of a refusal that is answered, not raised: `const { error } = await db.from("x").insert(…)`."""
+        if trail.error not in ("open", "surfaced"):
+            return trail
+        told = self._caught(replace(trail, error="open"), key, answered)
+        return told if told.error in ("swallowed", "recorded", "signal") else trail
 
     def _caught(self, trail: Trail, key: Key, handler: Handler) -> Trail:
         kinds = {"respond": "surfaced", "record": "recorded", "signal": "signal", "log": "swallowed"}
