@@ -170,7 +170,7 @@ class Case:
             return False
         if entry.kind == "action":
             return True
-        position = {"convex": 1, "graphql": 1}.get(entry.framework)
+        position = {"convex": 1, "graphql": 1, "mcp": 0}.get(entry.framework)
         if position is not None:
             return int(index) == position
         if entry.framework == "trpc":
