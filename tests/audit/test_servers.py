@@ -42,6 +42,42 @@ def test_whoever_calls_it_is_a_client(tmp_path: Path, name: str) -> None:
         assert {one.grade for one in report.endpoints} == {"sync-reported"}
 
 
+FOUND = {  # by the file it stands in, or by whom it is given to
+    "api/run.ts": ("export async function POST(request) { const user = await authenticate(request); const body = await request.json(); WORK await report(user.customer, NUMBER, answer.id); return Response.json(answer); }\n", "body.n"),
+    "functions/api/run.ts": ("export const onRequestPost = async ({ request, env }) => { const user = await authenticate(request); const body = await request.json(); WORK await report(user.customer, NUMBER, answer.id); return Response.json(answer); };\n", "body.n"),
+    "src/run.remote.ts": ("export const run = command(schema, async (data) => { const { locals } = getRequestEvent(); WORK await report(locals.user.customer, NUMBER, answer.id); return answer; });\n", "data.n"),
+    "src/actions/index.ts": ("export const server = { run: defineAction({ input: schema, handler: async (input, context) => { WORK await report(context.locals.user.customer, NUMBER, answer.id); return answer; } }) };\n", "input.n"),
+    "src/hapi.js": ("server.route({ method: 'POST', path: '/run', handler: async (request, h) => { WORK await report(request.auth.credentials.customer, NUMBER, answer.id); return answer; } });\n", "request.payload.n"),
+    "src/azure.ts": ("app.http('run', { methods: ['POST'], handler: async (request) => { const user = await authenticate(request); const body = await request.json(); WORK await report(user.customer, NUMBER, answer.id); return { jsonBody: answer }; } });\n", "body.n"),
+    "src/contract.ts": ("export const router = s.router(contract, { run: async ({ body, req }) => { WORK await report(req.user.customer, NUMBER, answer.id); return { status: 200, body: answer }; } });\n", "body.n"),
+    "src/sockets.ts": ("io.on('connection', (socket) => { socket.on('run', async (data, ack) => { WORK await report(socket.data.user.customer, NUMBER, answer.id); ack(answer); }); });\n", "data.n"),
+    "src/bun.ts": ("Bun.serve({ routes: { '/run': { POST: async (req) => { const user = await authenticate(req); const body = await req.json(); WORK await report(user.customer, NUMBER, answer.id); return Response.json(answer); } } } });\n", "body.n"),
+    "src/run.resolver.ts": ("@Resolver()\nexport class RunResolver {\n  @Mutation(() => Answer)\n  async run(@Args('n') n: number, @CurrentUser() user: User) { WORK await report(user.customer, NUMBER, answer.id); return answer; }\n}\n", "n"),
+    "src/plugin.ts": ("export const plugin = () => ({ id: 'x', endpoints: { run: createAuthEndpoint('/run', { method: 'POST', use: [sessionMiddleware] }, async (ctx) => { WORK await report(ctx.context.session.user.customer, NUMBER, answer.id); return ctx.json(answer); }) } });\n", "ctx.body.n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted(FOUND))
+def test_where_it_stands_or_to_whom_it_is_given(tmp_path: Path, path: str) -> None:
+    text, sent = FOUND[path]
+    for folder, number, verdict, wanted in (
+        ("right", TOKENS, Verdict.PASS, set()),
+        ("wrong", sent, Verdict.FAIL, {"client_supplied_quantity"}),
+    ):
+        server = f"import {{ report }} from '{'../' * path.count('/')}meter';\n" if "/" in path else ""
+        server += text.replace("WORK", WORK).replace("NUMBER", number)
+        report = audited(tmp_path / folder, {"meter.ts": METER, path: server})
+        assert (report.verdict, codes(report)) == (verdict, wanted), folder
+
+
+def test_what_a_provider_streams_is_no_client(tmp_path: Path) -> None:
+    """A socket that the server itself opened brings the provider's own count."""
+    text = "import { report } from './meter';\napp.post('/call', requireUser, async (req, res) => {\n  const upstream = new WebSocket(MODEL);\n  upstream.on('message', async (raw) => { const event = JSON.parse(raw); await report(req.user.customer, event.usage.total_tokens, event.id); });\n  res.json({});\n});\n"
+    assert "client_supplied_quantity" not in codes(
+        audited(tmp_path, {"src/meter.ts": METER, "src/server.ts": text})
+    )
+
+
 AWAITS = "await report(WHO.customer, WHO.n, WHO.id);"
 CATCHES = f"try {{ {AWAITS} }} catch (error) {{ console.error(error); }}"
 STARTED = {
