@@ -85,7 +85,7 @@ class Forms:
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
-            if row.framework == "lambda" and _reads_records(module, key[1]):
+            if row.framework == "lambda" and reads_records(module, key[1]):
                 return Entry(key, "worker", "sqs", f"queue {module.path}", function.line)
             return Entry(key, row.kind, row.framework, path_route(row, module.path, name), function.line)
         return None
@@ -198,7 +198,7 @@ def _given(value: Expr, name: str) -> str:
     return next((part.text for key, part in pairs if key == name and part.kind == "const"), "")
 
 
-def _reads_records(module: Module, index: int) -> bool:
+def reads_records(module: Module, index: int) -> bool:
     """Whether a handler goes over the messages of a queue."""
     functions = [one for at, one in enumerate(module.functions) if index in (at, one.parent)]
     values = [value.text for one in functions for _, value in one.assigns]
