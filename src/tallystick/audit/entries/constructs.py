@@ -25,13 +25,21 @@ def clocks(path: str, data: bytes) -> list[Schedule]:
     text = data.decode("utf-8", "replace")
     found = []
     for hit in CLOCK.finditer(text):
-        following = CLOCK.search(text, hit.end())
-        end = min(following.start() if following else len(text), hit.start() + SPAN)
-        block = text[hit.start() : end]
+        block = _given(text, hit.end())
         when = _when(block)
         line = text.count("\n", 0, hit.start()) + 1
         found += [Schedule(path, line, *when, target) for target in _targets(block, text)] if when else []
     return found
+
+
+def _given(text: str, start: int) -> str:
+    """What stands between the parentheses that were opened before `start`."""
+    depth = 1
+    for at in range(start, min(len(text), start + SPAN)):
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        if not depth:
+            return text[start:at]
+    return text[start : start + SPAN]
 
 
 def _when(block: str) -> tuple[int, str] | None:
@@ -50,7 +58,7 @@ def _targets(block: str, text: str) -> list[str]:
     found = HANDLER.findall(block)
     for name in (one or other for one, other in GIVEN.findall(block) if not found):
         made = re.search(rf"\b{re.escape(name)}\s*=\s*new\s+(?:\w+\.)*\w*Function\w*\(", text)
-        inside = HANDLER.search(text, made.end(), made.end() + SPAN) if made else None
+        inside = HANDLER.search(_given(text, made.end())) if made else None
         found += [inside[1]] if inside else []
     return found
 
