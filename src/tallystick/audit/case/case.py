@@ -9,6 +9,7 @@ from functools import cached_property
 
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import Pins
+from tallystick.audit.entries import constructs
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.entries.schedules import Schedule
@@ -27,7 +28,7 @@ WHO = re.compile(
     rb"|(?:req|request|ctx|c|locals|context|self)\.user|protect|signature"
 )
 FROM_REQUEST = (
-    rb"@(?:Body|Query|Param|Headers|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?"
+    rb"@(?:Body|Query|Param|Headers|Args|MessageBody|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?"
     rb"\s*(?:[A-Z\w<>]+\s+)?"
 )
 METERS_ONLY = frozenset(
@@ -35,6 +36,10 @@ METERS_ONLY = frozenset(
 )  # who buys these sells usage
 MAKING = frozenset(["constructor", "__init__", "__construct", "initialize"])  # called by their class's name
 SPEAKING = 5  # steps away from a report whose words still tell what it counts
+POSITIONS = {  # the parameter that the caller fills, by framework
+    **dict.fromkeys(("convex", "graphql"), 1),
+    **dict.fromkeys(("mcp", "socket.io", "sveltekit-remote", "astro-action"), 0),
+}
 OPEN_KINDS = frozenset(["http", "action"])
 
 
@@ -77,6 +82,11 @@ class Case:
         if metered or self.metered or self.promised:
             return True
         return not self.prepaid and (bool(self.sold) or not self.flat)
+
+    @cached_property
+    def deployed(self) -> frozenset[str]:
+        """The functions that what deploys the tree runs by name."""
+        return constructs.deployed(self.corpus)
 
     def named_elsewhere(self, key: Key) -> bool:
         """Whether other code has a function's name, or its own file hands it on by it."""
@@ -174,7 +184,7 @@ class Case:
             return False
         if entry.kind == "action":
             return True
-        position = {"convex": 1, "graphql": 1}.get(entry.framework)
+        position = POSITIONS.get(entry.framework)
         if position is not None:
             return int(index) == position
         if entry.framework == "trpc":

@@ -11,6 +11,7 @@ from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr
 from tallystick.audit.trails.trails import Trail
 
+SCRIPT = (".ts", ".tsx", ".js", ".mjs", ".cjs")
 PAUSE = re.compile(r"(?:^|\.)(?:sleep|Sleep|NewTicker|Tick|wait_for|wait|After|usleep)$")
 ENDLESS = re.compile(
     rb"\bwhile\s*\(?\s*(?:True|true|1|not\b|!)|\bfor\s*\{|\bfor\s+range\b|\bloop\s+do\b|\bfor\s*\(\s*;\s*;|\bfor\s*\(\s*await"
@@ -42,6 +43,13 @@ def kept(program: Program, corpus: Corpus, trail: Trail) -> tuple[Schedule, int]
     route = entry.route if entry is not None else program.function(trail.top).name
     for step, (key, _) in enumerate(trail.hops):
         function = program.function(key)
+        if key[0].endswith(SCRIPT):
+            again = _again(program, corpus, key)
+            if again is not None:
+                return Schedule(
+                    key[0], again[0].line, again[1], f"{again[0].callee}({again[1]})", route
+                ), step
+            continue
         pauses = [call for call in function.calls if PAUSE.search(call.callee)]
         if not pauses or not key[0].endswith((".py", ".go", ".rb", ".java", ".php")):
             continue
@@ -53,6 +61,35 @@ def kept(program: Program, corpus: Corpus, trail: Trail) -> tuple[Schedule, int]
             seconds, call = max(found, key=lambda one: one[0])
             return Schedule(key[0], call.line, seconds, f"{call.callee}({seconds})", route), step
     return None
+
+
+def _again(program: Program, corpus: Corpus, key: Key) -> tuple[Call, int] | None:
+    """The pause of a JavaScript loop that sleeps, or of a function that sets a timer for itself."""
+    functions = program.modules[key[0]].functions
+    function = functions[key[1]]
+    inside = [one for index, one in enumerate(functions) if key[1] in (index, one.parent) and index]
+    pauses = [
+        call
+        for one in inside
+        for call in one.calls
+        if re.search(r"^(?:\w+\.)?(?:sleep|delay|wait|setTimeout)$", call.callee)
+    ]
+    lines = corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
+    itself = (
+        rb"setTimeout\(\s*(?:(?:async\s*)?\(\)\s*=>\s*(?:void\s+|\{\s*(?:void\s+|await\s+)?)?)?(?:this\.)?"
+        + re.escape(function.name).encode()
+        + rb"\b"
+    )
+    if (
+        not function.name
+        or not pauses
+        or not (ENDLESS.search(b"\n".join(lines)) or re.search(itself, b"\n".join(lines)))
+    ):
+        return None
+    return max(
+        ((one, max(1, (_pause(program, key, one) or UNSAID * 1000) // 1000)) for one in pauses),
+        key=lambda one: one[1],
+    )
 
 
 def _pause(program: Program, key: Key, call: Call) -> int | None:

@@ -11,7 +11,7 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.models.knowledge import Knowledge
 from tallystick.audit.program.program import COMMON, NAMED, Program, signals
-from tallystick.audit.program.receivers import RUBY
+from tallystick.audit.program.receivers import HEARS, RUBY
 from tallystick.audit.program.resolve import Graph, Resolver
 from tallystick.audit.syntax.ir import Function, Module
 from tallystick.audit.trails import sites
@@ -117,7 +117,7 @@ class Gathering:
             endings = tuple({"." + path.rpartition(".")[2] for path in named})
             endings += RUBY if any(one in endings for one in RUBY) else ()
             found |= {path for path in self.corpus.grep(words) if path.endswith(endings)}
-        found |= self._by_word({path for path in seeds if path.endswith(".py")})
+        found |= self._by_word({path for path in seeds if path.endswith(".py") or self._hears(path)})
         for folder in ("convex/", "server/") if self._nitro() else ("convex/",):
             roots = {path[: path.index(folder)] + folder for path in seeds if folder in path}
             if folder == "server/":
@@ -127,8 +127,12 @@ class Gathering:
             found |= {path for path in self.corpus.sources if roots and path.startswith(tuple(roots))}
         return found
 
+    def _hears(self, path: str) -> bool:
+        """Whether a file listens to events of its own application by a decorator."""
+        return path.endswith(".ts") and b"@" + HEARS.encode() + b"(" in self.corpus.sources[path]
+
     def _by_word(self, seeds: set[str]) -> set[str]:
-        """Python files that name an event these listen to, or enqueue a function of theirs by its name."""
+        """Files that name an event these listen to, or enqueue a function of theirs by its name."""
         self.lower(seeds)
         functions = [
             one for path in sorted(seeds & self.modules.keys()) for one in self.modules[path].functions
@@ -140,14 +144,11 @@ class Gathering:
             for said in signals(given)
             if said[:1] == "'"
         }
-        parts = [rf"[\"']{re.escape(one[1:-1])}[\"']" for one in sorted(events)]
+        parts = [rf"(?<![\w.]){re.escape(one[1:-1])}(?!\w)" for one in sorted(events)]
         names = sorted({one.name for one in functions if len(one.name) > 3})
         parts += [rf"enqueue_job\(\s*[\"'](?:{'|'.join(map(re.escape, names))})[\"']"] if names else []
-        return (
-            {one for one in self.corpus.grep(re.compile("|".join(parts).encode())) if one.endswith(".py")}
-            if parts
-            else set()
-        )
+        found = self.corpus.grep(re.compile("|".join(parts).encode())) if parts else []
+        return {one for one in found if one.endswith((".py", ".ts") if events else ".py")}
 
     def _packages(self, seeds: set[str]) -> set[str]:
         """Go files around these: all of a small program; of a large one those that call up to them, by name."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from tallystick.audit.case import clocks
 from tallystick.audit.case.case import CRON_PATH, Case
-from tallystick.audit.entries.forms import Entry
+from tallystick.audit.entries import constructs
+from tallystick.audit.entries.forms import Entry, reads_records
 from tallystick.audit.entries.queues import Queues
 from tallystick.audit.entries.schedules import Schedule, of_call
 from tallystick.audit.syntax.ir import Call
@@ -27,12 +28,13 @@ def scheduled(case: Case) -> None:
     queues = Queues(case.program) if joined else None
     for number, trail in enumerate(case.trails):
         entry = trail.entry or _dotted(case, trail) or _classed(case, trail) or _looping(case, trail)
+        entry = entry or _deployed(case, trail)
         if entry is None:
             continue
         trail = replace(trail, entry=entry)
         loop = clocks.kept(case.program, case.corpus, trail)
         case.trails[number] = trail
-        found = _named(case, entry) or _repeated(case, entry, queues)
+        found = _told(case, trail) or _named(case, entry) or _repeated(case, entry, queues)
         if found is None and loop is not None:
             found, trail = loop[0], _undeferred(trail, loop[1])
         found = found or clocks.said(case.corpus, entry)
@@ -92,6 +94,31 @@ def _classed(case: Case, trail: Trail) -> Entry | None:
         if _class_of(one.target) == function.owner:
             return Entry(trail.top, "schedule", "script", function.owner, function.line, task=one.target)
     return None
+
+
+def _deployed(case: Case, trail: Trail) -> Entry | None:
+    """What the cloud is told to run by its name: `handler: src/usage.drain`."""
+    path, index = trail.top
+    function = case.program.function(trail.top)
+    if trail.client or not function.name or not constructs.names(case.deployed, path, function.name):
+        return None
+    kind = "worker" if reads_records(case.program.modules[path], index) else "http"
+    return Entry(trail.top, kind, "lambda", f"{function.name} {path}", function.line)
+
+
+def _told(case: Case, trail: Trail) -> Schedule | None:
+    """Of several schedules of one handler the one that this way asks for: `if (event.cron === "0 3 * * *")`."""
+    entry = trail.entry
+    if entry is None or entry.framework != "workers" or entry.kind != "schedule":
+        return None
+    call = next((call for key, call in trail.hops if key == entry.key), None)
+    if call is None:
+        return None
+    lines = case.corpus.sources[entry.key[0]].split(b"\n")[entry.line - 1 : call.line]
+    above = b"\n".join([*lines[:-1], lines[-1][: call.column]]).decode("utf-8", "replace")
+    asked = {one: max(above.rfind(f"{mark}{one.text}{mark}") for mark in "\"'`") for one in case.schedules}
+    last = max(asked, key=lambda one: (asked[one], -one.seconds), default=None)
+    return last if last is not None and asked[last] >= 0 else None
 
 
 def _looping(case: Case, trail: Trail) -> Entry | None:
@@ -165,9 +192,16 @@ def _named(case: Case, entry: Entry) -> Schedule | None:
     matches = [
         one
         for one in case.schedules
-        if _starts(one, path, name, file, entry) or (signature and signature in one.target.split())
+        if (_starts(one, path, name, file, entry) and not _meant_for_another(case, one, entry, name))
+        or (signature and signature in one.target.split())
     ]
     return min(matches, key=lambda one: (one.seconds, one.path, one.line), default=None)
+
+
+def _meant_for_another(case: Case, one: Schedule, entry: Entry, name: str) -> bool:
+    """Whether a schedule names another function of the same file: `src/jobs.mail`."""
+    last = one.target.rpartition(".")[2]
+    return entry.framework == "lambda" and last != name and bool(case.program.local[entry.key[0]].get(last))
 
 
 def _signature(case: Case, entry: Entry) -> str:

@@ -25,7 +25,10 @@ class Entries:
         for module in program.modules.values():
             for index, function in enumerate(module.functions):
                 entry = self.forms.match(module, index, function)
-                if entry is not None:
+                heard = (
+                    entry is not None and entry.framework == "nest-event" and program.callers.get(entry.key)
+                )
+                if entry is not None and not heard:
                     self.found[entry.key] = entry
             self._handed(module)
             self._aliased(module)
@@ -76,6 +79,7 @@ class Entries:
                     for key, part in zip(one.keys, one.parts, strict=False) if key in HANDLING
                     if part.kind == "name"
                 ]  # fmt: skip
+                nested += [one.text.removesuffix(".bind") for one in call.args if one.text.endswith(".bind")]
                 self._factories(module, (module.path, index), call)
                 if names or nested:
                     self._named(

@@ -45,7 +45,7 @@ class Forms:
         """Sort the models by what they look at."""
         self.program = program
         rows = [_row(row) for row in program.knowledge.routes]
-        self.by_file = [row for row in rows if row[1] or row[2] or row[3]]
+        self.by_file = [row for row in rows if any(row[1:4]) and not row[4] and not row[5]]
         self.by_via = [row for row in rows if row[4]]
         self.by_decorator = [row for row in rows if row[5]]
 
@@ -66,8 +66,8 @@ class Forms:
     def _by_file(self, module: Module, key: Key, function: Function) -> Entry | None:
         if function.parent > 0:
             return None
-        for row, file, names, owner, via, _ in self.by_file:
-            if via or (row.languages and module.language not in row.languages):
+        for row, file, names, owner, *_ in self.by_file:
+            if row.languages and module.language not in row.languages:
                 continue
             if file is not None and not file.search(module.path):
                 continue
@@ -85,7 +85,7 @@ class Forms:
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
-            if row.framework == "lambda" and _reads_records(module, key[1]):
+            if row.framework == "lambda" and reads_records(module, key[1]):
                 return Entry(key, "worker", "sqs", f"queue {module.path}", function.line)
             return Entry(key, row.kind, row.framework, path_route(row, module.path, name), function.line)
         return None
@@ -120,8 +120,10 @@ class Forms:
         return None
 
     def via(self, module: Module, key: Key, callee: str, args: tuple[Expr, ...], line: int) -> Entry | None:
-        for row, file, _, _, via, _ in self.by_via:
+        for row, file, names, _, via, _ in self.by_via:
             if via is None or not via.search(callee) or (file is not None and not file.search(module.path)):
+                continue
+            if names is not None and not names.search(self.program.function(key).name):
                 continue
             if row.languages and module.language not in row.languages:
                 continue
@@ -158,22 +160,36 @@ class Forms:
                 where = (module.path, function.line)
                 return Entry(key, "schedule", "script", one.text, function.line, seconds, where=where)
         for one in function.decorators:
-            for row, _, _, _, _, decorator in self.by_decorator:
+            for row, _, names, _, _, decorator in self.by_decorator:
                 if decorator is None or not decorator.search(one.text):
                     continue
                 if row.languages and module.language not in row.languages:
+                    continue
+                if names is not None and not names.search(function.name):
                     continue
                 first = next((arg.text for arg in one.parts[:1] if arg.kind == "const"), "")
                 if row.framework == "fastapi" and one.kind != "call":
                     continue
                 verb = one.text.rpartition(".")[2].upper()
-                entry = Entry(key, row.kind, row.framework, f"{verb} {first}".strip(), function.line)
+                route = (
+                    f"{function.owner}.{function.name}"
+                    if one.kind == "name" and " " in verb
+                    else f"{verb} {first}".strip()
+                )
+                entry = Entry(key, row.kind, row.framework, route, function.line)
                 entry.task = _given(one, "name") if row.kind == "worker" else ""
+                entry.job = (first or _works_on(function)) if row.kind == "worker" else ""
                 if row.kind == "schedule":
                     entry.seconds = schedules.gap(one.text, one.parts)
                     entry.where = (module.path, function.line)
                 return entry
         return None
+
+
+def _works_on(function: Function) -> str:
+    """The queue that the class of a method works on."""
+    named = [one.parts[0].text for one in function.decorators if one.kind == "call" and one.parts]
+    return named[0] if len(named) == 1 else ""
 
 
 def _given(value: Expr, name: str) -> str:
@@ -182,7 +198,7 @@ def _given(value: Expr, name: str) -> str:
     return next((part.text for key, part in pairs if key == name and part.kind == "const"), "")
 
 
-def _reads_records(module: Module, index: int) -> bool:
+def reads_records(module: Module, index: int) -> bool:
     """Whether a handler goes over the messages of a queue."""
     functions = [one for at, one in enumerate(module.functions) if index in (at, one.parent)]
     values = [value.text for one in functions for _, value in one.assigns]

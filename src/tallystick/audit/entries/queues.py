@@ -46,11 +46,16 @@ class Queues:
         for path in sorted(program.modules):
             for index, function in enumerate(program.modules[path].functions):
                 for call in function.calls:
-                    if call.args and self._produces(call.callee):
+                    if call.args and (self._produces(call.callee) or self._fills(path, call.callee)):
                         self._take((path, index), call)
 
     def _produces(self, callee: str) -> bool:
         return any(one.search(callee) for one in (self.produce, BINDING, MESSAGE))
+
+    def _fills(self, path: str, callee: str) -> bool:
+        """Whether a call adds to what is known to be a queue: `this.usage.add(job)`."""
+        receiver, _, method = callee.rpartition(".")
+        return method in ("add", "addBulk") and bool(self._of(path, receiver.rpartition(".")[2]))
 
     def _variables(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = defaultdict(set)

@@ -131,6 +131,8 @@ def gap(callee: str, values: tuple[Expr, ...]) -> int | None:
         number = number_of(values[1])
         return max(1, number // 1000) if number else None
     method = callee.rpartition(".")[2]
+    if method == "Interval":
+        return next((max(1, number // 1000) for one in values[:2] if (number := number_of(one))), None)
     if method in WORDS and method != "midnight":
         return WORDS[method]
     spoken = SPOKEN.match(method)

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 
 from tallystick.audit.corpus.lexical import Corpus
+from tallystick.audit.entries import constructs
 from tallystick.audit.entries.schedules import DAY, UNITS, Schedule, named_fields, seconds_of
 
 SQL_COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))--[^\n]*$")
@@ -43,7 +44,7 @@ def written(corpus: Corpus) -> list[Schedule]:
         if b"schedule" in data and ("netlify/" in path or "config" in path):
             found += _exported(path, data)
         if b"schedule" in data and path.endswith((".py", ".ts", ".js", ".mts")):
-            found += _beat(path, data)
+            found += [*_beat(path, data), *constructs.clocks(path, data)]
     commands = _commands(corpus)
     return [_followed(one, commands) for one in found]
 
@@ -165,12 +166,13 @@ def _sql(path: str, data: bytes) -> list[Schedule]:
 def _toml(path: str, data: bytes) -> list[Schedule]:
     text = data.decode("utf-8", "replace")
     found = []
-    for hit in re.finditer(r"(?:schedule|\"?crons\"?)\s*[=:]\s*\[?\s*\"([^\"]+)\"", text):
-        seconds = seconds_of(hit[1])
-        if seconds:
-            section = re.findall(r"\[functions\.\"?([\w-]+)", text[: hit.start()])
-            target = section[-1] if section else "scheduled"
-            found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, hit[1], target))
+    for hit in re.finditer(r"(?:schedule|\"?crons\"?)\s*[=:]\s*(?:\[([^\]]*)\]|(\"[^\"\n]+\"))", text):
+        section = re.findall(r"\[functions\.\"?([\w-]+)", text[: hit.start()])
+        target = section[-1] if section else "scheduled"
+        for one in re.findall(r"\"([^\"\n]+)\"", hit[1] or hit[2]):
+            seconds = seconds_of(one)
+            if seconds:
+                found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, one, target))
     return found
 
 

@@ -38,6 +38,8 @@ def signals(decorator: Expr) -> list[str]:
     first = decorator.parts[0] if decorator.kind == "call" and decorator.parts else None
     if first is not None and first.kind == "const" and receivers.LISTENS.search(last):
         return [f"'{first.text}'"]
+    if first is not None and last == receivers.HEARS:
+        return [f"'{first.text}'"]
     return []
 
 
@@ -104,11 +106,14 @@ class Program:
                     self._edge(Edge((path, index), told), target)
 
     def _listening(self) -> dict[str, list[Key]]:
-        """Python functions by the signal they listen to: `@used.connect`, `@receiver(used)`."""
+        """Functions by the signal they listen to: `@used.connect`, `@receiver(used)`, `@OnEvent("used")`."""
         found: dict[str, list[Key]] = defaultdict(list)
         for path, module in self.modules.items():
-            for index, function in enumerate(module.functions if path.endswith(".py") else ()):
-                for one in function.decorators:
+            for index, function in enumerate(module.functions):
+                heard = [
+                    one for one in function.decorators if path.endswith(".py") or one.text == receivers.HEARS
+                ]
+                for one in heard:
                     for signal in signals(one):
                         found[signal].append((path, index))
         return found
@@ -240,6 +245,13 @@ class Program:
         if name == "*":
             return self._inside(target, rest[0] if rest else "default", rest[1:])
         return self._inside(target, name, rest)
+
+    def whole(self, path: str, name: str) -> list[Key]:
+        """The functions of a module that is imported as a whole under this name."""
+        found = self.imports[path].get(name)
+        target = self.resolver.resolve(path, found.source) if found is not None and found.name == "*" else ""
+        functions = self.modules[target].functions if target in self.modules else ()
+        return [(target, index) for index, one in enumerate(functions) if one.exported and one.name]
 
     def required(self, path: str, specifier: str) -> list[Key]:
         """The function that a file exports as a whole."""

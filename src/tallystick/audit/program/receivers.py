@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|stub)$")
 MADE = re.compile(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
 
+HEARS = "OnEvent"
 LISTENS = re.compile(
     r"^(?:on|on_event|listen\w*|subscribe\w*|subscriber|handle[sr]?|event_handler|listens_to|observe[sr]?)$"
 )
 EMITS = re.compile(
-    r"^(?:a?emit|publish|dispatch|fire|trigger|notify|send|raise_event|emit_event|publish_event)(?:_async)?$"
+    r"^(?:a?emit|publish|dispatch|fire|trigger|notify|send|raise_event|emit_event|publish_event)(?:_async|Async)?$"
 )
 
 
@@ -46,21 +47,22 @@ def _spelled(name: str) -> str:
 
 def held(program: Program, caller: Key, parts: list[str]) -> list[Key]:
     """The method of the class that a variable or a field is of: by what it was made of, or by its name."""
-    made = _spelled(_made(program, caller, ".".join(parts[:-1])))
-    asked = made or _spelled(parts[-2])
     ending = caller[0][caller[0].rfind(".") :]
     owners = {
         key: _spelled(program.function(key).owner)
         for key in program.by_name.get(parts[-1], ())
         if key[0].endswith(ending) and not STANDING_IN.match(program.function(key).owner)
     }
-    exact = [
-        key
-        for key, owner in owners.items()
-        if asked in (owner, posixpath.basename(posixpath.dirname(key[0])) + owner)
-    ]
-    found = exact or [key for key, owner in owners.items() if owner.endswith(asked)]
-    return found if len(found) == 1 and len(asked) > 3 else []
+    for asked in (_spelled(_made(program, caller, ".".join(parts[:-1]))), _spelled(parts[-2])):
+        exact = [
+            key
+            for key, owner in owners.items()
+            if asked in (owner, posixpath.basename(posixpath.dirname(key[0])) + owner)
+        ]
+        found = exact or [key for key, owner in owners.items() if owner.endswith(asked)]
+        if found and len(asked) > 3:
+            return found if len(found) == 1 else []
+    return []
 
 
 def produced(program: Program, caller: Key, factory: str, method: str) -> list[Key]:
@@ -126,10 +128,11 @@ def _made(program: Program, caller: Key, name: str) -> str:
 def told(program: Program, path: str, call: Call) -> list[tuple[Key, Call]]:
     """Who a call means by a word: `emit("used", n=1)`, and arq's `enqueue_job("bill", n)`."""
     first = call.args[0] if call.args else None
-    if first is None or first.kind != "const" or not path.endswith(".py"):
+    words = ("const", "name") if path.endswith(".ts") else ("const",)
+    if first is None or first.kind not in words or not path.endswith((".py", ".ts")):
         return []
     method = call.callee.rpartition(".")[2]
-    if method == "enqueue_job":  # the first parameter is the worker's own context
+    if method == "enqueue_job" and path.endswith(".py"):  # the first parameter is the worker's own context
         found = [key for key in program.by_name.get(first.text, ()) if key[0].endswith(".py")]
         return [(key, call) for key in found] if len(found) == 1 else []
     given = structs.replace(call, args=call.args[1:])

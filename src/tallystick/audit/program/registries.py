@@ -24,6 +24,19 @@ def registered(program: Program) -> Iterator[tuple[Key, str]]:
             for job, value in _members(table, name):
                 for target in _meant(program, (path, index), value):
                     yield target, job
+        for target in _activities(program, path):
+            yield target, program.function(target).name
+
+
+def _activities(program: Program, path: str) -> Iterator[Key]:
+    """What a worker of Temporal runs: `Worker.create({ activities })`, where that is a whole module."""
+    for function in program.modules[path].functions:
+        for call in function.calls:
+            for one in call.args if call.callee.endswith("Worker.create") else ():
+                given = (
+                    part.text for key, part in zip(one.keys, one.parts, strict=False) if key == "activities"
+                )
+                yield from (key for name in given for key in program.whole(path, name))
 
 
 def _tables(module: Module) -> Iterator[tuple[int, str, Expr]]:

@@ -18,6 +18,8 @@ REPORTING = re.compile(
     r"|send|sync|flush|ingest|invoice|post|after|then|push|save|write|incr"
 )
 
+DEEP = 4  # calls below what is left alone: by then it is no reporter, but work of which a report is a part
+
 
 def find(case: Case) -> Iterator[Finding]:
     """Un-awaited calls, callbacks after the response, background tasks, platform timers."""
@@ -74,7 +76,8 @@ def _confidence(case: Case, trail: Trail) -> Confidence:
         if number and (key[0], call.line) == trail.floating and not REPORTING.search(call.callee):
             below, onward = trail.hops[number - 1]
             steps = [one for one in case.program.function(below).calls if one.state in ("awaited", "used")]
-            return Confidence.LOW if len([one for one in steps if one is not onward]) > 2 else Confidence.HIGH
+            many = number > DEEP or len([one for one in steps if one is not onward]) > 2
+            return Confidence.LOW if many else Confidence.HIGH
     return Confidence.HIGH if trail.floating[1] and not trail.site.stored else Confidence.MEDIUM
 
 

@@ -20,6 +20,7 @@ KEPT_NAME = re.compile(r"^[\w$-]+[!?]?$")  # Ruby: `report!`
 SERVED = re.compile(
     r"^\(\s*(?:\w+\s+(?:\*gin\.Context|echo\.Context|\*?fiber\.Ctx|\*fasthttp\.RequestCtx|\*?iris\.Context)"
     r"|\w+\s+http\.ResponseWriter\s*,\s*\w+\s+\*http\.Request)\s*,?\s*\)$"
+    r"|^\(\s*_?req(?:uest)?\b[^,()]*,\s*_?(?:res|response|reply)\b[^,()]*(?:,\s*_?next\b[^,()]*)?,?\s*\)$"
 )
 RECEIVER = re.compile(r"\*?(\w+)(?:\[[^\]]*\])?\)$")
 
@@ -110,7 +111,7 @@ def recorded(node: Node, name: str, values: tuple[Expr, ...], context: Context) 
 
 
 def _served(node: Node) -> tuple[str, ...]:
-    """Whether a Go function takes what the servers of its frameworks give: a request and nothing else."""
+    """Whether a function takes what servers give: a request and its answer, or in Go also a context alone."""
     said = text_of(node.child_by_field_name("parameters"))
     return ("served",) if SERVED.match(said) else ()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tree_sitter import Node
 
-from tallystick.audit.syntax import tables
+from tallystick.audit.syntax import classes, tables
 from tallystick.audit.syntax.drafts import Context, Draft, assigned, filled, recorded, rounds, started
 from tallystick.audit.syntax.expressions import (
     annotated,
@@ -32,6 +32,7 @@ GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather
 CHAINED = frozenset(["then", "catch", "finally"])
 SCRIPTS = frozenset(["typescript", "tsx"])
 BLOCKS = frozenset(["block", "do_block"])
+GRAPH = frozenset(["Query", "Mutation", "Subscription"])  # what a schema's resolvers lie under
 ANONYMOUS = frozenset(["handler", "handle", "resolve", "execute", "run", "default"])
 SPAWNING = re.compile(
     r"(?:^|\.)(?:waitUntil|after|unstable_after|create_task|ensure_future|run_coroutine_threadsafe|start_soon)$"
@@ -122,7 +123,8 @@ class Lowering:
         kind = node.type
         if kind in tables.CLASSES:
             name = text_of(node.child_by_field_name("name")) or context.name
-            self.children(node, replace(context, owner=name, decorators=()))
+            shared = classes.inherited(node, (*context.decorators, *self.decorators(node)))
+            self.children(node, replace(context, owner=name, decorators=shared))
         elif kind == "decorated_definition":
             self.decorated(node, context)
         elif kind in ("return_statement", "return"):
@@ -183,9 +185,10 @@ class Lowering:
         name = text_of(key).strip("\"'`:")
         if name in ANONYMOUS and context.via >= 0 and context.name:
             name = context.name  # `export const report = action({ handler })` is known as `report`
+        owner = name if name in GRAPH else context.owner
         for child in node.named_children:
             if child != key:
-                self.walk(child, replace(context, name=name, state="inner"))
+                self.walk(child, replace(context, name=name, owner=owner, state="inner"))
 
     def assignment(self, node: Node, context: Context) -> None:
         """A name gets a value."""
@@ -194,6 +197,8 @@ class Lowering:
         if left is None:
             return
         pairs = assigned(left, right)
+        if right is None and node.type == "public_field_definition":
+            pairs = classes.typed(node, text_of(left))
         self.drafts[context.function].assigns += pairs
         if self.grammar == "go":
             context = replace(context, handlers=(*context.handlers, *checked(node, left)))
@@ -293,6 +298,7 @@ class Lowering:
         if node.prev_named_sibling is not None and node.prev_named_sibling.type == "decorator":
             given += self._decorators_before(node)
         draft = started(node, replace(context, decorators=given))
+        draft.assigns += classes.given(node)
         draft.exported = draft.exported or (not context.owner and self.grammar not in SCRIPTS)
         self.drafts.append(draft)
         index = len(self.drafts) - 1

@@ -26,6 +26,7 @@ STARTUP = re.compile(
     r"|after_server_start|main_process_start)(?:\.connect)?\b|listener (?:after|before)_server_start"
 )
 ANSWERS = re.compile(r"(?:^|\.)\w*[fF]etch$|\.from\(\)\.|\.rpc$")
+LOADED = re.compile(r"(?:Controller|Resolver)$")
 LONGEST = 14
 MOST = 400
 
@@ -177,15 +178,22 @@ class Climb:
             return []
         if len(trail.hops) > LONGEST:
             return []
-        if "served" in self.program.function(key).flags and not self._known(key):
-            route = self.program.function(key).name or "handler"
-            done.append(self._ended(trail, Entry(key, "http", "go", route, self.program.function(key).line)))
+        function = self.program.function(key)
+        if "served" in function.flags and not self._known(key):
+            done.append(
+                self._ended(trail, Entry(key, "http", "go", function.name or "handler", function.line))
+            )
             return []
         up = self._outward(trail, key, done)
         called = self._called(trail, key, done)
         if not up and not called and not self._scheduled_already(done, trail):
-            done.append(trail)
+            done.append(self._ended(trail, self._loaded(key)) if LOADED.search(function.owner) else trail)
         return up + called
+
+    def _loaded(self, key: Key) -> Entry:
+        """What a framework finds by its folder and calls by name: the methods of a controller."""
+        function = self.program.function(key)
+        return Entry(key, "http", "controller", f"{function.owner}.{function.name}", function.line)
 
     def _is_program(self, key: Key) -> bool:
         """Whether a function is where a program starts: `main` of Go and Java, what a server runs at its start."""
@@ -293,6 +301,8 @@ class Climb:
         function = self.program.function(key)
         for edge in self.program.callers.get(key, ())[:MOST]:
             args = edge.call.args
+            if edge.kind == "pass" and edge.caller == key and edge.call.callee == "setTimeout":
+                continue  # a clock, and no report put off: the function sets it for itself
             if edge.kind == "pass":
                 later = _given_later(args, function.name)
                 moved = self._substituted(trail, key, edge.caller, later) if later else trail
