@@ -19,6 +19,8 @@ from tallystick.audit.trails.trails import Trail
 
 Progress = Callable[[str, int, int], None]
 SMALL = 400
+FEW = 40
+IMPLEMENTS = "Impl"  # Java's callers know only the interface
 COSTLY = re.compile(
     rb"(?i)completions\.|responses(?:\(\))?(?:\.|->)|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
     rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate"
@@ -113,7 +115,10 @@ class Gathering:
         named = {path for path in seeds if path.endswith(NAMED) and not path.endswith(".go")}
         stems = {path.rpartition("/")[2].rpartition(".")[0] for path in named}
         if stems:
-            words = re.compile("|".join(rf"\b{re.escape(_camel(one))}\b" for one in sorted(stems)).encode())
+            names = sorted(
+                {name for one in stems for name in (_camel(one), _camel(one).removesuffix(IMPLEMENTS))}
+            )
+            words = re.compile("|".join(rf"\b{re.escape(one)}\b" for one in names if one).encode())
             endings = tuple({"." + path.rpartition(".")[2] for path in named})
             endings += RUBY if any(one in endings for one in RUBY) else ()
             found |= {path for path in self.corpus.grep(words) if path.endswith(endings)}
@@ -212,7 +217,9 @@ class Gathering:
         words = joins.words(case, tables)
         if words is not None:
             joined = set(self.corpus.grep(words)[:400])
+            named = {path for path in joined if path.endswith(NAMED) and not path.endswith(".go")}
             found |= joined | self.graph.importers(joined, 400)
+            found |= self._unimported(named) if len(named) <= FEW else set()
         return found
 
 

@@ -6,7 +6,7 @@ import re
 
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.entries.schedules import DAY
-from tallystick.audit.syntax.ir import Expr
+from tallystick.audit.syntax.ir import Call, Expr
 from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
@@ -14,14 +14,37 @@ UNSENT = re.compile(
     rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*(?:\w+_)?(?:synced|reported|sent|billed)\b"  # the total less what was told already
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|nil|0\b|\{)"
 )
+READ = re.compile(rb"\bgetattr\([^()\n]*\)")
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(r"(?i)^(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)")
+MOVING = re.compile(
+    r"(?i)(?:^|[._])(?:mark|update|set|advance|save|store|touch|move)_?\w*(?:reported|sent|synced|billed|cursor|watermark|checkpoint)"
+    r"(?:_?at)?$"
+)
+LEAVES = re.compile(rb"\b(?:continue|return|next|break|throw|raise)\b")  # what failed does not get there
 
 
 def excused(case: Case, trail: Trail) -> bool:
     """Whether a lost attempt on this way is harmless: drained, put on a queue, or a row beside a direct report."""
-    beside = trail.site.stored and trail.entry is not None and trail.entry.key in case.direct
-    return trail.queued or beside or drained(case, trail)
+    return trail.queued or _beside(case, trail) or drained(case, trail)
+
+
+def _beside(case: Case, trail: Trail) -> bool:
+    """Whether a row is kept beside a direct report, which a failure of the row does not keep from being sent."""
+    if not trail.site.stored or trail.entry is None:
+        return False
+    direct = [
+        one
+        for one in case.live
+        if one.entry is not None and one.entry.key == trail.entry.key and not one.site.stored
+    ]
+    return bool(direct) and not any(
+        (key[0], guard.line) == trail.handler
+        for one in direct
+        if one.handler != trail.handler  # where that ends both, what becomes of the report counts
+        for key, call in one.hops
+        for guard in call.handlers
+    )
 
 
 def drained(case: Case, trail: Trail) -> bool:
@@ -44,26 +67,24 @@ def drained(case: Case, trail: Trail) -> bool:
 
 
 def drained_late(case: Case, trail: Trail) -> bool:
-    """Whether a schedule that is slow, but no slower than a day, sends again what this way left unsent."""
-    return any(
-        one.entry is not None
-        and one.entry.kind == "schedule"
-        and SLOW <= (one.entry.seconds or 0) <= DAY
-        and one.site.call == trail.site.call
-        and _takes_unsent(case, one)
-        for one in case.live
-        if one is not trail
+    """Whether requests or their jobs send at once, and a daily run sends again what they left unsent."""
+    same = [
+        (one, one.entry) for one in case.live if one.site.call == trail.site.call and one.entry is not None
+    ]
+    return any(entry.kind in ("http", "action", "worker") for _, entry in same) and any(
+        entry.kind == "schedule" and SLOW <= (entry.seconds or 0) <= DAY and _takes_unsent(case, one)
+        for one, entry in same
     )
 
 
 def _drains(case: Case, trail: Trail) -> bool:
-    """Whether this schedule only sends again what is left: it takes unsent rows, or requests send as well."""
+    """Whether this frequent schedule only sends again what requests left behind."""
     entry = trail.entry
-    if entry is None or entry.seconds is None or _marks_lost(case, trail):
+    if entry is None or entry.seconds is None or entry.seconds >= SLOW or _marks_lost(case, trail):
         return False
     if _takes_unsent(case, trail):
         return True
-    return entry.seconds < SLOW and any(
+    return any(
         one.entry is not None
         and one.entry.kind in ("http", "action", "worker")
         and one.site.sink.provider == trail.site.sink.provider
@@ -76,21 +97,39 @@ def _takes_unsent(case: Case, trail: Trail) -> bool:
     for key, _ in trail.hops:
         function = case.program.function(key)
         lines = case.corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
-        if key[1] and UNSENT.search(b"\n".join(lines)):
+        if key[1] and asks_unsent(b"\n".join(lines)):
             return True
     return False
 
 
+def asks_unsent(text: bytes) -> bool:
+    """Whether code asks for what was not sent yet; `getattr(org, "billing", None)` asks for something else."""
+    return UNSENT.search(READ.sub(b"", text)) is not None
+
+
 def _marks_lost(case: Case, trail: Trail) -> bool:
-    """Whether the row is marked as sent after the try, so that a failed attempt is marked as well."""
-    call = trail.site.call
-    return any(
-        after.line > call.end_line
-        and len(after.handlers) < len(call.handlers)
-        and MARKING.search(after.callee) is not None
-        and any(SENT.search(key) for one in after.args for key in _keys(one))
-        for after in case.program.function(trail.site.key).calls
-    )
+    """Whether rows are marked, or a cursor moves on, behind the catch: a failed attempt is told as sent."""
+    path, line = trail.handler
+    for key, call in trail.hops:
+        guard = next((one for one in call.handlers if (key[0], one.line) == (path, line)), None)
+        if guard is None:
+            continue
+        text = case.corpus.sources[path].split(b"\n")
+        return any(
+            after.line > max(call.end_line, line)
+            and guard not in after.handlers
+            and _marks(after)
+            and LEAVES.search(b"\n".join(text[line - 1 : after.line - 1])) is None
+            for after in case.program.function(key).calls
+        )
+    return False
+
+
+def _marks(call: Call) -> bool:
+    if MOVING.search(call.callee):
+        return True
+    told = any(SENT.search(key) for one in call.args for key in _keys(one))
+    return told and MARKING.search(call.callee) is not None
 
 
 def _keys(value: Expr, depth: int = 0) -> list[str]:
