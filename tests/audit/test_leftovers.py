@@ -56,13 +56,26 @@ func main() {
 """
 
 
-def test_a_cursor_that_moves_on_behind_a_logged_failure_loses_it(tmp_path: Path) -> None:
-    module = "module shop\nrequire github.com/stripe/stripe-go/v82 v82.0.0\n"
-    for leave, wanted in (("", {"errors_swallowed"}), ("return", set())):
-        report = audited(
-            tmp_path / (leave or "on"), {"go.mod": module, "main.go": GO.replace("LEAVE", leave)}
-        )
-        assert codes(report) == wanted, leave
+MODULE = "module shop\nrequire github.com/stripe/stripe-go/v82 v82.0.0\n"
+INNER = GO.replace("\treturn err\n", "\tif err != nil {\n\t\tlog.Print(err)\n\t}\n\treturn nil\n")
+FLAGS = GO.replace("UsageSince(org.ID, org.LastReportedAt)", 'Where("reported = false")')
+
+
+@pytest.mark.parametrize(
+    ("program", "leave", "wanted"),
+    [
+        (GO, "", {"errors_swallowed"}),
+        (GO, "continue", {"errors_swallowed"}),
+        (GO, "return", set()),
+        (INNER, "return", {"errors_swallowed"}),
+        (FLAGS, "continue", set()),
+    ],
+)
+def test_a_cursor_that_moves_on_behind_a_logged_failure_loses_it(
+    tmp_path: Path, program: str, leave: str, wanted: set[str]
+) -> None:
+    tree = {"go.mod": MODULE, "main.go": program.replace("LEAVE", leave)}
+    assert codes(audited(tmp_path, tree)) == wanted
 
 
 TASKS = """import stripe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.entries.schedules import DAY
@@ -14,14 +15,19 @@ UNSENT = re.compile(
     rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*(?:\w+_)?(?:synced|reported|sent|billed)\b"  # the total less what was told already
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|nil|0\b|\{)"
 )
+FLAGGED = re.compile(  # rows by a mark of their own
+    rb"(?i)(?:report|sync|sent|bill|process|export|invoic|deliver|meter)\w*[\"'`]?\s*[:=,]\s*(?:false|null|none|nil|0\b)"
+)
+CURSOR = re.compile(r"(?i)cursor|watermark|checkpoint|last")
 READ = re.compile(rb"\bgetattr\([^()\n]*\)")
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(r"(?i)^(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)")
 MOVING = re.compile(
-    r"(?i)(?:^|[._])(?:mark|update|set|advance|save|store|touch|move)_?\w*(?:reported|sent|synced|billed|cursor|watermark|checkpoint)"
-    r"(?:_?at)?$"
+    r"(?:^|[._])(?i:mark|update|set|advance|save|store|touch|move)\w*?"
+    r"(?:_(?:reported|sent|synced|billed|cursor|watermark|checkpoint)|(?:Reported|Sent|Synced|Billed|Cursor|Watermark|Checkpoint))\w*$"
 )
-LEAVES = re.compile(rb"\b(?:continue|return|next|break|throw|raise)\b")  # what failed does not get there
+LEAVES = re.compile(rb"\b(?:return|break|throw|raise)\b")  # what failed does not get there
+SKIPS = re.compile(rb"\b(?:continue|next)\b")
 
 
 def excused(case: Case, trail: Trail) -> bool:
@@ -94,12 +100,15 @@ def _drains(case: Case, trail: Trail) -> bool:
 
 def _takes_unsent(case: Case, trail: Trail) -> bool:
     """Whether the rows this schedule goes over are those that were not sent yet."""
+    return any(asks_unsent(one) for one in _texts(case, trail))
+
+
+def _texts(case: Case, trail: Trail) -> Iterator[bytes]:
+    """The text of each function of a way."""
     for key, _ in trail.hops:
         function = case.program.function(key)
         lines = case.corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
-        if key[1] and asks_unsent(b"\n".join(lines)):
-            return True
-    return False
+        yield b"\n".join(lines) if key[1] else b""
 
 
 def asks_unsent(text: bytes) -> bool:
@@ -109,20 +118,30 @@ def asks_unsent(text: bytes) -> bool:
 
 def _marks_lost(case: Case, trail: Trail) -> bool:
     """Whether rows are marked, or a cursor moves on, behind the catch: a failed attempt is told as sent."""
-    path, line = trail.handler
+    caught, flagged = False, any(FLAGGED.search(one) for one in _texts(case, trail))
     for key, call in trail.hops:
-        guard = next((one for one in call.handlers if (key[0], one.line) == (path, line)), None)
-        if guard is None:
-            continue
-        text = case.corpus.sources[path].split(b"\n")
-        return any(
-            after.line > max(call.end_line, line)
-            and guard not in after.handlers
-            and _marks(after)
-            and LEAVES.search(b"\n".join(text[line - 1 : after.line - 1])) is None
-            for after in case.program.function(key).calls
-        )
+        after = [one for one in case.program.function(key).calls if one.line > call.end_line]
+        later = [one for one in after if _marks(one) and not (flagged and CURSOR.search(one.callee))]
+        if caught and later:
+            return True  # whoever called this was told of no failure
+        guard = next((one for one in call.handlers if (key[0], one.line) == trail.handler), None)
+        if guard is not None and not caught:
+            caught = True
+            text = case.corpus.sources[key[0]].split(b"\n")
+            if any(guard not in one.handlers and _reached(text, guard.line, one.line) for one in later):
+                return True
     return False
+
+
+def _reached(text: list[bytes], caught: int, line: int) -> bool:
+    """Whether code goes on from a catch to a line below it; `continue` leaves only the loop that both stand in."""
+    between = b"\n".join(text[caught - 1 : line - 1])
+    inside = _indent(text[line - 1]) >= _indent(text[caught - 1])
+    return line > caught and LEAVES.search(between) is None and not (inside and SKIPS.search(between))
+
+
+def _indent(line: bytes) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _marks(call: Call) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tallystick.audit.case.case import Case
 from tallystick.audit.model import Place
 from tallystick.audit.program.program import Key
-from tallystick.audit.rules.durable import asks_unsent
+from tallystick.audit.rules.durable import FLAGGED, asks_unsent
 from tallystick.audit.syntax.ir import Expr, Function
 from tallystick.audit.trails.trails import Trail
 
@@ -21,10 +21,6 @@ START = re.compile(
     r"(?i)period_?(?:start|bounds)|current_?(?:billing_?)?period|(?:month|cycle)_?start|start_?of_?month"
 )
 SINCE = re.compile(rb"(?:gte?\b|__gte?|>=)[\"'\]]?\s*[:=(,]?\s*(\w+)\b")
-LEFT = re.compile(
-    rb"(?i)(?:report|sync|sent|bill|process|export|invoic|deliver|meter)\w*[\"'`]?\s*[:=,]\s*(?:false|null|none|nil|0\b)"
-)
-
 DEEPEST = 4
 
 
@@ -83,4 +79,6 @@ def _unsent_there(function: Function, lines: list[bytes], line: int) -> bool:
     """Whether the query on this line asks for what is unsent and of the open period, both at once."""
     around = [one for one in function.calls if one.line <= line <= one.end_line]
     query = min(around, key=lambda one: one.end_line - one.line, default=None)
-    return query is not None and LEFT.search(b"\n".join(lines[query.line - 1 : query.end_line])) is not None
+    return (
+        query is not None and FLAGGED.search(b"\n".join(lines[query.line - 1 : query.end_line])) is not None
+    )
