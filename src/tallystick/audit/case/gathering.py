@@ -204,6 +204,19 @@ class Gathering:
             for path, data in self.corpus.support.items()
         )
 
+    def naming(self, case: Case) -> set[str]:
+        """Files that call by its name what every way ends in: a reporter that is handed over without an import."""
+        assert self.graph is not None
+        tops = [case.program.function(one.top) for one in case.trails if not one.client]
+        names = sorted(
+            {one.name for one in tops if one.owner and len(one.name) > 5 and one.name not in COMMON}
+        )
+        if case.live or not names:
+            return set()
+        called = re.compile(rf"(?:\.|->)(?:{'|'.join(map(re.escape, names))})\(".encode())
+        found = set(self.corpus.grep(called)) - case.program.modules.keys()
+        return found | self.graph.importers(found, 200) if len(found) <= FEW else set()
+
     def wider(self, case: Case, tables: dict[str, Trail]) -> set[str]:
         """Files that sell the same work, write the rows that are sent, or fill the queues."""
         assert self.graph is not None
