@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from trees import Tree, audited, codes
 
+from tallystick.audit.model import Verdict
+
 HEAD = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\n"
 SEND = "await stripe.billing.meterEvents.create({ event_name: 'c', identifier: id, payload: { stripe_customer_id: customer, value: String(value) } });"
 FACTORY = f"{HEAD}export function createTrack(key: string) {{ return async (customer, value, id) => {{ {SEND} }}; }}\n"
@@ -112,3 +114,21 @@ def test_a_larger_unit_that_is_left_alone(tmp_path: Path, unit: str, wanted: set
         "server.ts": f"import {{ report }} from './report';\nasync function handle(job) {{ {unit}await report(job.customer, 1, job.id); }}\napp.post('/run', requireUser, async (req, res) => {{ const job = await jobOf(req.user); handle(job); res.json(job); }});\n",
     }
     assert codes(audited(tmp_path, tree)) == wanted
+
+
+HANDED_OVER = {
+    "shop/meter.py": "import stripe\n\n\nclass StripeMeter:\n    async def report_usage(self, customer, count, key):\n        await stripe.billing.MeterEvent.create_async(event_name='calls', identifier=key, payload={'stripe_customer_id': customer, 'value': str(count)})\n",
+    "shop/answers.py": "class Answers:\n    def __init__(self, meter: object) -> None:\n        self.meter = meter\n\n    async def answer_and_count(self, account, prompt):\n        answer = await client.responses.create(input=prompt)\n        await self.meter.report_usage(account.customer, answer.usage.total_tokens, answer.id)\n        return answer\n",
+    "shop/main.py": "from fastapi import Depends, FastAPI, Request\n\napp = FastAPI()\n\n\n@app.post('/answers')\nasync def answers(request: Request, account=Depends(current_account)):\n    return CALL\n",
+}
+
+
+def test_a_reporter_that_is_handed_over_is_found_by_its_name(tmp_path: Path) -> None:
+    for name, call, verdict in (
+        ("called", "await request.app.state.answers.answer_and_count(account, 'x')", Verdict.PASS),
+        ("forgotten", "await client.responses.create(input='x')", Verdict.FAIL),
+    ):
+        tree = {path: text.replace("CALL", call) for path, text in HANDED_OVER.items()}
+        report = audited(tmp_path / name, tree)
+        assert report.verdict is verdict, name
+        assert codes(report) == (set() if verdict is Verdict.PASS else {"never_reported"}), name

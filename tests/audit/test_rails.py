@@ -100,3 +100,12 @@ def test_a_rescue_of_other_errors_swallows_no_report(tmp_path: Path) -> None:
             "app/services/overage.rb": OVERAGE,
         }
         assert codes(audited(tmp_path / str(number), tree)) == wanted, errors
+
+
+MODEL = "class Message < ApplicationRecord\n  belongs_to :account\n  after_create_commit :meter\n\n  def meter\n    Stripe::Billing::MeterEvent.create(event_name: 'messages', identifier: id.to_s, payload: { value: '1', stripe_customer_id: account.customer_id })\n  end\nend\n"
+
+
+def test_what_a_model_runs_when_a_row_is_written_is_live(tmp_path: Path) -> None:
+    assert audited(tmp_path / "live", {"app/models/message.rb": MODEL}).verdict is Verdict.PASS
+    dead = MODEL.replace("  after_create_commit :meter\n", "")
+    assert codes(audited(tmp_path / "dead", {"app/models/message.rb": dead})) == {"never_reported"}

@@ -29,6 +29,7 @@ from tallystick.audit.trails.labels import Labelling
 from tallystick.audit.trails.trails import Climb, Trail
 
 WAYS = 2_000  # rules compare ways with each other
+STEPS = 3  # by name alone, where nothing is imported
 
 LIBRARY = "This is a library: it reports usage only where an application that uses it says so."
 
@@ -117,6 +118,11 @@ class Run:
             wider = self.gathering.wider(case, tables) - case.program.modules.keys()
             if wider or tables:
                 case = self._traced(self.gathering.loaded(wider | case.program.modules.keys()), tables)
+            for _ in range(STEPS):
+                fresh = self.gathering.naming(case) - case.program.modules.keys()
+                if not fresh:
+                    break
+                case = self._traced(self.gathering.loaded(fresh | case.program.modules.keys()), tables)
         signal = self.corpus.signals
         bare = not case.trails  # without a reporting call, prices and counters have to speak
         idle = bool(case.trails) and not case.live

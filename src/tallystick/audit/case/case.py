@@ -98,11 +98,6 @@ class Case:
         text = self.corpus.sources[key[0]]
         return self.corpus.mentioned(names[0], key[0]) or re.search(handed, text) is not None
 
-    @property
-    def direct(self) -> set[Key]:
-        """Entries that reach the provider itself, not only a row of their own."""
-        return {one.entry.key for one in self.live if one.entry is not None and not one.site.stored}
-
     @cached_property
     def work(self) -> re.Pattern[str]:
         """What is sold by the piece here: messages only where a report speaks of them."""

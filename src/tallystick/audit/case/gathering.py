@@ -19,6 +19,8 @@ from tallystick.audit.trails.trails import Trail
 
 Progress = Callable[[str, int, int], None]
 SMALL = 400
+FEW = 40
+IMPLEMENTS = "Impl"  # Java's callers know only the interface
 COSTLY = re.compile(
     rb"(?i)completions\.|responses(?:\(\))?(?:\.|->)|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
     rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate"
@@ -113,7 +115,10 @@ class Gathering:
         named = {path for path in seeds if path.endswith(NAMED) and not path.endswith(".go")}
         stems = {path.rpartition("/")[2].rpartition(".")[0] for path in named}
         if stems:
-            words = re.compile("|".join(rf"\b{re.escape(_camel(one))}\b" for one in sorted(stems)).encode())
+            names = sorted(
+                {name for one in stems for name in (_camel(one), _camel(one).removesuffix(IMPLEMENTS))}
+            )
+            words = re.compile("|".join(rf"\b{re.escape(one)}\b" for one in names if one).encode())
             endings = tuple({"." + path.rpartition(".")[2] for path in named})
             endings += RUBY if any(one in endings for one in RUBY) else ()
             found |= {path for path in self.corpus.grep(words) if path.endswith(endings)}
@@ -200,6 +205,19 @@ class Gathering:
             for path, data in self.corpus.support.items()
         )
 
+    def naming(self, case: Case) -> set[str]:
+        """Files that call by its name what every way ends in: a reporter that is handed over without an import."""
+        assert self.graph is not None
+        tops = [case.program.function(one.top) for one in case.trails if not one.client]
+        names = sorted(
+            {one.name for one in tops if one.owner and len(one.name) > 5 and one.name not in COMMON}
+        )
+        if case.live or not names:
+            return set()
+        called = re.compile(rf"(?:\.|->)(?:{'|'.join(map(re.escape, names))})\(".encode())
+        found = set(self.corpus.grep(called)) - case.program.modules.keys()
+        return found | self.graph.importers(found, 200) if len(found) <= FEW else set()
+
     def wider(self, case: Case, tables: dict[str, Trail]) -> set[str]:
         """Files that sell the same work, write the rows that are sent, or fill the queues."""
         assert self.graph is not None
@@ -213,7 +231,9 @@ class Gathering:
         words = joins.words(case, tables)
         if words is not None:
             joined = set(self.corpus.grep(words)[:400])
+            named = {path for path in joined if path.endswith(NAMED) and not path.endswith(".go")}
             found |= joined | self.graph.importers(joined, 400)
+            found |= self._unimported(named) if len(named) <= FEW else set()
         return found
 
 

@@ -52,7 +52,7 @@ def written(case: Case, tables: dict[str, Trail], labelling: Labelling) -> Itera
         if not row.writes or row.table not in tables:
             continue
         customers, quantities = row.column(stored.CUSTOMER), row.column(stored.QUANTITY)
-        if not customers and not quantities:
+        if (not customers and not quantities) or stored.is_opening(quantities):
             continue
         if not _sure(row, tables[row.table]):
             continue

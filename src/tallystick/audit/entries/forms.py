@@ -10,6 +10,7 @@ from tallystick.audit.models.knowledge import Route, compiled
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Expr, Function, Module
 
+CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
 RECORDS = re.compile(r"^\w+\.Records\b")
 Pattern = re.Pattern[str] | None
 Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
@@ -61,6 +62,7 @@ class Forms:
             self._by_decorator(module, key, function)
             or self._by_via(module, key, function)
             or self._by_file(module, key, function)
+            or _called_back(module, key, function)
         )
 
     def _by_file(self, module: Module, key: Key, function: Function) -> Entry | None:
@@ -190,6 +192,17 @@ def _works_on(function: Function) -> str:
     """The queue that the class of a method works on."""
     named = [one.parts[0].text for one in function.decorators if one.kind == "call" and one.parts]
     return named[0] if len(named) == 1 else ""
+
+
+def _called_back(module: Module, key: Key, function: Function) -> Entry | None:
+    """`after_create_commit :report_usage`: what Ruby's models run when a row is written."""
+    if module.language != "ruby" or not function.name:
+        return None
+    for call in module.functions[0].calls:
+        named = any(one.kind == "const" and one.text == function.name for one in call.args)
+        if named and CALLBACK.match(call.callee):
+            return Entry(key, "worker", "rails", f"{call.callee} {function.owner}".strip(), function.line)
+    return None
 
 
 def _given(value: Expr, name: str) -> str:

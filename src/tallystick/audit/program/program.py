@@ -62,6 +62,7 @@ class Program:
         self.knowledge = knowledge
         self.local: dict[str, dict[str, list[int]]] = {}
         self.by_name: dict[str, list[Key]] = defaultdict(list)
+        self.owners: dict[str, dict[Key, tuple[str, str]]] = {}
         self.lines: dict[tuple[str, int], int] = {}
         for module in self.modules.values():
             names: dict[str, list[int]] = defaultdict(list)

@@ -47,22 +47,30 @@ def _spelled(name: str) -> str:
 
 def held(program: Program, caller: Key, parts: list[str]) -> list[Key]:
     """The method of the class that a variable or a field is of: by what it was made of, or by its name."""
+    owners = _owners(program, parts[-1])
+    if not owners:
+        return []
     ending = caller[0][caller[0].rfind(".") :]
-    owners = {
-        key: _spelled(program.function(key).owner)
-        for key in program.by_name.get(parts[-1], ())
-        if key[0].endswith(ending) and not STANDING_IN.match(program.function(key).owner)
-    }
+    here = [(key, names) for key, names in owners.items() if key[0].endswith(ending)]
     for asked in (_spelled(_made(program, caller, ".".join(parts[:-1]))), _spelled(parts[-2])):
-        exact = [
-            key
-            for key, owner in owners.items()
-            if asked in (owner, posixpath.basename(posixpath.dirname(key[0])) + owner)
-        ]
-        found = exact or [key for key, owner in owners.items() if owner.endswith(asked)]
+        exact = [key for key, names in here if asked in names]
+        found = exact or [key for key, names in here if names[0].endswith(asked)]
         if found and len(asked) > 3:
             return found if len(found) == 1 else []
     return []
+
+
+def _owners(program: Program, method: str) -> dict[Key, tuple[str, str]]:
+    """The classes that have a method of this name, stand-ins left aside, alone and behind their folder's name."""
+    if method not in program.owners:
+        found = {}
+        for key in program.by_name.get(method, ()):
+            owner = program.function(key).owner
+            if not STANDING_IN.match(owner):
+                name = _spelled(owner.removesuffix("Impl"))
+                found[key] = (name, posixpath.basename(posixpath.dirname(key[0])) + name)
+        program.owners[method] = found
+    return program.owners[method]
 
 
 def produced(program: Program, caller: Key, factory: str, method: str) -> list[Key]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.entries.schedules import DAY
-from tallystick.audit.syntax.ir import Expr
+from tallystick.audit.syntax.ir import Call, Expr
 from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
@@ -14,14 +15,42 @@ UNSENT = re.compile(
     rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*(?:\w+_)?(?:synced|reported|sent|billed)\b"  # the total less what was told already
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|nil|0\b|\{)"
 )
+FLAGGED = re.compile(  # rows by a mark of their own
+    rb"(?i)(?:report|sync|sent|bill|process|export|invoic|deliver|meter)\w*[\"'`]?\s*[:=,]\s*(?:false|null|none|nil|0\b)"
+)
+CURSOR = re.compile(r"(?i)cursor|watermark|checkpoint|last")
+READ = re.compile(rb"\bgetattr\([^()\n]*\)")
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(r"(?i)^(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)")
+MOVING = re.compile(
+    r"(?:^|[._])(?i:mark|update|set|advance|save|store|touch|move)\w*?"
+    r"(?:_(?:reported|sent|synced|billed|cursor|watermark|checkpoint)|(?:Reported|Sent|Synced|Billed|Cursor|Watermark|Checkpoint))\w*$"
+)
+LEAVES = re.compile(rb"\b(?:return|break|throw|raise)\b")  # what failed does not get there
+SKIPS = re.compile(rb"\b(?:continue|next)\b")
 
 
 def excused(case: Case, trail: Trail) -> bool:
     """Whether a lost attempt on this way is harmless: drained, put on a queue, or a row beside a direct report."""
-    beside = trail.site.stored and trail.entry is not None and trail.entry.key in case.direct
-    return trail.queued or beside or drained(case, trail)
+    return trail.queued or _beside(case, trail) or drained(case, trail)
+
+
+def _beside(case: Case, trail: Trail) -> bool:
+    """Whether a row is kept beside a direct report, which a failure of the row does not keep from being sent."""
+    if not trail.site.stored or trail.entry is None:
+        return False
+    direct = [
+        one
+        for one in case.live
+        if one.entry is not None and one.entry.key == trail.entry.key and not one.site.stored
+    ]
+    return bool(direct) and not any(
+        (key[0], guard.line) == trail.handler
+        for one in direct
+        if one.handler != trail.handler  # where that ends both, what becomes of the report counts
+        for key, call in one.hops
+        for guard in call.handlers
+    )
 
 
 def drained(case: Case, trail: Trail) -> bool:
@@ -44,15 +73,13 @@ def drained(case: Case, trail: Trail) -> bool:
 
 
 def drained_late(case: Case, trail: Trail) -> bool:
-    """Whether a schedule that is slow, but no slower than a day, sends again what this way left unsent."""
-    return any(
-        one.entry is not None
-        and one.entry.kind == "schedule"
-        and SLOW <= (one.entry.seconds or 0) <= DAY
-        and one.site.call == trail.site.call
-        and _takes_unsent(case, one)
-        for one in case.live
-        if one is not trail
+    """Whether requests or their jobs send at once, and a daily run sends again what they left unsent."""
+    same = [
+        (one, one.entry) for one in case.live if one.site.call == trail.site.call and one.entry is not None
+    ]
+    return any(entry.kind in ("http", "action", "worker") for _, entry in same) and any(
+        entry.kind == "schedule" and SLOW <= (entry.seconds or 0) <= DAY and _takes_unsent(case, one)
+        for one, entry in same
     )
 
 
@@ -85,24 +112,55 @@ def _drains(case: Case, trail: Trail) -> bool:
 
 def _takes_unsent(case: Case, trail: Trail) -> bool:
     """Whether the rows this schedule goes over are those that were not sent yet."""
+    return any(asks_unsent(one) for one in _texts(case, trail))
+
+
+def _texts(case: Case, trail: Trail) -> Iterator[bytes]:
+    """The text of each function of a way."""
     for key, _ in trail.hops:
         function = case.program.function(key)
         lines = case.corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
-        if key[1] and UNSENT.search(b"\n".join(lines)):
-            return True
-    return False
+        yield b"\n".join(lines) if key[1] else b""
+
+
+def asks_unsent(text: bytes) -> bool:
+    """Whether code asks for what was not sent yet; `getattr(org, "billing", None)` asks for something else."""
+    return UNSENT.search(READ.sub(b"", text)) is not None
 
 
 def _marks_lost(case: Case, trail: Trail) -> bool:
-    """Whether the row is marked as sent after the try, so that a failed attempt is marked as well."""
-    call = trail.site.call
-    return any(
-        after.line > call.end_line
-        and len(after.handlers) < len(call.handlers)
-        and MARKING.search(after.callee) is not None
-        and any(SENT.search(key) for one in after.args for key in _keys(one))
-        for after in case.program.function(trail.site.key).calls
-    )
+    """Whether rows are marked, or a cursor moves on, behind the catch: a failed attempt is told as sent."""
+    caught, flagged = False, any(FLAGGED.search(one) for one in _texts(case, trail))
+    for key, call in trail.hops:
+        after = [one for one in case.program.function(key).calls if one.line > call.end_line]
+        later = [one for one in after if _marks(one) and not (flagged and CURSOR.search(one.callee))]
+        if caught and later:
+            return True  # whoever called this was told of no failure
+        guard = next((one for one in call.handlers if (key[0], one.line) == trail.handler), None)
+        if guard is not None and not caught:
+            caught = True
+            text = case.corpus.sources[key[0]].split(b"\n")
+            if any(guard not in one.handlers and _reached(text, guard.line, one.line) for one in later):
+                return True
+    return False
+
+
+def _reached(text: list[bytes], caught: int, line: int) -> bool:
+    """Whether code goes on from a catch to a line below it; `continue` leaves only the loop that both stand in."""
+    between = b"\n".join(text[caught - 1 : line - 1])
+    inside = _indent(text[line - 1]) >= _indent(text[caught - 1])
+    return line > caught and LEAVES.search(between) is None and not (inside and SKIPS.search(between))
+
+
+def _indent(line: bytes) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _marks(call: Call) -> bool:
+    if MOVING.search(call.callee):
+        return True
+    told = any(SENT.search(key) for one in call.args for key in _keys(one))
+    return told and MARKING.search(call.callee) is not None
 
 
 def _keys(value: Expr, depth: int = 0) -> list[str]:

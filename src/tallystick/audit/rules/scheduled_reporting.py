@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.rules.durable import UNSENT
+from tallystick.audit.rules.open_period import open_period
 from tallystick.audit.trails.trails import Trail
-
-OPEN_PERIOD = re.compile(
-    rb"(?i)(?:gte?\b|>=?|since\b|from\b|after\b|start\w*\s*[:=])[^\n;]{0,60}?(?:current_?period_?start|period_?start"
-    rb"|start_?of_?month|month_?start|(?:billing|cycle)_?(?:cycle|period)?_?start)"
-    rb"|\bgte?\s*:\s*[^;{}]{0,80}?current_?period_?start"
-)
 
 
 def prompt(case: Case) -> set[int]:
@@ -34,19 +27,16 @@ def prompt(case: Case) -> set[int]:
 def find(case: Case) -> Iterator[Finding]:
     """Reporting calls that only a slow schedule starts, or a quick one that forgets the end of the period."""
     soon = prompt(case)
-    direct = {
-        id(one.site.call) for one in case.live if one.entry is not None and one.entry.kind != "schedule"
-    }
     for trail in case.live:
         entry = trail.entry
         if entry is None or entry.kind != "schedule" or trail.site.stored:
             continue
         if id(trail.site.call) not in soon:
             yield _unknown(case, trail) if entry.seconds is None else _slow(case, trail, entry.seconds)
-        elif id(trail.site.call) not in direct and entry.seconds is not None:
-            place = _partial(case, trail)
+        elif entry.seconds is not None:
+            place = open_period(case, trail)
             if place is not None:
-                yield _open_period(case, trail, place, entry.seconds)
+                yield _partial(case, trail, place, entry.seconds)
 
 
 def _slow(case: Case, trail: Trail, seconds: int) -> Finding:
@@ -62,7 +52,7 @@ def _slow(case: Case, trail: Trail, seconds: int) -> Finding:
     )
 
 
-def _open_period(case: Case, trail: Trail, place: Place, seconds: int) -> Finding:
+def _partial(case: Case, trail: Trail, place: Place, seconds: int) -> Finding:
     return RULE.finding(
         f"usage is reported every {_spoken(seconds)} for the running period only; what is used between the last "
         "run and the end of the period is never sent",
@@ -71,22 +61,6 @@ def _open_period(case: Case, trail: Trail, place: Place, seconds: int) -> Findin
         case.name(trail),
         case.hops(trail),
     )
-
-
-def _partial(case: Case, trail: Trail) -> Place | None:
-    """Where a frequent run looks only at the period that is still open, and keeps no unsent rows."""
-    steps = [key for key, _ in trail.hops]
-    beside = [to for key in steps for to, _ in case.program.callees.get(key, ()) if to[0] == key[0] and to[1]]
-    for key in dict.fromkeys([*steps, *beside]):
-        function = case.program.function(key)
-        lines = case.corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
-        text = b"\n".join(lines)
-        if UNSENT.search(text):
-            return None
-        hit = OPEN_PERIOD.search(text)
-        if hit and key[1]:
-            return case.place(key, function.line + text.count(b"\n", 0, hit.start()))
-    return None
 
 
 def _unknown(case: Case, trail: Trail) -> Finding:

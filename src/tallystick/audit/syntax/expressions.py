@@ -110,10 +110,11 @@ def arguments_of(node: Node, depth: int = 0) -> tuple[Expr, ...]:
     """The argument values; keyword arguments are gathered into one object at the end."""
     plain_ones, keys, values = [], [], []
     for one in arguments(node):
-        if one.type in ("keyword_argument", "pair"):
-            key = one.child_by_field_name("name") or one.child_by_field_name("key")
+        key = one.child_by_field_name("name") or one.child_by_field_name("key")
+        if one.type in ("keyword_argument", "pair") or (one.type == "argument" and key is not None):
             keys.append(plain(key) if key is not None else "")
-            values.append(expression(one.child_by_field_name("value"), depth + 1))
+            last = child_of(one, one.named_child_count - 1)  # PHP: `quantity: $n`
+            values.append(expression(one.child_by_field_name("value") or last, depth + 1))
         else:
             plain_ones.append(expression(one, depth + 1))
     if keys:

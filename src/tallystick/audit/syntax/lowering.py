@@ -24,7 +24,7 @@ from tallystick.audit.syntax.expressions import (
 from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
-from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of, is_beside
+from tallystick.audit.syntax.patterns import USE, catch_kind, flags_of, is_beside, is_of_reports
 from tallystick.audit.syntax.returned import checked, fate, is_heeded, refused
 
 DEEPEST = 220
@@ -224,9 +224,10 @@ class Lowering:
         """A try: what its body throws meets the catches."""
         catches = [child for child in node.named_children if child.type in tables.CATCHES]
         parted = [(one, *self._parted(one)) for one in catches]
+        meant = [one for one in parted if is_of_reports(one[1])] or parted
         handlers = tuple(
             Handler(one.start_point[0] + 1, fate(body, node))
-            for one, head, body in parted
+            for one, head, body in meant
             if not is_beside(head)
         )
         worst = tuple(sorted(handlers, key=lambda one: one.kind == "rethrow"))[:1]

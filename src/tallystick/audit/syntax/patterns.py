@@ -26,6 +26,10 @@ BESIDE = re.compile(
     rb"(?:JSON\w*|\w*Pars(?:e|er|ing)|\w*Decode|\w*SignatureVerification|\w*Validation|\w*Integrity|\w*Unique|\w*NotFound"
     rb"|\w*DoesNotExist|NumberFormat|UnexpectedValue|Import|Key)(?:Error|Exception|Violation\w*)?$"
 )
+WIDE = re.compile(
+    rb"^(?:Base|Standard)?(?:Exception|Error)$|^Throwable$|^(?:Runtime|API|Api|HTTP|Http|Request|Client|Lago|Polar|Stripe)\w*"
+)
+PROVIDERS = re.compile(rb"(?i)stripe|lago|polar|openmeter|orb\b|chargebee|paddle")
 SIGNAL = re.compile(rb"\breturn\b")
 REMARK = re.compile(
     rb"(?s)/\*.*?\*/|(?<![:\w\"'])//[^\n]*|(?m:(?:^|(?<=\s))#(?=\s)[^\n]*)"
@@ -62,6 +66,12 @@ EARLY = re.compile(
     re.IGNORECASE,
 )
 WINDOW = 32 * 1024  # functions lie in each other: what is looked at of each is bounded
+
+
+def is_of_reports(head: bytes) -> bool:
+    """Whether a catch is for any error, or for those of a provider and the way to it."""
+    names = ERRORS.findall(head)
+    return not names or any(WIDE.search(one) for one in names) or PROVIDERS.search(head) is not None
 
 
 def is_beside(head: bytes) -> bool:

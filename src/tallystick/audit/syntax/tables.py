@@ -144,6 +144,7 @@ ASSIGNS = frozenset(
         "short_var_declaration",
         "augmented_assignment_expression",
         "augmented_assignment",
+        "operator_assignment",
         "assignment_statement",
         "named_expression",
         "public_field_definition",

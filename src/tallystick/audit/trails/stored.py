@@ -68,7 +68,8 @@ def rows(program: Program, keys: Iterable[Key] | None = None) -> Iterator[Row]:
     for key in keys if keys is not None else _every(program):
         function = program.function(key)
         for call in function.calls:
-            found = _sql(key, call, function) or _chain(key, call, function) or _made(key, call, function)
+            found = _sql(key, call, function) or _changed(key, call, function) or _chain(key, call, function)
+            found = found or _made(key, call, function)
             if found is not None and len(found.table) > 3:
                 yield found
 
@@ -159,6 +160,27 @@ def _made(key: Key, call: Call, function: Function) -> Row | None:
             inner = next((part for part in value.parts if part.kind == "object"), None)
             return Row(key, call, normal(value.text), True, inner)
     return None
+
+
+def _changed(key: Key, call: Call, function: Function) -> Row | None:
+    """`period = Period.find(id)`, `period.calls += n`, `period.save`: what was set on a row that was read."""
+    name, _, method = call.callee.rpartition(".")
+    if method != "save" or not name:
+        return None
+    read = next((one.text for given, one in function.assigns if given == name and one.kind == "call"), "")
+    head, _, reading = read.partition(".")
+    if not CALLABLE.match(head) or not READS.match(reading.partition("()")[0].partition("_by")[0]):
+        return None
+    pairs = [(re.split(r"\.|->", given), value) for given, value in function.assigns]
+    told = [(steps[1], value) for steps, value in pairs if len(steps) == 2 and steps[0] == name]
+    payload = Expr("object", "", tuple(value for _, value in told), tuple(column for column, _ in told))
+    return Row(key, call, normal(head), True, payload) if told else None
+
+
+def is_opening(values: tuple[Expr, ...]) -> bool:
+    """Whether a row only opens its counters: most of what it holds is nought."""
+    noughts = [one for one in values if one.kind == "const" and one.text in ("0", "0.0")]
+    return 2 * len(noughts) > len(values)
 
 
 def _value(function: Function, value: Expr) -> Expr:

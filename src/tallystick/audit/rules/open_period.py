@@ -1,0 +1,84 @@
+"""Runs by the clock that look only at the billing period which is still open: its last part is never sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tallystick.audit.case.case import Case
+from tallystick.audit.model import Place
+from tallystick.audit.program.program import Key
+from tallystick.audit.rules.durable import FLAGGED, asks_unsent
+from tallystick.audit.syntax.ir import Expr, Function
+from tallystick.audit.trails.trails import Trail
+
+FROM_START = re.compile(
+    rb"(?i)(?:gte?\b|>=?|since\b|from\b|after\b|start\w*\s*[:=])[^\n;]{0,60}?(?:current_?period_?start|period_?start"
+    rb"|start_?of_?month|month_?start|(?:billing|cycle)_?(?:cycle|period)?_?start)"
+    rb"|\bgte?\s*:\s*[^;{}]{0,80}?current_?period_?start"
+)
+START = re.compile(
+    r"(?i)period_?(?:start|bounds)|current_?(?:billing_?)?period|(?:month|cycle)_?start|start_?of_?month"
+)
+SINCE = re.compile(rb"(?:gte?\b|__gte?|>=)[\"'\]]?\s*[:=(,]?\s*(\w+)\b")
+DEEPEST = 4
+
+
+def open_period(case: Case, trail: Trail) -> Place | None:
+    """Where this run takes rows of the open period alone, unless something else sends without that question."""
+    for step, key in _looked_at(case, trail):
+        function = case.program.function(key)
+        lines = case.corpus.sources[key[0]].split(b"\n")[: function.end_line]
+        text = b"\n".join(lines[function.line - 1 :])
+        found = sorted({function.line + text.count(b"\n", 0, one) for one in _bounds(function, text)})
+        if asks_unsent(text):
+            found = [line for line in found if _unsent_there(function, lines, line)]
+            if not found:
+                return None
+        if found and key[1]:
+            return None if _passed_by(case, trail, step) else case.place(key, found[0])
+    return None
+
+
+def _looked_at(case: Case, trail: Trail) -> list[tuple[Key, Key]]:
+    """The functions of a way, and then those of the same files that they call, each with its step of the way."""
+    steps = [key for key, _ in trail.hops]
+    beside = {
+        to: step
+        for step in reversed(steps)
+        for to, _ in case.program.callees.get(step, ())
+        if to[0] == step[0] and to[1] and to not in steps
+    }
+    return [*((step, step) for step in steps), *((step, to) for to, step in beside.items())]
+
+
+def _passed_by(case: Case, trail: Trail, asking: Key) -> bool:
+    """Whether requests or workers send the same on a way that does not come through here."""
+    return any(
+        one.site.call is trail.site.call
+        and one.entry is not None
+        and one.entry.kind != "schedule"
+        and asking not in {key for key, _ in one.hops}
+        for one in case.live
+    )
+
+
+def _bounds(function: Function, text: bytes) -> Iterator[int]:
+    """Where the start of the period is a lower bound, by itself or by a name: `created_at__gte=start`."""
+    given = {name.encode() for name, value in function.assigns if START.search(" ".join(_words(value)))}
+    yield from (hit.start() for hit in FROM_START.finditer(text))
+    yield from (hit.start() for hit in SINCE.finditer(text) if hit[1] in given)
+
+
+def _words(value: Expr, depth: int = 0) -> list[str]:
+    inner = [word for part in value.parts for word in _words(part, depth + 1)] if depth < DEEPEST else []
+    return [value.text, *inner]
+
+
+def _unsent_there(function: Function, lines: list[bytes], line: int) -> bool:
+    """Whether the query on this line asks for what is unsent and of the open period, both at once."""
+    around = [one for one in function.calls if one.line <= line <= one.end_line]
+    query = min(around, key=lambda one: one.end_line - one.line, default=None)
+    return (
+        query is not None and FLAGGED.search(b"\n".join(lines[query.line - 1 : query.end_line])) is not None
+    )

@@ -1,0 +1,34 @@
+# ruff: noqa: E501
+"""Laravel as applications write it: named arguments, listeners."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trees import audited, codes
+
+from tallystick.audit.model import Verdict
+
+ANSWERED = """<?php
+class AnswerController extends Controller
+{
+    public function store(Request $request)
+    {
+        $answer = OpenAI::chat()->create(['messages' => $request->input('messages')]);
+        $request->user()->reportMeterEvent('tokens', quantity: COUNT, options: ['identifier' => $answer->id]);
+        return $answer;
+    }
+}
+"""
+LISTENER = "<?php\nclass MeterAnswer\n{\n    public function handle(Answered $event): void\n    {\n        $event->user->reportMeterEvent('tokens', quantity: $event->tokens);\n    }\n}\n"
+
+
+def test_laravel_names_its_arguments_and_listens(tmp_path: Path) -> None:
+    for count, wanted in (
+        ("$request->input('tokens')", {"client_supplied_quantity"}),
+        ("$answer->usage->totalTokens", set()),
+    ):
+        tree = {"app/Http/Controllers/AnswerController.php": ANSWERED.replace("COUNT", count)}
+        assert codes(audited(tmp_path / str(len(count)), tree)) == wanted, count
+    report = audited(tmp_path / "listener", {"app/Listeners/MeterAnswer.php": LISTENER})
+    assert report.verdict is Verdict.PASS
