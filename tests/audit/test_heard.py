@@ -144,3 +144,78 @@ def test_an_answer_that_is_looked_at_behind_a_block_is_heeded(tmp_path: Path) ->
     assert codes(audited(tmp_path / "right", {"app.py": CHECKED})) == set()
     wrong = CHECKED.replace("if not sent:\n        raise Lost(n)", "log(n)")
     assert codes(audited(tmp_path / "wrong", {"app.py": wrong})) == {"errors_swallowed"}
+
+
+SERVER = """import asyncio, stripe
+from fastapi import FastAPI
+
+async def send_rows():
+    for row in await rows_to_send(sent_at=None):
+        await stripe.billing.MeterEvent.create_async(event_name='c', identifier=row.id, payload={'stripe_customer_id': row.customer, 'value': row.n})
+
+async def loop():
+    while True:
+        await send_rows()
+        await asyncio.sleep(600)
+
+def create_app():
+    asyncio.create_task(loop())
+    return FastAPI()
+
+app = create_app()
+"""
+NIGHTLY = "on:\n  schedule:\n    - cron: '0 9 * * *'\njobs:\n  a:\n    if: github.repository == 'acme/acme'\n    steps:\n      - run: RUN\n"
+
+
+@pytest.mark.parametrize(
+    ("run", "wanted"), [("make catalogue", set()), ("python acme/serve.py", {"scheduled_reporting"})]
+)
+def test_a_workflow_starts_what_its_commands_name(tmp_path: Path, run: str, wanted: set[str]) -> None:
+    """The repository's own name in a document starts no program; a loop keeps its own time."""
+    source = (
+        SERVER if not wanted else SERVER.replace("asyncio.create_task(loop())", "asyncio.run(send_rows())")
+    )
+    tree = {".github/workflows/n.yml": NIGHTLY.replace("RUN", run), "acme/serve.py": source}
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
+TRACKED = """import { Autumn } from '@useautumn/convex';
+export const generate = action({ args: {}, handler: async (ctx) => {
+  try {
+    const { text } = await generateText({ model });
+    const { error: trackError } = await autumn.track(ctx, { featureId: 'words', value: 1 });
+    if (trackError) HEED
+    return text;
+  } catch (error) {
+    return { ok: false, status: 500 };
+  }
+} });
+"""
+
+
+@pytest.mark.parametrize(
+    ("heed", "wanted"),
+    [
+        ("{ console.error('not tracked', trackError); }", {"errors_swallowed"}),
+        ("throw new Error(trackError.message);", set()),
+    ],
+)
+def test_a_kit_that_answers_its_refusal(tmp_path: Path, heed: str, wanted: set[str]) -> None:
+    """`{ error }` is looked at, or only logged; the catch around it never sees it."""
+    assert codes(audited(tmp_path, {"convex/words.ts": TRACKED.replace("HEED", heed)})) == wanted
+
+
+HOOKED = """import { useState } from 'react';
+import { useCustomer } from 'autumn-js/react';
+export default function Chat() {
+  const [text, setText] = useState('');
+  const { track } = useCustomer();
+  const send = async () => { await track({ featureId: 'messages' }); setText(''); };
+  return <button onClick={send}>Send</button>;
+}
+"""
+
+
+def test_hooks_run_in_the_browser(tmp_path: Path) -> None:
+    """Also without the directive, which a part of a page need not repeat."""
+    assert codes(audited(tmp_path, {"src/components/chat.tsx": HOOKED})) == {"client_side_only"}

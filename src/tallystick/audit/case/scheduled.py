@@ -21,6 +21,11 @@ TASK = re.compile(rb"\btask[\s(]+[:\"']?(\w+)")
 RUN = frozenset(["perform", "call", "run", "execute", "handle", "__invoke"])
 REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|\.every|createQueue|add_periodic_task)$")
 
+COMMAND = re.compile(
+    r"\b(?:node|ts-node|tsx|python\d?|bun|deno|npx|npm|pnpm|yarn|php|ruby|rake|uv|poetry|go run|java|bash|sh|exec|curl"
+    r"|command|args|cmd|entrypoint|run|image|startCommand|schedule|handler)\b|\./"
+)
+
 
 def scheduled(case: Case) -> None:
     """Tell entries that the clock starts from those that requests start."""
@@ -218,16 +223,15 @@ def _signature(case: Case, entry: Entry) -> str:
 
 
 def _runs(target: str, file: str) -> bool:
-    """Whether a command line names a program's file, as source or built."""
+    """Whether a command names a program's file, as source or built; of a whole document only its commands count."""
     stem = file.rpartition("/")[2].rpartition(".")[0]
-    if stem == "main" and "/" in file:
+    if stem == "main" and file.endswith(".go") and "/" in file:
         stem = file.rpartition("/")[0].rpartition("/")[2]  # a Go program is called by its folder's name
     if len(stem) < 4 or stem in ("index", "main"):
         return file.rpartition(".")[0] in target
-    return (
-        re.search(rf"(?:^|[\s/\"'=.])(?:manage\.py\s+)?{re.escape(stem)}(?:\.\w+)?(?=[\s\"',\]]|$)", target)
-        is not None
-    )
+    named = re.compile(rf"(?:^|[\s/\"'=.])(?:manage\.py\s+)?{re.escape(stem)}(?:\.\w+)?(?=[\s\"',\]]|$)")
+    lines = target.splitlines()
+    return any(named.search(one) for one in lines if len(lines) == 1 or COMMAND.search(one))
 
 
 def _starts(one: Schedule, path: str, name: str, file: str, entry: Entry) -> bool:

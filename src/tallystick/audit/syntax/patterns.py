@@ -61,6 +61,9 @@ SESSION = re.compile(
     rb"|verifyToken|verifyIdToken|getUserIdentity|getAuthUserId|current_user|login_required|validateRequest|jwt\.verify"
 )
 USE = re.compile(rb"^\s*[\"']use (server|client)[\"']", re.MULTILINE)
+HOOKS = re.compile(  # what runs in a browser alone
+    rb"import\s*(?:\w+\s*,\s*)?\{[^}]*\b(?:useState|useEffect|useReducer|useRef|useCallback)\b[^}]*\}\s*from\s*[\"']react[\"']"
+)
 EARLY = re.compile(
     rb"if\s*\([^\n]*(?:existing|already|reported|processed)[^\n]*\)\s*(?:\{\s*)?(?:continue|return)",
     re.IGNORECASE,

@@ -25,7 +25,9 @@ STARTUP = re.compile(
     r"on_event startup|(?:^|\.)(?:on_startup|before_serving|before_first_request|worker_ready|worker_process_init"
     r"|after_server_start|main_process_start)(?:\.connect)?\b|listener (?:after|before)_server_start"
 )
-ANSWERS = re.compile(r"(?:^|\.)\w*[fF]etch$|\.from\(\)\.|\.rpc$")
+ANSWERS = re.compile(
+    r"(?:^|\.)\w*[fF]etch$|\.from\(\)\.|\.rpc$|(?i:autumn)\w*(?:\(\))?\.(?:balances\.)?track$"
+)
 LOADED = re.compile(r"(?:Controller|Resolver)$")
 LONGEST = 14
 MOST = 400
