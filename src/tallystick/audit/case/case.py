@@ -22,11 +22,16 @@ from tallystick.audit.trails.trails import Trail
 
 SLOW = 6 * 3600
 CRON_PATH = re.compile(r"(?i)(?:^|/)(?:crons?|scheduled?|jobs?)(?:/|-|$)")
+JOBS_PATH = re.compile(r"(?i)(?:^|/)jobs?(?:/|-|$)")  # those of a clock, or those that are sold
 STAFF = re.compile(r"(?i)admin|internal|back-?office|staff|support/|webhook")
 WHO = re.compile(
     rb"(?i)auth|session|current_?user|api_?key|token\b|jwt|verif|permission|guard|depends\(|login|member|owner|secret"
     rb"|(?:req|request|ctx|c|locals|context|self)\.user|protect|signature"
+    rb"|(?:require|ensure|must|only|with|check|is)_?(?:user|account|customer|logged|signed|admin|org)|signed_?in|logged_?in"
 )
+NAMES_ONLY = re.compile(
+    rb"[\"'`][^\"'`]*[\"'`]|\b\w*[rR]oute\w*"
+)  # where a router is put says nothing of who may come
 FROM_REQUEST = (
     rb"@(?:Body|Query|Param|Headers|Args|MessageBody|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?"
     rb"\s*(?:[A-Z\w<>]+\s+)?"
@@ -170,7 +175,8 @@ class Case:
             lines = self.corpus.sources[key[0]].split(b"\n")[max(0, first - 4) : function.end_line]
             if WHO.search(b"\n".join(lines)):
                 return True
-        return False
+        used = re.findall(rb"\.use\([^\n]*", self.corpus.sources.get(entry.path, b""))
+        return any(WHO.search(NAMES_ONLY.sub(b"", one)) for one in used)
 
     def exposed(self, text: str, entry: Entry) -> bool:
         """Whether a parameter of the entry is the client's to fill."""

@@ -11,7 +11,7 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.models.knowledge import Knowledge
 from tallystick.audit.program.program import COMMON, NAMED, Program, signals
-from tallystick.audit.program.receivers import HEARS, RUBY
+from tallystick.audit.program.receivers import ENQUEUES, HEARS, RUBY
 from tallystick.audit.program.resolve import Graph, Resolver
 from tallystick.audit.syntax.ir import Function, Module
 from tallystick.audit.trails import sites
@@ -21,6 +21,8 @@ Progress = Callable[[str, int, int], None]
 SMALL = 400
 FEW = 40
 IMPLEMENTS = "Impl"  # Java's callers know only the interface
+IMPLEMENTING = re.compile(rb"\bclass\s+\w+[^{\n]*\bimplements\s+([\w,\s]+)")
+MANY, FAR = 25, 150
 COSTLY = re.compile(
     rb"(?i)completions\.|responses(?:\(\))?(?:\.|->)|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
     rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate"
@@ -71,7 +73,7 @@ class Gathering:
         if not holders:
             return Program([], self.resolver, self.knowledge)
         self.graph = graph = Graph(self.corpus, self.resolver)
-        closure = graph.importers(holders) | self._unimported(holders)
+        closure = graph.importers(holders) | self._by_interface(holders) | self._unimported(holders)
         near = graph.imported(holders, 2, 200) | graph.imported(closure, 1, 400)
         return self.loaded(closure | near | self._mentioned(closure))
 
@@ -94,6 +96,18 @@ class Gathering:
             if len(found) == before or len(found) > 1500:
                 break
         return found
+
+    def _by_interface(self, seeds: set[str]) -> set[str]:
+        """Files of TypeScript and Java that know these only by what their classes implement."""
+        said = (hit[1] for path in sorted(seeds) for hit in IMPLEMENTING.finditer(self.corpus.sources[path]))
+        names = {one.strip() for group in said for one in group.split(b",") if one.strip()}
+        found: set[str] = set()
+        for name in sorted(names):
+            given = re.compile(rb":\s*" + re.escape(name) + rb"\b|\b" + re.escape(name) + rb"\s+\w+\s*[;,)=]")
+            users = [one for one in self.corpus.grep(given) if one.endswith((".ts", ".tsx", ".java"))]
+            found |= set(users) if len(users) < MANY else set()  # everybody knows a framework's own
+        assert self.graph is not None
+        return self.graph.importers(found, FAR) if found else found
 
     def _mentioned(self, seeds: set[str], limit: int = 200) -> set[str]:
         """Files of the classes these call by name alone: `Model.generate` where nothing is imported."""
@@ -151,7 +165,9 @@ class Gathering:
         }
         parts = [rf"(?<![\w.]){re.escape(one[1:-1])}(?!\w)" for one in sorted(events)]
         names = sorted({one.name for one in functions if len(one.name) > 3})
-        parts += [rf"enqueue_job\(\s*[\"'](?:{'|'.join(map(re.escape, names))})[\"']"] if names else []
+        called = "|".join(map(re.escape, names))
+        parts += [rf"enqueue_job\(\s*[\"'](?:{called})[\"']"] if names else []
+        parts += [rf"(?:{'|'.join(sorted(ENQUEUES))})\(\s*[\"'][\w.]+\.(?:{called})[\"']"] if names else []
         found = self.corpus.grep(re.compile("|".join(parts).encode())) if parts else []
         return {one for one in found if one.endswith((".py", ".ts") if events else ".py")}
 

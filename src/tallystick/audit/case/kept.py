@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from tallystick.audit.case.case import Case
@@ -21,6 +22,9 @@ READ = (
 SHOWN = re.compile(r"(?:^|/)(?:admin|migrations?|tests?)(?:/|\.|_)|models?\.py$")
 REGION = 12
 MARKED = re.compile(r"(?i)\.update\w*\(|\bupdate\s+\w+\s+set\b|mark\w*fail")
+STATE = re.compile(r"(?i)\bstat(?:us|e)[\"']?\s*[:=]\s*[\"'](\w*(?:fail|error)\w*)[\"']")
+WAITING = re.compile(r"(?i)[\"'](?:pending|queued|unsent|unreported|new|open)[\"']")
+ATTEMPTS = re.compile(r"(?i)attempt|tries|next_?run|backoff")
 HANDED = re.compile(
     r"(?i)\.(?:insert|create|upsert|save|add)\w*\(|queue|outbox|dispatch|send_?message|retr|push\(|schedul|throw|raise"
 )
@@ -53,10 +57,38 @@ def only_marked(case: Case, trail: Trail) -> bool:
         or trail.handler[0] not in case.corpus.sources
     ):
         return False
+    said = _said(case, trail)
+    if trail.entry is not None and trail.entry.kind == "schedule":
+        return _left(case, trail, _clause(said))
     if trail.entry is None or trail.entry.kind not in ("http", "action"):
         return False
-    said = _said(case, trail)
     return MARKED.search(said) is not None and not HANDED.search(said) and not any(map(_by_itself, case.live))
+
+
+def _left(case: Case, trail: Trail, said: str) -> bool:
+    """Whether a clock goes over the rows of one state, and its catch puts them into one that nothing asks for."""
+    hit = STATE.search(said)
+    function = case.program.function(trail.site.key)
+    text = case.corpus.sources[trail.handler[0]].decode("utf-8", "replace")
+    around = "\n".join(text.split("\n")[function.line - 1 : function.end_line])
+    if hit is None or HANDED.search(said) or ATTEMPTS.search(said) or not WAITING.search(around):
+        return False
+    word = re.compile(rb"(?i)[\"'`:.]" + re.escape(hit[1].encode()) + rb"\b")
+    uses = sum(len(word.findall(data)) for data in case.corpus.sources.values())
+    return uses == len(word.findall(said.encode()))
+
+
+def _clause(said: str) -> str:
+    """The catch at the start of these lines, without what follows it."""
+    first, _, rest = said.partition("\n")
+    depth = 0
+    for index in range(said.find("catch"), len(said)) if "catch" in first else ():
+        depth += {"{": 1, "}": -1}.get(said[index], 0)
+        if depth == 0 and said[index] == "}":
+            return said[: index + 1]
+    indent = len(first) - len(first.lstrip())
+    inside = itertools.takewhile(lambda one: len(one) - len(one.lstrip()) > indent, rest.split("\n"))
+    return "\n".join([first, *inside])
 
 
 def _by_itself(trail: Trail) -> bool:

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 from tallystick.audit.case import clocks
-from tallystick.audit.case.case import CRON_PATH, Case
+from tallystick.audit.case.case import CRON_PATH, JOBS_PATH, Case
 from tallystick.audit.entries import constructs
 from tallystick.audit.entries.forms import Entry, reads_records
 from tallystick.audit.entries.queues import Queues
@@ -47,7 +47,7 @@ def scheduled(case: Case) -> None:
             case.trails[number] = replace(trail, entry=_timed(entry, found))
         elif clocks.occasional(case.corpus, entry):
             case.trails[number] = replace(trail, entry=_retimed(entry))
-        elif entry.kind == "http" and CRON_PATH.search(entry.route.partition(" ")[2] or entry.key[0]):
+        elif entry.kind == "http" and _by_its_path(trail, entry):
             fed = queues is not None and queues.feeding(entry)
             timer = clocks.calling(case.program, case.corpus, entry)
             called = _timed(entry, timer) if timer is not None else _retimed(entry)
@@ -57,6 +57,13 @@ def scheduled(case: Case) -> None:
             clock = _fed_by_clock(case, trail.entry)
             if clock is not None:
                 case.trails[number] = replace(trail, entry=_timed(trail.entry, clock))
+
+
+def _by_its_path(trail: Trail, entry: Entry) -> bool:
+    """Whether the path of a route says that a clock calls it; jobs may be what is sold, unless a secret is asked."""
+    path = entry.route.partition(" ")[2] or entry.key[0]
+    sold = JOBS_PATH.search(path) is not None and not trail.flags & {"secret", "verified"}
+    return CRON_PATH.search(JOBS_PATH.sub("/", path) if sold else path) is not None
 
 
 def _fed_by_clock(case: Case, worker: Entry) -> Schedule | None:

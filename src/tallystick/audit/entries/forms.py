@@ -11,6 +11,7 @@ from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Expr, Function, Module
 
 CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
+JOB = re.compile(r"^\*?(asynq\.Task|river\.Job|work\.Job|events\.SQSEvent)\b")
 RECORDS = re.compile(r"^\w+\.Records\b")
 Pattern = re.Pattern[str] | None
 Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
@@ -58,6 +59,11 @@ class Forms:
             module.directive == "server" and function.exported and function.parent <= 0
         ):
             return Entry(key, "action", "next-action", f"server action {function.name}", function.line)
+        job = _given_job(module, function)
+        if job:
+            return Entry(key, "worker", job, function.name or "job", function.line)
+        if _served(function):
+            return Entry(key, "http", "adonis", f"{function.name} {module.path}", function.line)
         return (
             self._by_decorator(module, key, function)
             or self._by_via(module, key, function)
@@ -84,6 +90,8 @@ class Forms:
                 and row.framework not in ("rails", "laravel", "django")
                 and not (function.exported or name != function.name)
             ):
+                continue
+            if row.framework == "laravel" and "private" in function.flags:
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
@@ -203,6 +211,17 @@ def _called_back(module: Module, key: Key, function: Function) -> Entry | None:
         if named and CALLBACK.match(call.callee):
             return Entry(key, "worker", "rails", f"{call.callee} {function.owner}".strip(), function.line)
     return None
+
+
+def _given_job(module: Module, function: Function) -> str:
+    """The library whose job a Go function takes: `func HandleUsage(ctx context.Context, task *asynq.Task) error`."""
+    kinds = (JOB.match(one.kind) for one in function.bindings if module.language == "go")
+    return next((hit[1].partition(".")[0] for hit in kinds if hit is not None), "")
+
+
+def _served(function: Function) -> bool:
+    """Whether a method takes what Adonis gives to its controllers."""
+    return any(one.kind.startswith("HttpContext") for one in function.bindings)
 
 
 def _given(value: Expr, name: str) -> str:

@@ -182,7 +182,7 @@ class Program:
                 return product
         found = self.imports[path].get(head)
         if found is not None:
-            return self._through(path, found, parts[1:])
+            return self._through(path, found, parts[1:]) or receivers.shelved(self, path, found, parts)
         dotted = self.imports[path].get(".".join(parts[:-1]))
         if dotted is not None:
             return self._through(path, dotted, parts[-1:])
@@ -292,6 +292,15 @@ class Program:
                         return found
         taken = self.imports[path].get(name)
         if taken is not None and depth < 5:
+            below = (
+                self.resolver.resolve(path, f"{taken.source.rstrip('.')}.{taken.name}")
+                if path.endswith(".py")
+                else ""
+            )
+            if (
+                below in self.modules and below != path and rest
+            ):  # `from . import usage`: a module of the package
+                return self._inside(below, rest[0], rest[1:], depth + 1)
             target = self.resolver.resolve(path, taken.source)
             if target in self.modules and target != path:
                 return self._inside(target, taken.name if taken.name != "*" else "default", rest, depth + 1)

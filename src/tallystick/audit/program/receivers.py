@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from tallystick.audit.syntax.ir import Call
+from tallystick.audit.syntax.ir import Call, Function, Import
 
 if TYPE_CHECKING:
     from tallystick.audit.program.program import Key, Program
 
 STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|stub)$")
+INJECTS = frozenset(["Depends", "Security", "Provide", "Inject"])
+TYPE = re.compile(r"^[\"'*&?\s]*(?:(?:Annotated|Optional|Final|Union)\[\s*[\"']?)?(?:\w+[.\\])*(\w+)")
 MADE = re.compile(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
 
 HEARS = "OnEvent"
+ENQUEUES = frozenset(["enqueue", "async_task", "enqueue_call", "schedule", "send_task", "delay_on_commit"])
 LISTENS = re.compile(
-    r"^(?:on|on_event|listen\w*|subscribe\w*|subscriber|handle[sr]?|event_handler|listens_to|observe[sr]?)$"
+    r"^(?:on|on_event|OnEvent|listen\w*|subscribe\w*|subscriber|handle[sr]?|event_handler|listens_to|observe[sr]?)$"
 )
 EMITS = re.compile(
     r"^(?:a?emit|publish|dispatch|fire|trigger|notify|send|raise_event|emit_event|publish_event)(?:_async|Async)?$"
@@ -52,7 +55,8 @@ def held(program: Program, caller: Key, parts: list[str]) -> list[Key]:
         return []
     ending = caller[0][caller[0].rfind(".") :]
     here = [(key, names) for key, names in owners.items() if key[0].endswith(ending)]
-    for asked in (_spelled(_made(program, caller, ".".join(parts[:-1]))), _spelled(parts[-2])):
+    name = ".".join(parts[:-1])
+    for asked in map(_spelled, (_made(program, caller, name), _typed(program, caller, name), parts[-2])):
         exact = [key for key, names in here if asked in names]
         found = exact or [key for key, names in here if names[0].endswith(asked)]
         if found and len(asked) > 3:
@@ -71,6 +75,25 @@ def _owners(program: Program, method: str) -> dict[Key, tuple[str, str]]:
                 found[key] = (name, posixpath.basename(posixpath.dirname(key[0])) + name)
         program.owners[method] = found
     return program.owners[method]
+
+
+def shelved(program: Program, caller: str, found: Import, parts: list[str]) -> list[Key]:
+    """`services.usage.track`: a method of what another file keeps in an object, `{ usage: new UsageService() }`."""
+    target = program.resolver.resolve(caller, found.source)
+    if target not in program.modules or len(parts) != 3:
+        return []
+    assigns = program.modules[target].functions[0].assigns
+    kept = [
+        part
+        for name, value in assigns
+        if name in (found.name, found.local)
+        for key, part in zip(value.keys, value.parts, strict=False)
+        if key == parts[1]
+    ]
+    kept += [value for one in kept if one.kind == "name" for name, value in assigns if name == one.text]
+    owners = {one.text.rpartition(".")[2] for one in kept if one.kind == "call"}
+    methods = [key for key in program.by_name.get(parts[2], ()) if program.function(key).owner in owners]
+    return methods if len(methods) == 1 else []
 
 
 def produced(program: Program, caller: Key, factory: str, method: str) -> list[Key]:
@@ -116,20 +139,50 @@ def fellow(program: Program, caller: Key, parts: list[str]) -> list[Key]:
     return found if len(found) == 1 else []
 
 
-def _made(program: Program, caller: Key, name: str) -> str:
-    """The class whose instance a name was given: `reporter = UsageReporter(store)`."""
+def _near(program: Program, caller: Key, name: str) -> list[Function]:
+    """The functions that may say what a name is: those around the caller, and its class's for a field."""
     module = program.modules[caller[0]]
     holder: int = caller[1]
     near = [module.functions[holder]]
     while holder > 0:
         holder = module.functions[holder].parent
         near.append(module.functions[holder])
-    near += module.functions if name.startswith(("self.", "this.")) else []
-    for function in near:
+    return [*near, *(module.functions if name.startswith(("self.", "this.")) else [])]
+
+
+def _made(program: Program, caller: Key, name: str) -> str:
+    """The class whose instance a name was given: `reporter = UsageReporter(store)`, `= Depends(get_reporter)`."""
+    for function in _near(program, caller, name):
         for given, value in function.assigns:
             last = value.text.rpartition(".")[2]
-            if given == name and value.kind == "call" and MADE.match(last):
+            if given != name or value.kind != "call" or not MADE.match(last):
+                continue
+            if last not in INJECTS:
                 return last.removeprefix("New")
+            asked = next((one.text for one in value.parts[:1]), "")
+            owner = asked if MADE.match(asked) else _product(program, caller, asked)
+            if owner:
+                return owner
+    return ""
+
+
+def _product(program: Program, caller: Key, factory: str) -> str:
+    """The one class that a factory of the tree returns."""
+    returned = [one for key in program.targets(caller, factory) for one in program.function(key).returns]
+    made = {one.text.rpartition(".")[2] for one in returned if one.kind == "call"}
+    return next(iter(made)) if len(made) == 1 and MADE.match(next(iter(made))) else ""
+
+
+def _typed(program: Program, caller: Key, name: str) -> str:
+    """The class that is written as the type of a parameter, or of one a constructor keeps in a field."""
+    last = name.rpartition(".")[2]
+    for function in _near(program, caller, name):
+        if last != name and function.name not in ("constructor", "__init__"):
+            continue
+        for one in function.bindings:
+            hit = TYPE.match(one.kind) if one.name == last and not one.path else None
+            if hit is not None and MADE.match(hit[1]):
+                return hit[1]
     return ""
 
 
@@ -140,10 +193,19 @@ def told(program: Program, path: str, call: Call) -> list[tuple[Key, Call]]:
     if first is None or first.kind not in words or not path.endswith((".py", ".ts")):
         return []
     method = call.callee.rpartition(".")[2]
+    if (
+        method in ENQUEUES and path.endswith(".py") and "." in first.text
+    ):  # `queue.enqueue("billing.tasks.report", n)`
+        place, _, name = first.text.rpartition(".")
+        file = place.replace(".", "/") + ".py"
+        named = [key for key in program.by_name.get(name, ()) if f"/{key[0]}".endswith(f"/{file}")]
+        return [(key, structs.replace(call, args=call.args[1:])) for key in named] if len(named) == 1 else []
     if method == "enqueue_job" and path.endswith(".py"):  # the first parameter is the worker's own context
         found = [key for key in program.by_name.get(first.text, ()) if key[0].endswith(".py")]
         return [(key, call) for key in found] if len(found) == 1 else []
+    return _emitted(program, call, method, first.text)
+
+
+def _emitted(program: Program, call: Call, method: str, event: str) -> list[tuple[Key, Call]]:
     given = structs.replace(call, args=call.args[1:])
-    return (
-        [(key, given) for key in program.listeners.get(f"'{first.text}'", ())] if EMITS.search(method) else []
-    )
+    return [(key, given) for key in program.listeners.get(f"'{event}'", ())] if EMITS.search(method) else []

@@ -12,9 +12,24 @@ from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
     rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
-    rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*(?:\w+_)?(?:synced|reported|sent|billed)\b"  # the total less what was told already
-    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:false|null|none|nil|0\b|\{)"
+    rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*\w*(?:synced|reported|sent|billed)\b"  # the total less what was told already
+    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:[\"']===?[\"'],\s*)?(?:false|null|none|nil|0\b|\{)"
 )
+MONTHLY = re.compile(  # what is left of a month that has ended is never asked for
+    rb"(?i)for_month\(|(?:this|current)_?month|(?:beginning|start)_?of_?month|month\s*[:=]\s*(?:Date\.(?:current|today)|now)"
+)
+TAKEN = re.compile(
+    r"(?i)(?:redis|kv|cache|prisma|\bdb|database|store|storage|outbox|queue|collection|repo\w*|[a-z]model|supabase)\S*\."
+    r"(?:del|delete\w*|unlink|remove\w*|destroy|[hz]?decr\w*|[hlsz](?:del|rem))$"
+)
+METERED = re.compile(
+    rb"(?i)usage|meter|consum|outbox|ledger|billable|overage|tally|event|count|pending|report"
+)
+LOWERED = re.compile(r"(?i)(?:h|z)?incr\w*$")
+SQL_SENT = re.compile(
+    r"(?is)\bupdate\s+\S+\s+set\b.*?\b(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)"
+)
+GATHERED = re.compile(rb"(\w+)\.(?:push|append|add)\(|(\w+)\s*=\s*append\(")
 FLAGGED = re.compile(  # rows by a mark of their own
     rb"(?i)(?:report|sync|sent|bill|process|export|invoic|deliver|meter)\w*[\"'`]?\s*[:=,]\s*(?:false|null|none|nil|0\b)"
 )
@@ -27,6 +42,7 @@ MOVING = re.compile(
     r"(?:_(?:reported|sent|synced|billed|cursor|watermark|checkpoint)|(?:Reported|Sent|Synced|Billed|Cursor|Watermark|Checkpoint))\w*$"
 )
 LEAVES = re.compile(rb"\b(?:return|break|throw|raise)\b")  # what failed does not get there
+NEAR = 3
 SKIPS = re.compile(rb"\b(?:continue|next)\b")
 
 
@@ -78,7 +94,10 @@ def drained_late(case: Case, trail: Trail) -> bool:
         (one, one.entry) for one in case.live if one.site.call == trail.site.call and one.entry is not None
     ]
     return any(entry.kind in ("http", "action", "worker") for _, entry in same) and any(
-        entry.kind == "schedule" and SLOW <= (entry.seconds or 0) <= DAY and _takes_unsent(case, one)
+        entry.kind == "schedule"
+        and SLOW <= (entry.seconds or 0) <= DAY
+        and _takes_unsent(case, one)
+        and not any(MONTHLY.search(text) for text in _texts(case, one))
         for one, entry in same
     )
 
@@ -112,7 +131,30 @@ def _drains(case: Case, trail: Trail) -> bool:
 
 def _takes_unsent(case: Case, trail: Trail) -> bool:
     """Whether the rows this schedule goes over are those that were not sent yet."""
-    return any(asks_unsent(one) for one in _texts(case, trail))
+    return _removes(case, trail) or any(asks_unsent(one) for one in _texts(case, trail))
+
+
+def _removes(case: Case, trail: Trail) -> bool:
+    """Whether what was reported leaves its store only afterwards: `redis.decrBy(key, count)`, `db.usage.delete`."""
+    key, call = trail.site.key, trail.site.call
+    text = case.corpus.sources[key[0]].split(b"\n")
+    after = [one for one in case.program.function(key).calls if one.line > call.end_line]
+    return any(
+        _takes(text, one)
+        and (len(one.handlers) >= len(call.handlers) or not _reached(text, trail.handler[1], one.line))
+        for one in after
+    )
+
+
+def _takes(text: list[bytes], call: Call) -> bool:
+    """Whether a call takes usage from a store: `redis.del(key)`, `redis.hIncrBy("usage", customer, -count)`."""
+    said = _said(text, call.line, call.end_line)
+    lowered = LOWERED.search(call.callee) and re.search(rb",\s*-", said)
+    return bool(TAKEN.search(call.callee) or lowered) and METERED.search(said) is not None
+
+
+def _said(text: list[bytes], first: int, last: int) -> bytes:
+    return b"\n".join(text[first - 1 : last])
 
 
 def _texts(case: Case, trail: Trail) -> Iterator[bytes]:
@@ -132,14 +174,15 @@ def _marks_lost(case: Case, trail: Trail) -> bool:
     """Whether rows are marked, or a cursor moves on, behind the catch: a failed attempt is told as sent."""
     caught, flagged = False, any(FLAGGED.search(one) for one in _texts(case, trail))
     for key, call in trail.hops:
+        text = case.corpus.sources[key[0]].split(b"\n")
         after = [one for one in case.program.function(key).calls if one.line > call.end_line]
-        later = [one for one in after if _marks(one) and not (flagged and CURSOR.search(one.callee))]
+        later = [one for one in after if _marks(text, one) and not (flagged and CURSOR.search(one.callee))]
+        later = [one for one in later if not _of_those_sent(text, call, one)]
         if caught and later:
             return True  # whoever called this was told of no failure
         guard = next((one for one in call.handlers if (key[0], one.line) == trail.handler), None)
         if guard is not None and not caught:
             caught = True
-            text = case.corpus.sources[key[0]].split(b"\n")
             if any(guard not in one.handlers and _reached(text, guard.line, one.line) for one in later):
                 return True
     return False
@@ -156,8 +199,18 @@ def _indent(line: bytes) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _marks(call: Call) -> bool:
-    if MOVING.search(call.callee):
+def _of_those_sent(text: list[bytes], call: Call, after: Call) -> bool:
+    """Whether only what went through is marked: gathered behind the report, `sent.push(row.id)`."""
+    behind = _said(text, call.end_line, call.end_line + NEAR)
+    names = [one for hit in GATHERED.findall(behind) for one in hit if one]
+    said = _said(text, after.line, after.end_line)
+    return any(re.search(rb"\b" + re.escape(one) + rb"\b", said) for one in names)
+
+
+def _marks(text: list[bytes], call: Call) -> bool:
+    """Whether a call marks rows as sent, moves a cursor on, or takes usage away."""
+    statement = next((one.text for one in call.args[:1]), "")
+    if MOVING.search(call.callee) or SQL_SENT.search(statement) or _takes(text, call):
         return True
     told = any(SENT.search(key) for one in call.args for key in _keys(one))
     return told and MARKING.search(call.callee) is not None

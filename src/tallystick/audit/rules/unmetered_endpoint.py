@@ -15,7 +15,10 @@ from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.trails import Trail
 
 ADMIN = re.compile(r"(?i)health|/admin|webhook")
-ASIDE = re.compile(r"(?i)test|demo|debug|preview|moderat|title|suggest|embed|search|onboard|support")
+ASIDE = re.compile(
+    r"(?i)test|demo|debug|preview|moderat|title|suggest|embed|search|onboard|support|playground"
+    r"|invit|welcome|password|magic-?link|contact|waitlist|newsletter|feedback"  # mails of the application itself
+)
 KINDS = frozenset(["http", "action", "worker"])
 
 

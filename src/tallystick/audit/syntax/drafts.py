@@ -19,9 +19,12 @@ ASKED = re.compile(rb"\bDepends\(\s*([\w.]+)\s*(\()?")
 KEPT_NAME = re.compile(r"^[\w$-]+[!?]?$")  # Ruby: `report!`
 SERVED = re.compile(
     r"^\(\s*(?:\w+\s+(?:\*gin\.Context|echo\.Context|\*?fiber\.Ctx|\*fasthttp\.RequestCtx|\*?iris\.Context)"
-    r"|\w+\s+http\.ResponseWriter\s*,\s*\w+\s+\*http\.Request)\s*,?\s*\)$"
+    r"|\w+\s+http\.ResponseWriter\s*,\s*\w+\s+\*http\.Request"
+    r"|\w+\s+context\.Context\s*,\s*\w+\s+\*?(?:connect\.Request\[[^\]]+\]|\w+\.\w+Request(?:Object)?)"
+    r"|\w+\s+\*\w+\.\w+Request\s*,\s*\w+\s+(?:\w+\.\w+Server|\*connect\.ServerStream\[[^\]]+\]))\s*,?\s*\)$"
     r"|^\(\s*_?req(?:uest)?\b[^,()]*,\s*_?(?:res|response|reply)\b[^,()]*(?:,\s*_?next\b[^,()]*)?,?\s*\)$"
 )
+PRIVATE = re.compile(rb"(?:(?:static|final|abstract)\s+)*(?:private|protected)\s")
 RECEIVER = re.compile(r"\*?(\w+)(?:\[[^\]]*\])?\)$")
 
 
@@ -84,6 +87,8 @@ def started(node: Node, context: Context) -> Draft:
     """A draft for a function node."""
     name_node = node.child_by_field_name("name")
     name = named(name_node) if name_node is not None else context.name
+    if node.type == "function_expression" and context.name not in ("", "default"):
+        name = context.name  # `const report = function own() {}`: others know it by the name it is given to
     head = (node.text or b"")[:200]
     return Draft(
         assigns=_defaults(node),
@@ -97,7 +102,7 @@ def started(node: Node, context: Context) -> Draft:
         via=context.via,
         bindings=_bindings(node),
         decorators=list(context.decorators),
-        flags=(*flags_of(node.text or b""), *_served(node)),
+        flags=(*flags_of(node.text or b""), *_served(node), *(("private",) if PRIVATE.match(head) else ())),
     )
 
 
@@ -143,7 +148,8 @@ def _bindings(node: Node) -> list[Binding]:
             target = child_of(target, 0) or target
         if text_of(target) in ("self", "cls") and index == 0:
             continue
-        found += [Binding(name, index, path) for name, path in names_below(target, "")]
+        kind = text_of(child.child_by_field_name("type")).lstrip(": ")[:80]
+        found += [Binding(name, index, path, kind) for name, path in names_below(target, "")]
         index += 1
     return found
 

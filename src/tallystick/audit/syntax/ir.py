@@ -40,11 +40,12 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Binding(msgspec.Struct, frozen=True, array_like=True):
-    """A local name that a parameter gives: its index and the path below it."""
+    """A local name that a parameter gives: its index, the path below it, and the type written for it."""
 
     name: str
     index: int
     path: str = ""
+    kind: str = ""
 
 
 class Function(msgspec.Struct, frozen=True, array_like=True):

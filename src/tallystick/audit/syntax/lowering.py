@@ -25,18 +25,26 @@ from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
 from tallystick.audit.syntax.patterns import HOOKS, USE, catch_kind, flags_of, is_beside, is_of_reports
-from tallystick.audit.syntax.returned import checked, fate, is_heeded, refused
+from tallystick.audit.syntax.returned import called_back, checked, fate, is_forgotten, is_heeded, refused
+from tallystick.audit.syntax.tasks import LATER, is_answered, is_joined, is_settled, is_value, stands_for
 
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
 CHAINED = frozenset(["then", "catch", "finally"])
 SCRIPTS = frozenset(["typescript", "tsx"])
+UNTYPED = frozenset(["python", "ruby", "php"])
+SUPPRESS = re.compile(rb"with\s+(?:contextlib\.)?suppress\(")
+HEARING = frozenset(
+    ["then", "catch", "finally", "on", "once", "addListener", "addEventListener", "forEach", "map"]
+)
+HANDED_ON = re.compile(rb"^(?:next|reject|done|cb|callback)$")
 BLOCKS = frozenset(["block", "do_block"])
 GRAPH = frozenset(["Query", "Mutation", "Subscription"])  # what a schema's resolvers lie under
 ANONYMOUS = frozenset(["handler", "handle", "resolve", "execute", "run", "default"])
 SPAWNING = re.compile(
     r"(?:^|\.)(?:waitUntil|after|unstable_after|create_task|ensure_future|run_coroutine_threadsafe|start_soon)$"
 )
+PROTOTYPE = re.compile(r"^(\w+)\.prototype\b")
 TAGGED = re.compile(rb"(\w)(<[\w\s\[\]{}:;,|?]{1,200}>)(`)")
 
 
@@ -136,6 +144,13 @@ class Lowering:
             self.exported(node, context)
         elif kind in tables.PAIRS:
             self.pair(node, context)
+        elif kind == "with_statement" and SUPPRESS.match(node.text or b""):
+            handled = Handler(node.start_point[0] + 1, "log")
+            self.children(node, replace(context, handlers=(*context.handlers, handled)))
+        elif kind in tables.ASKS:
+            self.condition(node, context)
+        elif kind in tables.NEGATIONS and context.state == "used":
+            self.children_as(node, context, "used")
         elif kind in ("go_statement", "unary_expression"):
             void = kind == "go_statement" or text_of(node).startswith("void ")
             spawned = replace(context, spawned=context.spawned or kind == "go_statement")
@@ -144,6 +159,12 @@ class Lowering:
             if kind in tables.LOOPS or kind == "foreach_statement":
                 self.drafts[context.function].assigns += rounds(node)
             self.children(node, context)
+
+    def condition(self, node: Node, context: Context) -> None:
+        """What is asked in a condition has been heeded."""
+        asked = node.child_by_field_name("condition")
+        for child in node.named_children:
+            self.walk(child, replace(context, state="used" if child == asked else "inner", answered=None))
 
     def children_as(self, node: Node, context: Context, state: str) -> None:
         """Walk the children with a result use of their own."""
@@ -209,8 +230,10 @@ class Lowering:
             self.imports.required(left, right)
             if text.startswith(("module.exports", "exports.")):
                 self.imports.handed_on(text, right)
-            inner = replace(context, name=name, exported=exported, state="assigned")
-            if right.type in tables.OBJECTS and not context.owner:
+            prototype = PROTOTYPE.match(text)  # `Meter.prototype.report = function () {}`
+            owner = prototype[1] if prototype else context.owner
+            inner = replace(context, name=name, exported=exported, state="assigned", owner=owner)
+            if right.type in tables.OBJECTS and not owner:
                 inner = replace(inner, owner=name)
             if right.type in tables.AWAITS:
                 names = [name for name, _ in pairs]
@@ -218,6 +241,8 @@ class Lowering:
                 inner = replace(
                     inner, state="assigned" if heeded else "floating", answered=refused(node, names)
                 )
+            elif self.grammar in UNTYPED and right.type in tables.CALLS and is_forgotten(node, pairs):
+                inner = replace(inner, state="floating")
             self.walk(right, inner)
 
     def attempt(self, node: Node, context: Context) -> None:
@@ -241,7 +266,7 @@ class Lowering:
     def _parted(clause: Node) -> tuple[bytes, bytes]:
         """What a catch is for, and what it does."""
         said = clause.text or b""
-        mark = b"\n" if clause.type == "rescue" else b"{" if b"{" in said else b":"
+        mark = b"\n" if clause.type == "rescue" else b":" if clause.type.startswith("except") else b"{"
         head, _, body = said.partition(mark)
         return head, body
 
@@ -250,18 +275,29 @@ class Lowering:
         name = self.imports.loaded(node, callee(node))
         draft = self.drafts[context.function]
         values = arguments_of(node)
+        chained = name.rpartition(".")[2] in HEARING
+        if context.state == "floating" and not chained and (told := called_back(arguments(node))):
+            context = replace(context, state="used", handlers=(*context.handlers, told))
+        if context.state == "floating" and is_answered(node, name):
+            context = replace(context, state="used")
+        joined = self.grammar == "python" and is_joined(node, name, context.state)
+        if joined:
+            context = replace(context, state="used")
         start = node.start_point
         index = len(draft.calls)
         draft.calls.append(recorded(node, name, values, context))
         draft.assigns += filled(node, name, values) if self.grammar == "go" else []
         self.imports.dynamic(name, values)
         self.receiver(node, name, context)
+        if self.grammar == "python" and (meant := stands_for(node, name, values)) is not None:
+            late = LATER.search(name) is not None and not joined
+            draft.calls.append(recorded(node, *meant, replace(context, spawned=context.spawned or late)))
         gathering = GATHERING.match(name)
         state = context.state if gathering and context.state != "inner" else "inner"
         inner = replace(context, state=state, via=index, answered=None)
-        if SPAWNING.search(name):
+        if SPAWNING.search(name) and not joined:
             inner = replace(inner, spawned=True)
-        if name == "Promise.allSettled":
+        if name == "Promise.allSettled" or is_settled(name, values):
             kind = "signal" if context.state == "used" else "log"  # the results are looked at
             inner = replace(inner, handlers=(*context.handlers, Handler(start[0] + 1, kind)))
         for one in arguments(node):
@@ -285,7 +321,9 @@ class Lowering:
             inner = replace(inner, state=context.state)
             if method == "catch":
                 said = b"".join(one.text or b"" for one in arguments(node))
-                kind = catch_kind(said)
+                kind = "rethrow" if HANDED_ON.match(said) else catch_kind(said)
+                if kind == "log" and is_value(node):
+                    kind = {"used": "respond", "returned": "signal"}.get(context.state, kind)
                 inner = replace(inner, handlers=(*context.handlers, Handler(node.end_point[0] + 1, kind)))
         if target.type in tables.MEMBERS:
             for child in target.named_children:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 
 RETHROW = re.compile(
-    rb"\bthrow\b|\braise\b|\breject\(|\bnext\(\s*\w|\bpanic\(|\breturn err\b|\bexit(?:Code)?\b\s*[=(]"
-    rb"|\babort\(|Promise\.reject"
+    rb"\bthrow\b|\braise\b|\breject\(|\bnext\(\s*\w|\bpanic\(|\breturn err\b(?!\()|\bexit(?:Code)?\b\s*[=(]"
+    rb"|\babort\(|Promise\.reject|\b(?:cb|callback|done)\(\s*(?:e|err|error|ex|new\s)"
 )
 RESPOND = re.compile(
     rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:|[,(]\s*[45]\d\d\s*\)|createError\("
+    rb"|\breturn\b[^\n;]*,\s*[45]\d\d\s*(?:$|[\n,;}])|(?:INTERNAL_SERVER_ERROR|BAD_GATEWAY|SERVICE_UNAVAILABLE|BAD_REQUEST)\b"
+    rb"|\b(?:ws|socket|ctx|bot|interaction|message|msg)\.(?:send\w*|emit|reply|editReply|followUp)\("
+    rb"|\b(?:res|response|reply)\.(?:json|send|render|end)\([^\n;]*(?:\b(?:e|err|error|ex)\b|success[\"']?\s*:\s*false)"
     rb"|(?:head|status:)[ (]*:(?:bad_|un|forbidden|not_|conflict|internal_|service_un|too_many|payment_req)"
     rb"|\(\s*(?:res|reply|response)\s*,\s*[45]\d\d\b|(?:fail|error)\(\s*[45]\d\d|json\(\s*\{\s*error|\.send\(\s*\w*[eE]rr|internalServerError"
 )
 RECORD = re.compile(
-    rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|enqueue|dispatch|send_?message)\w*\("
+    rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|enqueue|dispatch|send_?message|apply_async|perform_(?:later|async)|kiq)\w*\("
+    rb"|\.delay\(\s*[^(),]+,"
     rb"|queue\w*(?:\(\))?\.(?:add|push|send|publish)\w*\(|inngest\.send\(|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
     rb"|batch_?item_?failures?|item_?identifier|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."
 )

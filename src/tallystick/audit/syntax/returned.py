@@ -9,7 +9,7 @@ from tree_sitter import Node
 
 from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.expressions import text_of
-from tallystick.audit.syntax.ir import Handler
+from tallystick.audit.syntax.ir import Expr, Handler
 from tallystick.audit.syntax.patterns import catch_kind
 
 HANDED_ON = re.compile(
@@ -17,7 +17,7 @@ HANDED_ON = re.compile(
 )
 FUNCTIONS = tables.FUNCTIONS - {"block", "do_block"}  # which have a fate of their own in Ruby alone
 NOTED = re.compile(
-    rb"(\w+)\.(?:push|append|add)\(|(\w+)\[\]\s*=|(\w+)\s*:?=\s*(?:append\(|[^\n]*\b[eE]rr(?:or)?\b|[tT]rue\b)|(\w+)\s*(?:\+=\s*1|\+\+)"
+    rb"(\w+)\.(?:push|append|add)\(|(\w+)\[\]\s*=|(\w+)\s*:?=\s*(?:append\(|[^\n]*\b[eE]rr(?:or)?\b|(?:e|ex|exc)\s*(?:[;\n}]|$)|[tT]rue\b)|(\w+)\s*(?:\+=\s*1|\+\+)"
 )
 RAISED = (  # of what was noted: raised itself, or a reason to raise
     rb"\b(?:throw|raise)\b[^\n]*\bNAME\b|AggregateError\([^\n]*\bNAME\b|\bif\b[^\n]*\bNAME\b[^\n]*\s*[^\n]*\b(?:throw|raise)\b"
@@ -43,17 +43,31 @@ def _holder(node: Node) -> Node | None:
     return holder
 
 
+LAST_WORD = re.compile(
+    rb"(?:^|\n)\s*(?:false|nil|\{|OpenStruct|Failure|failure|fail_with|[\w:]*(?:Result|Response|Outcome)\b)[^\n]*$"
+)
+LOOPS = frozenset(["for_statement", "while_statement"])
+TOLD = "told "  # of an error that a callback is given: its own are not among them
+CALLED_BACK = re.compile(r"^_?(?:err|error|\w+(?:Err|Error|_err))$")
+
+
 def is_heeded(node: Node, names: list[str]) -> bool:
     """Whether an answer kept under these names is asked for later in its function, or handed on."""
     text = _below(node)
     return any(name.encode() in text and _asked(name).search(text) for name in names)
 
 
+def is_forgotten(node: Node, pairs: list[tuple[str, Expr]]) -> bool:
+    """Whether an answer is kept under a name that its function never says again."""
+    said = [re.compile(rb"\b" + re.escape(name.encode()) + rb"\b") for name, _ in pairs if "." not in name]
+    return len(said) == len(pairs) > 0 and not any(one.search(_below(node)) for one in said)
+
+
 @lru_cache(1024)
 def _asked(name: str) -> re.Pattern[bytes]:
     word = rb"(?<![\w.])" + re.escape(name.encode()) + rb"\b"
     return re.compile(
-        rb"\b(?:if|elif|while|switch|assert\w*|return|throw|raise|yield|await|in|of)\b[^\n;]*" + word
+        rb"\b(?:if|elif|while|switch|assert\w*|invariant\w*|return|throw|raise|yield|await|in|of)\b[^\n;]*" + word
         + rb"|" + word + rb"\.(?:forEach|filter|map|some|every|find\w*|reduce)\("
         + rb"|!\s*" + word + rb"|" + word + rb"[\w.?\[\]]*\s*(?:\?[^.:]|&&|\|\||[=!]==?|[<>])"
     )  # fmt: skip
@@ -108,7 +122,17 @@ def checked(node: Node, left: Node) -> tuple[Handler, ...]:
 def fate(said: bytes, attempt: Node) -> str:
     """What these words do with an error, there or where their function ends."""
     kind = catch_kind(said)
-    return "rethrow" if kind in ("log", "signal") and is_raised_later(said, attempt) else kind
+    if kind == "log" and attempt.type == "body_statement" and LAST_WORD.search(said.strip()):
+        return "signal"  # the last value of a clause is the method's answer
+    later = kind in ("log", "signal") and (is_raised_later(said, attempt) or _given_up(attempt))
+    return "rethrow" if later else kind
+
+
+def _given_up(attempt: Node) -> bool:
+    """Whether the loop around a try raises once it has run out: Python's `for attempt in range(3): … else: raise`."""
+    loop = attempt.parent.parent if attempt.parent is not None else None
+    last = loop.child_by_field_name("alternative") if loop is not None and loop.type in LOOPS else None
+    return last is not None and re.search(rb"\braise\b|\breturn\b", last.text or b"") is not None
 
 
 def is_raised_later(said: bytes, node: Node, raised: bytes = RAISED) -> bool:
@@ -132,6 +156,32 @@ def _check(node: Node) -> Node | None:
         if one is not None and one.type == "if_statement":
             return one
     return None
+
+
+def called_back(given: list[Node]) -> Handler | None:
+    """What becomes of the error that a call hands to the function it calls back: `save(row, (err, saved) => …)`."""
+    last = given[-1] if given else None
+    if last is None or last.type not in ("arrow_function", "function_expression"):
+        return None
+    bound = last.child_by_field_name("parameters") or last.child_by_field_name("parameter")
+    name = text_of(bound).strip("() ").partition(",")[0].partition(":")[0].strip()
+    if not CALLED_BACK.match(name):
+        return None
+    body = last.child_by_field_name("body")
+    said = (body.text or b"") if body is not None else b""
+    word = re.escape(name.encode())
+    kind = "log"
+    for one in body.named_children if body is not None else ():
+        checks = one.type == "if_statement" and re.match(rb"\(\s*" + word + rb"\b", _condition(one).encode())
+        then = one.child_by_field_name("consequence") if checks else None
+        if then is not None:
+            kind = catch_kind(then.text or b"")
+            break
+    if kind in ("log", "signal") and re.search(
+        rb"\b(?:next|cb|callback|done|reject)\(\s*" + word + rb"\b", said
+    ):
+        kind = "rethrow"
+    return Handler(last.start_point[0] + 1, f"{TOLD}{kind}")
 
 
 def _condition(check: Node) -> str:

@@ -136,6 +136,21 @@ WRAPS = frozenset(
         "reference_assignment_expression",
     ]
 )
+ASKS = frozenset(
+    [
+        "if_statement",
+        "elif_clause",
+        "else_if_clause",
+        "if",
+        "unless",
+        "elsif",
+        "if_modifier",
+        "unless_modifier",
+    ]
+)
+NEGATIONS = frozenset(
+    ["not_operator", "unary", "unary_op_expression", "binary_expression", "boolean_operator", "binary"]
+)
 ASSIGNS = frozenset(
     [
         "variable_declarator",

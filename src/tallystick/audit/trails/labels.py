@@ -26,6 +26,7 @@ OURS = frozenset([SESSION, STORED, MEASURED, CONST])
 ANSWERING = re.compile(
     r"(?i)(?:^|\.)(?:\w*fetch\w*|axios|got|ky)$|(?:^|\.)(?:axios|got|ky|http|queue|sqs|redis)\.\w+$"
 )
+CONSTRUCTORS = ("constructor", "__init__")
 ADDRESSED = re.compile(r"(?i)(?:params|url|query|search)$")
 KEPT = {CLIENT: CHOSEN, "param": KEYED, KEYED: KEYED, CHOSEN: CHOSEN}
 
@@ -190,9 +191,11 @@ class Labelling:
             return frozenset([(SESSION, full)])
         if kind == EVENT:
             return frozenset([(EVENT, full)])
-        inside = self._returned(key, value, path, depth)
+        inside = self._returned(key, value, path, depth) or self._constructed(key, value, path, depth)
         if inside:
             return inside
+        if kind == "through" and self._looks_up(key, value, depth):
+            kind = "stored"
         if kind in ("through", "measured") or kind == "":
             base = self._arguments(key, value, path, depth) if kind == "through" or not kind else frozenset()
             if kind == "through":
@@ -201,6 +204,15 @@ class Labelling:
                 return frozenset([(MEASURED, full)])
             return frozenset([(UNKNOWN, full)])
         return frozenset([(kind, full)]) | self._asked(key, value, depth)
+
+    def _looks_up(self, key: Key, value: Expr, depth: int) -> bool:
+        """Whether a `get` is asked for a row, and not for a field of what the client sent: `jobs.get(job_id)`."""
+        owner, _, method = value.text.rpartition(".")
+        if method != "get" or not owner or not value.parts or value.parts[0].kind == "const":
+            return False
+        return not any(
+            kind in (CLIENT, "param") for kind, _ in self.of(key, Expr("name", owner), "", depth + 1)
+        )
 
     def _asked(self, key: Key, value: Expr, depth: int) -> Labels:
         """Whose row a look-up finds: one that the client names, unless the session has a say in it."""
@@ -249,6 +261,20 @@ class Labelling:
         for one in self.program.function(targets[0]).returns:
             found |= self.of(targets[0], one, path, depth + 3)
         return self.substitute(frozenset(found), targets[0], key, value.parts, depth + 3)
+
+    def _constructed(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
+        """A field of an object made here, in terms of what its constructor was given."""
+        made = value.text.rpartition(".")[2]
+        if not path or not made[:1].isupper() or depth > 8:
+            return frozenset()
+        named = [one for name in CONSTRUCTORS for one in self.program.by_name.get(name, ())]
+        found = [one for one in named if self.program.function(one).owner == made]
+        if len(found) != 1:
+            return frozenset()
+        kept = self._assigned(found[0], "this", path, depth + 1) | self._assigned(
+            found[0], "self", path, depth + 1
+        )
+        return self.substitute(kept, found[0], key, value.parts, depth + 1)
 
     def substitute(
         self, labels: Labels, callee: Key, caller: Key, args: tuple[Expr, ...], depth: int = 0

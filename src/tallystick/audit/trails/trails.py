@@ -13,6 +13,7 @@ from tallystick.audit.entries.forms import Entry
 from tallystick.audit.entries.queues import DIRECT, Queues, called_with
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Handler
+from tallystick.audit.syntax.returned import TOLD
 from tallystick.audit.trails.labels import CLIENT, Labelling, Labels
 from tallystick.audit.trails.sites import Site
 
@@ -157,7 +158,7 @@ class Climb:
 
     def _caught(self, trail: Trail, key: Key, handler: Handler) -> Trail:
         kinds = {"respond": "surfaced", "record": "recorded", "signal": "signal", "log": "swallowed"}
-        fate = kinds.get(handler.kind)
+        fate = kinds.get(handler.kind.removeprefix(TOLD))
         if fate is None:
             return trail
         if fate == "signal" and self.entries.found.get(key, Entry(key, "", "", "", 0)).kind in (
@@ -267,13 +268,42 @@ class Climb:
         if function.via < 0:
             return [replace(trail, top=outer, seen=trail.seen | {key})] if function.parent > 0 else []
         call = self.program.function(outer).calls[function.via]
+        trail = self._run(trail, outer, call, key)
+        caught = tuple(one for one in call.handlers if not one.kind.startswith(TOLD))
+        call = structs.replace(call, handlers=caught)
         last, sent = trail.hops[-1]
         promised = call.callee.endswith(".then") and last == key and sent.state == "returned"
         return self._handed(trail, outer, call, done, function.is_async or promised)
 
+    def _run(self, trail: Trail, outer: Key, call: Call, given: Key) -> Trail:
+        """What a function of the tree does with the errors of one it is given: `safely(() => report(n))`."""
+        wrappers = self.program.targets(outer, call.callee)
+        if len(wrappers) != 1 or trail.error != "open":
+            return trail
+        name = self.program.function(given).name
+        literals = [number for number, one in enumerate(call.args) if one.kind == "func"]
+        named = [number for number, one in enumerate(call.args) if one.kind == "name" and one.text == name]
+        fitting = [one for one in literals if self.program.literal(outer[0], call.args[one]) == given]
+        place = next(iter(named or fitting or literals), None)
+        wrapper = wrappers[0]
+        known = {one.name for one in self.program.function(wrapper).bindings if one.index == place}
+        functions = self.program.modules[wrapper[0]].functions
+        for index, function in enumerate(functions):
+            if index != wrapper[1] and function.parent != wrapper[1]:
+                continue
+            for one in function.calls:
+                if one.callee in known and one.handlers:
+                    return self._settled(trail, (wrapper[0], index), one)
+        return trail
+
     def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
         """A function given to a call: by the clock, put off, or run in place."""
-        if SCHEDULER.search(call.callee) and not WRAPPER.search(call.callee):
+        at_once = len(call.args) == 1 and call.state in (
+            "awaited",
+            "used",
+            "returned",
+        )  # `await limiter.schedule(report)`
+        if SCHEDULER.search(call.callee) and not WRAPPER.search(call.callee) and not at_once:
             seconds = schedules.gap(call.callee, self.program.spelled(outer, call.args)) or self._chained(
                 outer, call
             )
@@ -281,7 +311,10 @@ class Climb:
             entry.where = (outer[0], call.line)
             done.append(self._ended(trail, entry))
             return []
-        if self.defer.search(call.callee) and not trail.deferred[1]:
+        waited = call.state == "used" and outer[0].endswith(
+            ".py"
+        )  # `await loop.run_in_executor(None, report)`
+        if self.defer.search(call.callee) and not waited and not trail.deferred[1]:
             trail = replace(trail, deferred=(outer[0], call.line, call.callee.rpartition(".")[2]))
         loop = bool(self.iterate.search(call.callee)) and is_async
         waits = loop or call.state != "floating" or call.callee.endswith(".then")
@@ -308,6 +341,7 @@ class Climb:
             if edge.kind == "pass":
                 later = _given_later(args, function.name)
                 moved = self._substituted(trail, key, edge.caller, later) if later else trail
+                moved = self._run(moved, edge.caller, edge.call, key)
                 found += self._handed(moved, edge.caller, edge.call, done, function.is_async)
                 continue
             moved = self._substituted(trail, key, edge.caller, args)
