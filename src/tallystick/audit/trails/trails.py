@@ -188,6 +188,8 @@ class Climb:
             return []
         up = self._outward(trail, key, done)
         called = self._called(trail, key, done)
+        if called and self.program.function(key).via < 0:
+            up = []  # those that call it by its name are known
         if not up and not called and not self._scheduled_already(done, trail):
             done.append(self._ended(trail, self._loaded(key)) if LOADED.search(function.owner) else trail)
         return up + called
@@ -267,9 +269,14 @@ class Climb:
         if function.via < 0:
             return [replace(trail, top=outer, seen=trail.seen | {key})] if function.parent > 0 else []
         call = self.program.function(outer).calls[function.via]
-        last, sent = trail.hops[-1]
-        promised = call.callee.endswith(".then") and last == key and sent.state == "returned"
+        promised = call.callee.endswith(".then") and self._promises(trail, key)
         return self._handed(trail, outer, call, done, function.is_async or promised)
+
+    def _promises(self, trail: Trail, key: Key) -> bool:
+        """Whether a function gives the promise of what it calls, though it is not declared to wait: `() => send()`."""
+        last, sent = trail.hops[-1]
+        script = self.program.modules[key[0]].language in ("typescript", "tsx")
+        return script and last == key and sent.state == "returned"
 
     def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
         """A function given to a call: by the clock, put off, or run in place."""
@@ -313,7 +320,8 @@ class Climb:
             moved = self._substituted(trail, key, edge.caller, args)
             moved = replace(moved, remote=trail.remote or edge.kind == "remote")
             queued = re.search(r"\.(?:delay|apply_async|dispatch)$", edge.call.callee) is not None
-            asynchronous = function.is_async and not queued and edge.kind == "call"
+            waits = function.is_async or self._promises(trail, key)
+            asynchronous = waits and not queued and edge.kind == "call"
             found.append(self._through(moved, edge.caller, edge.call, False, asynchronous))
         return found
 
