@@ -118,3 +118,13 @@ def test_what_stands_beside_a_webhooks_report_is_not_what_is_sold(tmp_path: Path
     assert codes(audited(tmp_path / "hook", {**FREE, "app/api/webhooks/stripe/route.ts": hook})) == set()
     sold = codes(audited(tmp_path / "route", {**FREE, "app/api/call/route.ts": route}))
     assert sold == {"unmetered_endpoint"}
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"), [("Setup fee of a number", set()), ("Minutes over the plan", {"errors_swallowed"})]
+)
+def test_a_fixed_fee_is_no_usage(tmp_path: Path, said: str, wanted: set[str]) -> None:
+    """An invoice item for what is paid once, in a route that speaks of usage otherwise."""
+    body = f"const rate = USAGE_RATES.number; const number = await carrier.buy(); try {{ await stripe.invoiceItems.create({{ customer: session.user.customer, amount: rate, currency: 'usd', description: '{said}' }}, {{ idempotencyKey: number.id }}); }} catch (e) {{ console.error(e); }}"
+    route = f"{HEAD}import {{ auth }} from '@/auth';\nexport async function POST() {{ const session = await auth(); {body} return Response.json({{}}); }}\n"
+    assert codes(audited(tmp_path, {"package.json": PACKAGE, "app/api/numbers/route.ts": route})) == wanted
