@@ -128,3 +128,55 @@ def test_a_fixed_fee_is_no_usage(tmp_path: Path, said: str, wanted: set[str]) ->
     body = f"const rate = USAGE_RATES.number; const number = await carrier.buy(); try {{ await stripe.invoiceItems.create({{ customer: session.user.customer, amount: rate, currency: 'usd', description: '{said}' }}, {{ idempotencyKey: number.id }}); }} catch (e) {{ console.error(e); }}"
     route = f"{HEAD}import {{ auth }} from '@/auth';\nexport async function POST() {{ const session = await auth(); {body} return Response.json({{}}); }}\n"
     assert codes(audited(tmp_path, {"package.json": PACKAGE, "app/api/numbers/route.ts": route})) == wanted
+
+
+OUT_OF = {
+    "const { duration } = body;": {"client_supplied_quantity"},
+    "const { duration } = await probe(body.url);": set(),
+    "const { size: duration } = (await req.formData()).get('file');": set(),
+}
+
+
+@pytest.mark.parametrize("given", OUT_OF)
+def test_a_measure_out_of_the_body_is_the_clients_word(tmp_path: Path, given: str) -> None:
+    body = SAID.replace("GIVEN", given).replace("NUMBER", "Math.ceil(duration / 60)")
+    tree = {
+        "package.json": PACKAGE,
+        "app/api/run/route.ts": f"{HEAD}import {{ auth }} from '@/auth';\n{body}",
+    }
+    assert codes(audited(tmp_path, tree)) == OUT_OF[given]
+
+
+@pytest.mark.parametrize(
+    ("mapped", "wanted"),
+    [
+        ("answer.choices.map(async (one) => { SENT });", {"fire_and_forget"}),
+        ("await Promise.all(answer.choices.map(async (one) => { SENT }));", set()),
+        ("const sent = answer.choices.map(async (one) => { SENT }); await Promise.all(sent);", set()),
+    ],
+)
+def test_promises_that_a_map_makes(tmp_path: Path, mapped: str, wanted: set[str]) -> None:
+    sent = "await stripe.billing.meterEvents.create({ event_name: 'choices', identifier: one.id, payload: { stripe_customer_id: session.user.customer, value: '1' } });"
+    given = "const answer = await openai.responses.create({ input: body.prompt }); " + mapped.replace(
+        "SENT", sent
+    )
+    body = SAID.partition("GIVEN")[0] + given + "\n  return Response.json({});\n}\n"
+    tree = {
+        "package.json": PACKAGE,
+        "app/api/run/route.ts": f"{HEAD}import {{ auth }} from '@/auth';\n{body}",
+    }
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
+SPOKEN: Tree = {
+    "package.json": PACKAGE,
+    "lib/words.ts": "export async function words(url: string) { return await openai.audio.transcriptions.create({ file: url, model: 'w' }); }\n",
+    "app/api/one/route.ts": f"{HEAD}import {{ auth }} from '@/auth';\nimport {{ words }} from '../../../lib/words';\nexport async function POST(req: Request) {{ const session = await auth(); const body = await req.json(); const made = await words(body.url); await stripe.billing.meterEvents.create({{ event_name: 'minutes', identifier: body.url, payload: {{ stripe_customer_id: session.user.customer, value: String(made.duration) }} }}); return Response.json(made); }}\n",
+}
+MANY = "import { words } from '../../../lib/words';\nexport async function POST(req: Request) { const body = await req.json(); return Response.json(await Promise.all(body.urls.map((one) => words(one)))); }\n"
+
+
+def test_speech_is_work_too(tmp_path: Path) -> None:
+    assert codes(audited(tmp_path / "one", SPOKEN)) == set()
+    many = {**SPOKEN, "app/api/many/route.ts": MANY}
+    assert codes(audited(tmp_path / "many", many)) == {"unmetered_endpoint"}

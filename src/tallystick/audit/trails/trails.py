@@ -290,7 +290,8 @@ class Climb:
             return []
         if self.defer.search(call.callee) and not trail.deferred[1]:
             trail = replace(trail, deferred=(outer[0], call.line, call.callee.rpartition(".")[2]))
-        loop = bool(self.iterate.search(call.callee)) and is_async
+        dropped = call.state in ("floating", "void") and call.callee.endswith(".map")
+        loop = (dropped or bool(self.iterate.search(call.callee))) and is_async
         waits = loop or call.state != "floating" or call.callee.endswith(".then")
         further = self._through(trail, outer, call, False, is_async and waits)
         if loop and not further.floating[1]:
