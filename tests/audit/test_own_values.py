@@ -180,3 +180,26 @@ def test_speech_is_work_too(tmp_path: Path) -> None:
     assert codes(audited(tmp_path / "one", SPOKEN)) == set()
     many = {**SPOKEN, "app/api/many/route.ts": MANY}
     assert codes(audited(tmp_path / "many", many)) == {"unmetered_endpoint"}
+
+
+JOB = "export async function POST(req: Request) {\n  SENT\n  return Response.json({});\n}\n"
+SENDING = "await stripe.billing.meterEvents.create({ event_name: 'jobs', identifier: job.id, payload: { stripe_customer_id: WHOSE, value: String(job.pages) } });"
+OWN = f"const session = await auth(); const job = await work(await req.json()); {SENDING.replace('WHOSE', 'session.user.customer')}"
+KEYED = f"const key = await requireApiKey(req); const job = await work(await req.json()); {SENDING.replace('WHOSE', 'key.customer')}"
+ALL = f"for (const job of await unsent()) {{ {SENDING.replace('WHOSE', 'job.customer')} }}"
+SECRET = "if (req.headers.get('authorization') !== `Bearer ${process.env.CRON_SECRET}`) return new Response('', { status: 401 });"
+JOBS = {
+    ("app/api/jobs/route.ts", OWN): set(),
+    ("app/api/jobs/[id]/run/route.ts", OWN): set(),
+    ("app/api/v1/schedule/route.ts", KEYED): set(),
+    ("app/api/jobs/send/route.ts", ALL): {"scheduled_reporting"},
+    ("app/api/jobs/send/route.ts", SECRET + ALL): {"scheduled_reporting"},
+    ("app/api/cron/send/route.ts", ALL): {"scheduled_reporting"},
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_jobs_may_be_what_is_sold(tmp_path: Path, job: tuple[str, str]) -> None:
+    """A route called jobs is for a clock where nobody asks whose job it is."""
+    text = f"{HEAD}import {{ auth }} from '@/auth';\n{JOB.replace('SENT', job[1])}"
+    assert codes(audited(tmp_path, {"package.json": PACKAGE, job[0]: text})) == JOBS[job]
