@@ -55,3 +55,25 @@ def test_a_call_that_is_taken_out_of_its_resource(tmp_path: Path, taken: str) ->
     report = audited(tmp_path, tree)
     assert codes(report) == TAKEN[taken]
     assert report.verdict is (Verdict.FAIL if TAKEN[taken] else Verdict.SKIP)
+
+
+KIT = "import Stripe from 'stripe';\nfunction kit() { const stripe = new Stripe(process.env.KEY!); return { accountOf, deliver: (event, options) => stripe.billing.meterEvents.create(event, options) }; }\nexport async function report(customer, answer, given) {\n  const kits = given ?? kit();\n  const event = { event_name: 'tokens', identifier: answer.id, payload: { stripe_customer_id: customer, value: String(answer.usage.total_tokens) } };\n  DELIVERED\n}\n"
+DELIVERED = {
+    "await kits.deliver(event, { idempotencyKey: answer.id });": set(),
+    "try { await kits.deliver(event, {}); } catch (e) { console.error(e); }": {"errors_swallowed"},
+    "kits.deliver(event, {});": {"fire_and_forget"},
+    "let rows = answer.rows; rows = rows.deliver(rows); await kits.deliver(event, rows);": set(),
+}
+
+
+@pytest.mark.parametrize("delivered", DELIVERED)
+def test_a_function_of_the_object_that_a_factory_gives(tmp_path: Path, delivered: str) -> None:
+    """What is around the call of it counts, not what is around the call of the factory."""
+    tree = {
+        "package.json": '{"dependencies": {"next": "15", "stripe": "18"}}',
+        "lib/meter.ts": KIT.replace("DELIVERED", delivered),
+        "app/api/run/route.ts": ROUTE.replace(
+            "LOADED", f"await (await import('@/lib/meter')).report{GIVEN};"
+        ),
+    }
+    assert codes(audited(tmp_path, tree)) == DELIVERED[delivered]

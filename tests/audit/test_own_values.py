@@ -118,3 +118,88 @@ def test_what_stands_beside_a_webhooks_report_is_not_what_is_sold(tmp_path: Path
     assert codes(audited(tmp_path / "hook", {**FREE, "app/api/webhooks/stripe/route.ts": hook})) == set()
     sold = codes(audited(tmp_path / "route", {**FREE, "app/api/call/route.ts": route}))
     assert sold == {"unmetered_endpoint"}
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"), [("Setup fee of a number", set()), ("Minutes over the plan", {"errors_swallowed"})]
+)
+def test_a_fixed_fee_is_no_usage(tmp_path: Path, said: str, wanted: set[str]) -> None:
+    """An invoice item for what is paid once, in a route that speaks of usage otherwise."""
+    body = f"const rate = USAGE_RATES.number; const number = await carrier.buy(); try {{ await stripe.invoiceItems.create({{ customer: session.user.customer, amount: rate, currency: 'usd', description: '{said}' }}, {{ idempotencyKey: number.id }}); }} catch (e) {{ console.error(e); }}"
+    route = f"{HEAD}import {{ auth }} from '@/auth';\nexport async function POST() {{ const session = await auth(); {body} return Response.json({{}}); }}\n"
+    assert codes(audited(tmp_path, {"package.json": PACKAGE, "app/api/numbers/route.ts": route})) == wanted
+
+
+OUT_OF = {
+    "const { duration } = body;": {"client_supplied_quantity"},
+    "const { duration } = await probe(body.url);": set(),
+    "const { size: duration } = (await req.formData()).get('file');": set(),
+}
+
+
+@pytest.mark.parametrize("given", OUT_OF)
+def test_a_measure_out_of_the_body_is_the_clients_word(tmp_path: Path, given: str) -> None:
+    body = SAID.replace("GIVEN", given).replace("NUMBER", "Math.ceil(duration / 60)")
+    tree = {
+        "package.json": PACKAGE,
+        "app/api/run/route.ts": f"{HEAD}import {{ auth }} from '@/auth';\n{body}",
+    }
+    assert codes(audited(tmp_path, tree)) == OUT_OF[given]
+
+
+@pytest.mark.parametrize(
+    ("mapped", "wanted"),
+    [
+        ("answer.choices.map(async (one) => { SENT });", {"fire_and_forget"}),
+        ("await Promise.all(answer.choices.map(async (one) => { SENT }));", set()),
+        ("const sent = answer.choices.map(async (one) => { SENT }); await Promise.all(sent);", set()),
+    ],
+)
+def test_promises_that_a_map_makes(tmp_path: Path, mapped: str, wanted: set[str]) -> None:
+    sent = "await stripe.billing.meterEvents.create({ event_name: 'choices', identifier: one.id, payload: { stripe_customer_id: session.user.customer, value: '1' } });"
+    given = "const answer = await openai.responses.create({ input: body.prompt }); " + mapped.replace(
+        "SENT", sent
+    )
+    body = SAID.partition("GIVEN")[0] + given + "\n  return Response.json({});\n}\n"
+    tree = {
+        "package.json": PACKAGE,
+        "app/api/run/route.ts": f"{HEAD}import {{ auth }} from '@/auth';\n{body}",
+    }
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
+SPOKEN: Tree = {
+    "package.json": PACKAGE,
+    "lib/words.ts": "export async function words(url: string) { return await openai.audio.transcriptions.create({ file: url, model: 'w' }); }\n",
+    "app/api/one/route.ts": f"{HEAD}import {{ auth }} from '@/auth';\nimport {{ words }} from '../../../lib/words';\nexport async function POST(req: Request) {{ const session = await auth(); const body = await req.json(); const made = await words(body.url); await stripe.billing.meterEvents.create({{ event_name: 'minutes', identifier: body.url, payload: {{ stripe_customer_id: session.user.customer, value: String(made.duration) }} }}); return Response.json(made); }}\n",
+}
+MANY = "import { words } from '../../../lib/words';\nexport async function POST(req: Request) { const body = await req.json(); return Response.json(await Promise.all(body.urls.map((one) => words(one)))); }\n"
+
+
+def test_speech_is_work_too(tmp_path: Path) -> None:
+    assert codes(audited(tmp_path / "one", SPOKEN)) == set()
+    many = {**SPOKEN, "app/api/many/route.ts": MANY}
+    assert codes(audited(tmp_path / "many", many)) == {"unmetered_endpoint"}
+
+
+JOB = "export async function POST(req: Request) {\n  SENT\n  return Response.json({});\n}\n"
+SENDING = "await stripe.billing.meterEvents.create({ event_name: 'jobs', identifier: job.id, payload: { stripe_customer_id: WHOSE, value: String(job.pages) } });"
+OWN = f"const session = await auth(); const job = await work(await req.json()); {SENDING.replace('WHOSE', 'session.user.customer')}"
+KEYED = f"const key = await requireApiKey(req); const job = await work(await req.json()); {SENDING.replace('WHOSE', 'key.customer')}"
+ALL = f"for (const job of await unsent()) {{ {SENDING.replace('WHOSE', 'job.customer')} }}"
+SECRET = "if (req.headers.get('authorization') !== `Bearer ${process.env.CRON_SECRET}`) return new Response('', { status: 401 });"
+JOBS = {
+    ("app/api/jobs/route.ts", OWN): set(),
+    ("app/api/jobs/[id]/run/route.ts", OWN): set(),
+    ("app/api/v1/schedule/route.ts", KEYED): set(),
+    ("app/api/jobs/send/route.ts", ALL): {"scheduled_reporting"},
+    ("app/api/jobs/send/route.ts", SECRET + ALL): {"scheduled_reporting"},
+    ("app/api/cron/send/route.ts", ALL): {"scheduled_reporting"},
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_jobs_may_be_what_is_sold(tmp_path: Path, job: tuple[str, str]) -> None:
+    """A route called jobs is for a clock where nobody asks whose job it is."""
+    text = f"{HEAD}import {{ auth }} from '@/auth';\n{JOB.replace('SENT', job[1])}"
+    assert codes(audited(tmp_path, {"package.json": PACKAGE, job[0]: text})) == JOBS[job]

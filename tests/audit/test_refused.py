@@ -132,3 +132,43 @@ def test_a_slow_run_that_marks_what_it_sent_swallows_nothing(tmp_path: Path) -> 
             "app/api/run/route.ts": "export async function POST() { const user = await requireUser(); await db.usage.create({ data: { customer: user.customer, tokens: 1 } }); return Response.json({}); }\n",
         }
         assert codes(audited(tmp_path / name, tree)) == {"scheduled_reporting", *wanted}, name
+
+
+FIRST = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport async function GET() {\n  const rows = await db.usage.findMany({ where: { reported: false } });\n  for (const row of rows) {\n    MARKED\n    try {\n      SEND\n      SENT\n    } catch (e) { console.error(e); }\n  }\n  return Response.json({});\n}\n".replace(
+    "SEND", SEND
+)
+FIRSTS = {
+    (MARK, ""): SWALLOWED,
+    (f"if (row.tokens === 0) {{\n      {MARK}\n      continue;\n    }}", MARK): set(),
+    ("", MARK): set(),
+}
+
+
+@pytest.mark.parametrize("first", FIRSTS)
+def test_a_row_that_is_marked_before_it_is_sent(tmp_path: Path, first: tuple[str, str]) -> None:
+    tree = {
+        "vercel.json": '{"crons": [{"path": "/api/cron/send", "schedule": "*/5 * * * *"}]}',
+        "app/api/cron/send/route.ts": FIRST.replace("MARKED", first[0]).replace("SENT", first[1]),
+        "app/api/run/route.ts": "export async function POST() { const user = await requireUser(); await db.usage.create({ data: { customer: user.customer, tokens: 1 } }); return Response.json({}); }\n",
+    }
+    assert codes(audited(tmp_path, tree)) == FIRSTS[first]
+
+
+MONTH = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport async function GET() {\n  GIVEN\n  const rows = await db.usage.findMany({ where: { createdAt: { ASKED } } });\n  for (const row of rows) { SEND }\n  return Response.json({});\n}\n".replace("SEND", SEND)  # fmt: skip
+MONTHS = {
+    ("const first = new Date(); first.setDate(1);", "gte: first"): {"scheduled_reporting"},
+    ("const now = new Date(); const first = new Date(now.getFullYear(), now.getMonth(), 1);", "gte: first"): {"scheduled_reporting"},
+    ("const now = new Date(); const first = new Date(now.getFullYear(), now.getMonth() - 1, 1);", "gte: first"): set(),
+    ("const first = new Date(); first.setDate(1); first.setMonth(first.getMonth() - 1);", "gte: first"): set(),
+    ("const first = new Date(); first.setDate(1);", "lt: first"): set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("month", MONTHS)
+def test_the_month_that_runs_is_an_open_period(tmp_path: Path, month: tuple[str, str]) -> None:
+    tree = {
+        "vercel.json": '{"crons": [{"path": "/api/cron/send", "schedule": "0 * * * *"}]}',
+        "app/api/cron/send/route.ts": MONTH.replace("GIVEN", month[0]).replace("ASKED", month[1]),
+        "app/api/run/route.ts": "export async function POST() { const user = await requireUser(); await db.usage.create({ data: { customer: user.customer, tokens: 1 } }); return Response.json({}); }\n",
+    }
+    assert codes(audited(tmp_path, tree)) == MONTHS[month]

@@ -22,7 +22,6 @@ from tallystick.audit.trails.trails import Trail
 
 SLOW = 6 * 3600
 CRON_PATH = re.compile(r"(?i)(?:^|/)(?:crons?|scheduled?|jobs?)(?:/|-|$)")
-JOBS_PATH = re.compile(r"(?i)(?:^|/)jobs?(?:/|-|$)")  # those of a clock, or those that are sold
 STAFF = re.compile(r"(?i)admin|internal|back-?office|staff|support/|webhook")
 WHO = re.compile(
     rb"(?i)auth|session|current_?user|api_?key|token\b|jwt|verif|permission|guard|depends\(|login|member|owner|secret"

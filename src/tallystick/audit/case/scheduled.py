@@ -7,18 +7,26 @@ import re
 from dataclasses import replace
 
 from tallystick.audit.case import clocks
-from tallystick.audit.case.case import CRON_PATH, JOBS_PATH, Case
+from tallystick.audit.case.case import CRON_PATH, Case
 from tallystick.audit.entries import constructs
 from tallystick.audit.entries.forms import Entry, reads_records
 from tallystick.audit.entries.queues import Queues
 from tallystick.audit.entries.schedules import Schedule, of_call
+from tallystick.audit.syntax import patterns
 from tallystick.audit.syntax.ir import Call
+from tallystick.audit.trails.labels import SESSION
 from tallystick.audit.trails.trails import Trail
 
 SIGNATURE = re.compile(rb"\$signature\s*=\s*[\"']([\w:.-]+)")
 SPACE = re.compile(rb"\bnamespace[\s(]+[:\"']?(\w+)")
 TASK = re.compile(rb"\btask[\s(]+[:\"']?(\w+)")
 RUN = frozenset(["perform", "call", "run", "execute", "handle", "__invoke"])
+CRON = re.compile(r"(?i)(?:^|/)crons?(?:/|-|$)")
+PARAMETER = re.compile(r"[\[:{<]")
+WHO_CALLS = re.compile(
+    patterns.SESSION.pattern
+    + rb"|(?i:\bsession\b|api_?key|require_?user|req(?:uest)?\.user|with(?:auth|session|workspace|user|org|team)\w*\()"
+)
 REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|\.every|createQueue|add_periodic_task)$")
 
 COMMAND = re.compile(
@@ -47,7 +55,7 @@ def scheduled(case: Case) -> None:
             case.trails[number] = replace(trail, entry=_timed(entry, found))
         elif clocks.occasional(case.corpus, entry):
             case.trails[number] = replace(trail, entry=_retimed(entry))
-        elif entry.kind == "http" and _by_its_path(trail, entry):
+        elif entry.kind == "http" and _for_the_clock(case, trail, entry):
             fed = queues is not None and queues.feeding(entry)
             timer = clocks.calling(case.program, case.corpus, entry)
             called = _timed(entry, timer) if timer is not None else _retimed(entry)
@@ -59,11 +67,20 @@ def scheduled(case: Case) -> None:
                 case.trails[number] = replace(trail, entry=_timed(trail.entry, clock))
 
 
-def _by_its_path(trail: Trail, entry: Entry) -> bool:
-    """Whether the path of a route says that a clock calls it; jobs may be what is sold, unless a secret is asked."""
+def _for_the_clock(case: Case, trail: Trail, entry: Entry) -> bool:
+    """Whether a route is for a clock by its address; jobs and schedules may also be what the users come for."""
     path = entry.route.partition(" ")[2] or entry.key[0]
-    sold = JOBS_PATH.search(path) is not None and not trail.flags & {"secret", "verified"}
-    return CRON_PATH.search(JOBS_PATH.sub("/", path) if sold else path) is not None
+    if CRON_PATH.search(path) is None:
+        return False
+    if CRON.search(path) or case.guarded(trail):
+        return True
+    function = case.program.function(entry.key)
+    first = function.line
+    if function.via >= 0:
+        first = case.program.modules[entry.key[0]].functions[function.parent].calls[function.via].line
+    text = b"\n".join(case.corpus.sources[entry.key[0]].split(b"\n")[first - 1 : function.end_line])
+    asked = any(kind == SESSION for kind, _ in trail.customer) or WHO_CALLS.search(text) is not None
+    return not asked and PARAMETER.search(path) is None
 
 
 def _fed_by_clock(case: Case, worker: Entry) -> Schedule | None:

@@ -196,6 +196,7 @@ class Program:
             or self._named(path, parts[-2], last)
             or receivers.held(self, caller, parts)
             or receivers.fellow(self, caller, parts)
+            or receivers.supplied(self, caller, parts)
             or self._unique(last)
             or self._given(last)
         )

@@ -108,6 +108,26 @@ def produced(program: Program, caller: Key, factory: str, method: str) -> list[K
     return found if len(found) == 1 else []
 
 
+def supplied(program: Program, caller: Key, parts: list[str]) -> list[Key]:
+    """`deps.report` where `deps = given ?? defaults()`: what the object that the factory gives has under this name."""
+    module, holder = program.modules[caller[0]], caller[1]
+    while len(parts) == 2 and holder >= 0:
+        function = module.functions[holder]
+        for value in (value for name, value in function.assigns if name == parts[0]):
+            calls = (one.text for one in (value, *value.parts) if one.kind == "call")
+            for factory in (one for one in calls if "." not in one):
+                made = [
+                    (key[0], index)
+                    for key in program.targets((caller[0], holder), factory)
+                    for index in program.local[key[0]].get(parts[1], ())
+                    if program.modules[key[0]].functions[index].parent == key[1] > 0
+                ]
+                if len(made) == 1:
+                    return made
+        holder = function.parent
+    return []
+
+
 def own(program: Program, caller: Key, name: str) -> list[Key]:
     """`settle` inside a method of Ruby or Java: another method of the same class, without its object."""
     if not caller[0].endswith((*RUBY, ".java")):

@@ -171,7 +171,7 @@ def asks_unsent(text: bytes) -> bool:
 
 
 def _marks_lost(case: Case, trail: Trail) -> bool:
-    """Whether rows are marked, or a cursor moves on, behind the catch: a failed attempt is told as sent."""
+    """Whether rows are marked, or a cursor moves on, before the try or behind the catch: the failed is told as sent."""
     caught, flagged = False, any(FLAGGED.search(one) for one in _texts(case, trail))
     for key, call in trail.hops:
         text = case.corpus.sources[key[0]].split(b"\n")
@@ -185,6 +185,11 @@ def _marks_lost(case: Case, trail: Trail) -> bool:
             caught = True
             if any(guard not in one.handlers and _reached(text, guard.line, one.line) for one in later):
                 return True
+            before = [
+                one for one in case.program.function(key).calls if one.line < call.line and _marks(text, one)
+            ]
+            if any(guard not in one.handlers and _leads(text, one.line, call.line) for one in before):
+                return True
     return False
 
 
@@ -193,6 +198,11 @@ def _reached(text: list[bytes], caught: int, line: int) -> bool:
     between = b"\n".join(text[caught - 1 : line - 1])
     inside = _indent(text[line - 1]) >= _indent(text[caught - 1])
     return line > caught and LEAVES.search(between) is None and not (inside and SKIPS.search(between))
+
+
+def _leads(text: list[bytes], marked: int, line: int) -> bool:
+    """Whether all that comes to a line comes from a mark above it, and not from beside its branch."""
+    return _indent(text[marked - 1]) <= _indent(text[line - 1]) and _reached(text, marked, line)
 
 
 def _indent(line: bytes) -> int:

@@ -21,6 +21,10 @@ START = re.compile(
     r"(?i)period_?(?:start|bounds)|current_?(?:billing_?)?period|(?:month|cycle)_?start|start_?of_?month"
 )
 SINCE = re.compile(rb"(?:gte?\b|__gte?|>=)[\"'\]]?\s*[:=(,]?\s*(\w+)\b")
+FIRST = re.compile(  # the first day of the month that runs
+    rb"(\w+)\.set(?:UTC)?Date\(\s*1\s*\)|(\w+)\s*=\s*new Date\([^;\n]*?get(?:UTC)?Month\(\)\s*,\s*1\s*[,)]"
+)
+EARLIER = rb"\b%s\.set(?:UTC)?Month\("
 DEEPEST = 4
 
 
@@ -66,6 +70,8 @@ def _passed_by(case: Case, trail: Trail, asking: Key) -> bool:
 def _bounds(function: Function, text: bytes) -> Iterator[int]:
     """Where the start of the period is a lower bound, by itself or by a name: `created_at__gte=start`."""
     given = {name.encode() for name, value in function.assigns if START.search(" ".join(_words(value)))}
+    firsts = {hit[1] or hit[2] for hit in FIRST.finditer(text)}
+    given |= {name for name in firsts if not re.search(EARLIER % re.escape(name), text)}
     yield from (hit.start() for hit in FROM_START.finditer(text))
     yield from (hit.start() for hit in SINCE.finditer(text) if hit[1] in given)
 

@@ -27,6 +27,7 @@ ANSWERING = re.compile(
     r"(?i)(?:^|\.)(?:\w*fetch\w*|axios|got|ky)$|(?:^|\.)(?:axios|got|ky|http|queue|sqs|redis)\.\w+$"
 )
 CONSTRUCTORS = ("constructor", "__init__")
+UPLOADED = re.compile(r"(?i)form|file|upload|blob")
 ADDRESSED = re.compile(r"(?i)(?:params|url|query|search)$")
 KEPT = {CLIENT: CHOSEN, "param": KEYED, KEYED: KEYED, CHOSEN: CHOSEN}
 
@@ -149,10 +150,25 @@ class Labelling:
         root, _, below = full.partition(".")
         if "length" in below or "." in below:
             return False
+        if not below:
+            return self._taken_out(key, root, depth)
         base = self.of(key, Expr("name", root), "", depth + 1)
         return any(kind == CLIENT and "form" not in text.lower() for kind, text in base) or any(
             kind == "param" for kind, _ in base
         )
+
+    def _taken_out(self, key: Key, name: str, depth: int) -> bool:
+        """Whether a name like `duration` comes out of the client's body: `const { duration } = await req.json()`."""
+        holder: Key | None = key
+        while holder is not None:
+            function = self.program.function(holder)
+            given = [value for one, value in function.assigns if one == name]
+            if given:
+                said = " ".join(word for value in given for word in (value.text, *_names(value)))
+                labels = {kind for value in given for kind, _ in self.of(holder, value, "", depth + 1)}
+                return labels == {CLIENT} and UPLOADED.search(said) is None
+            holder = (holder[0], function.parent) if function.parent >= 0 else None
+        return False
 
     def _assigned(self, holder: Key, root: str, below: str, depth: int) -> Labels:
         found: set[Label] = set()

@@ -189,6 +189,8 @@ class Climb:
             return []
         up = self._outward(trail, key, done)
         called = self._called(trail, key, done)
+        if called and self.program.function(key).via < 0:
+            up = []  # those that call it by its name are known
         if not up and not called and not self._scheduled_already(done, trail):
             done.append(self._ended(trail, self._loaded(key)) if LOADED.search(function.owner) else trail)
         return up + called
@@ -271,8 +273,7 @@ class Climb:
         trail = self._run(trail, outer, call, key)
         caught = tuple(one for one in call.handlers if not one.kind.startswith(TOLD))
         call = structs.replace(call, handlers=caught)
-        last, sent = trail.hops[-1]
-        promised = call.callee.endswith(".then") and last == key and sent.state == "returned"
+        promised = call.callee.endswith(".then") and self._promises(trail, key)
         return self._handed(trail, outer, call, done, function.is_async or promised)
 
     def _run(self, trail: Trail, outer: Key, call: Call, given: Key) -> Trail:
@@ -296,6 +297,12 @@ class Climb:
                     return self._settled(trail, (wrapper[0], index), one)
         return trail
 
+    def _promises(self, trail: Trail, key: Key) -> bool:
+        """Whether a function gives the promise of what it calls, though it is not declared to wait: `() => send()`."""
+        last, sent = trail.hops[-1]
+        script = self.program.modules[key[0]].language in ("typescript", "tsx")
+        return script and last == key and sent.state == "returned"
+
     def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
         """A function given to a call: by the clock, put off, or run in place."""
         at_once = len(call.args) == 1 and call.state in (
@@ -316,7 +323,8 @@ class Climb:
         )  # `await loop.run_in_executor(None, report)`
         if self.defer.search(call.callee) and not waited and not trail.deferred[1]:
             trail = replace(trail, deferred=(outer[0], call.line, call.callee.rpartition(".")[2]))
-        loop = bool(self.iterate.search(call.callee)) and is_async
+        dropped = call.state in ("floating", "void") and call.callee.endswith(".map")
+        loop = (dropped or bool(self.iterate.search(call.callee))) and is_async
         waits = loop or call.state != "floating" or call.callee.endswith(".then")
         further = self._through(trail, outer, call, False, is_async and waits)
         if loop and not further.floating[1]:
@@ -347,7 +355,8 @@ class Climb:
             moved = self._substituted(trail, key, edge.caller, args)
             moved = replace(moved, remote=trail.remote or edge.kind == "remote")
             queued = re.search(r"\.(?:delay|apply_async|dispatch)$", edge.call.callee) is not None
-            asynchronous = function.is_async and not queued and edge.kind == "call"
+            waits = function.is_async or self._promises(trail, key)
+            asynchronous = waits and not queued and edge.kind == "call"
             found.append(self._through(moved, edge.caller, edge.call, False, asynchronous))
         return found
 
