@@ -136,7 +136,8 @@ def _marks_lost(case: Case, trail: Trail) -> bool:
         later = [one for one in after if _marks(one) and not (flagged and CURSOR.search(one.callee))]
         if caught and later:
             return True  # whoever called this was told of no failure
-        guard = next((one for one in call.handlers if (key[0], one.line) == trail.handler), None)
+        ends = (*call.handlers, *([call.answered] if call.answered else []))
+        guard = next((one for one in ends if (key[0], one.line) == trail.handler), None)
         if guard is not None and not caught:
             caught = True
             text = case.corpus.sources[key[0]].split(b"\n")

@@ -12,11 +12,12 @@ RESPOND = re.compile(
     rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:|[,(]\s*[45]\d\d\s*\)|createError\("
     rb"|(?:head|status:)[ (]*:(?:bad_|un|forbidden|not_|conflict|internal_|service_un|too_many|payment_req)"
     rb"|\(\s*(?:res|reply|response)\s*,\s*[45]\d\d\b|(?:fail|error)\(\s*[45]\d\d|json\(\s*\{\s*error|\.send\(\s*\w*[eE]rr|internalServerError"
+    rb"|(?<![\w.])(?:handle|send|respond\w*|write|render|return)\w*(?:Error|_error)\w*\(\s*(?:res|reply|response|ctx|c)\s*[,)]"
 )
 RECORD = re.compile(
     rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|enqueue|dispatch|send_?message)\w*\("
     rb"|queue\w*(?:\(\))?\.(?:add|push|send|publish)\w*\(|inngest\.send\(|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
-    rb"|batch_?item_?failures?|item_?identifier|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."
+    rb"|batch_?item_?failures?|item_?identifier|\.nack\(|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."
 )
 LOGGING = re.compile(
     rb"(?i)(?:console|log|logger|logging|sentry|\blog)\.[\w.]*\([^;\n]*\)?|captureException\([^;\n]*\)|print\([^;\n]*\)"
