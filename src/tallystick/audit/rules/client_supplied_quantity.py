@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
+from tallystick.audit.case.reaching import ordered
 from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.sites import NO_QUANTITY
@@ -31,21 +32,22 @@ def find(case: Case) -> Iterator[Finding]:
         if not parts or case.guarded(trail) or trail.entry is None:
             continue
         mixed = any(kind in ("measured", "stored", "unknown") for kind, _ in trail.quantity)
-        said = ", ".join(_last(case, one) for one in parts[:3])
+        names = [_last(case, one) for one in parts]
+        chosen = _buys(case, trail, names) or ordered(case, trail, set(names))
         yield RULE.finding(
-            f"{trail.entry.route} bills the number the caller sends ({said}); "
+            f"{trail.entry.route} bills the number the caller sends ({', '.join(names[:3])}); "
             "anyone can send 0 and use the product for free",
             case.origin(trail),
-            Confidence.LOW if _buys(case, trail) else Confidence.MEDIUM if mixed else Confidence.HIGH,
+            Confidence.LOW if chosen else Confidence.MEDIUM if mixed else Confidence.HIGH,
             case.name(trail),
             case.hops(trail),
         )
 
 
-def _buys(case: Case, trail: Trail) -> bool:
+def _buys(case: Case, trail: Trail, names: list[str]) -> bool:
     """Whether a known caller chooses how many seats to pay for: that is what an order is, and no forged count."""
     owners = (case.program.function(key) for key, _ in trail.hops)
-    said = [f"{one.owner} {one.name}" for one in owners] + [call.callee for _, call in trail.hops]
+    said = [f"{one.owner} {one.name}" for one in owners] + [call.callee for _, call in trail.hops] + names
     return any(SEATS.search(one) for one in said) and case.known(trail)
 
 

@@ -45,7 +45,7 @@ SECRET = re.compile(
 KIT = re.compile(  # keys by which the application itself calls others, or signs its users' sessions
     rb"(?i)stripe|openai|anthropic|polar|autumn|lago|openmeter|metronome|chargebee|paddle|lemon|resend|twilio|sendgrid"
     rb"|postmark|gemini|google|groq|mistral|replicate|deepgram|eleven|clerk|github|slack|supabase|service_?role|jwt|auth_?secret"
-    rb"|session_?secret|cookie"
+    rb"|session_?secret|cookie|upstash|redis|csrf|captcha|turnstile|sentry|posthog|mailgun|pinecone|encrypt|pepper|salt"
 )
 ROLE = re.compile(
     rb"(?i)[!=]==?[^\n]{0,60}service_?(?:role)?_?(?:key|token)|service_?role\w*\W[^\n]{0,20}[!=]==?|service_?role\w*\("
@@ -97,7 +97,7 @@ def catch_kind(text: bytes) -> str:
     return "signal" if SIGNAL.search(SPECIAL.sub(b"", text)) else "log"
 
 
-def _holds_secret(text: bytes) -> bool:
+def holds_secret(text: bytes) -> bool:
     """Whether a secret that only the application's own services know is named, not one of a kit it uses."""
     return any(not KIT.search(hit[0]) for hit in SECRET.finditer(text)) or ROLE.search(text) is not None
 
@@ -106,7 +106,7 @@ def flags_of(text: bytes) -> tuple[str, ...]:
     """What a function's own words say about its guards."""
     text = text[:WINDOW]
     flags = []
-    if COMPARED.search(text) and _holds_secret(text):
+    if COMPARED.search(text) and holds_secret(text):
         flags.append("secret")
     if VERIFIED.search(text):
         flags.append("verified")
