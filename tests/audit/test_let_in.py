@@ -115,3 +115,20 @@ def test_what_was_ordered_of_the_work_itself_is_no_forged_count(tmp_path: Path, 
     own = "async function draw(prompt, n) { return await openai.images.generate({ prompt, n }); }\nasync function note(prompt, n) { return await db.notes.insert({ prompt, n }); }\n"
     made = f"{HEAD}{own}app.post('/usage', requireUser, async (req, res) => {{ {body} res.json(made); }});\n"
     assert codes(audited(tmp_path, {"report.ts": REPORT, "server.ts": made})) == ORDERS[body]
+
+
+COUNTS: dict[str, set[str]] = {
+    "const { count } = req.body;": FORGED,
+    "const rows = await search(req.body.prompt); const count = rows.length;": set(),
+    "const started = Date.now(); await search(req.body.prompt); const count = Date.now() - started;": set(),
+    "const { count } = await search(req.body.prompt);": set(),
+}
+
+
+@pytest.mark.parametrize("counted", COUNTS)
+def test_a_count_is_what_it_was_given(tmp_path: Path, counted: str) -> None:
+    report = REPORT.replace("(customer, n, id)", "(customer, count, id)").replace(
+        "String(n)", "String(count)"
+    )
+    made = f"{HEAD}app.post('/usage', requireUser, async (req, res) => {{ {counted} await report(req.user.customer, count, crypto.randomUUID()); res.json({{}}); }});\n"
+    assert codes(audited(tmp_path, {"report.ts": report, "server.ts": made})) == COUNTS[counted]
