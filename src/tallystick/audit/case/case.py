@@ -9,7 +9,7 @@ from functools import cached_property
 
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import Pins
-from tallystick.audit.entries import constructs
+from tallystick.audit.entries import constructs, guards
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.entries.schedules import Schedule
@@ -233,7 +233,7 @@ class Case:
             return True
         for target, _ in self.program.callees.get(trail.entry.key, ()):
             flags |= set(self.program.function(target).flags) & {"secret", "verified"}
-        return "secret" in flags or "verified" in flags
+        return bool(flags & {"secret", "verified"}) or guards.fenced(self.program, trail.entry)
 
     def _signed(self, path: str, name: str) -> bool:
         """Whether a handler is only exported behind a check of signatures: `verifySignatureAppRouter(handler)`."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.program.program import Key
+from tallystick.audit.syntax.ir import Expr
 from tallystick.audit.trails.trails import Trail
 
+NEAR = 4
 ACTION = re.compile(r"(?:^|\.)runAction$")
 
 
@@ -58,6 +61,27 @@ def works_below(case: Case, trail: Trail, place: tuple[str, int]) -> bool:
 def works(case: Case, trail: Trail) -> bool:
     """Whether the sold work is done on the way to the report: a timer that is lost loses both."""
     return bool({key for key, _ in trail.hops[:-1]} & workers(case))
+
+
+def ordered(case: Case, trail: Trail, names: set[str]) -> bool:
+    """Whether the work itself was asked for by a value of such a name: so many pictures ordered, made and billed."""
+    known, passed = workers(case), {call for _, call in trail.hops}
+    for key in sorted({key for key, _ in trail.hops}):
+        for call in case.program.function(key).calls:
+            if call in passed or not names & {text.rpartition(".")[2] for text in spoken(call.args)}:
+                continue
+            below = {target for target, one in case.program.callees.get(key, ()) if one == call}
+            if case.work.search(call.callee) or (below and reach(case, below, NEAR) & known):
+                return True
+    return False
+
+
+def spoken(values: tuple[Expr, ...], depth: int = 0) -> Iterator[str]:
+    """The names inside values."""
+    for one in values if depth < NEAR else ():
+        if one.kind == "name":
+            yield one.text
+        yield from spoken(one.parts, depth + 1)
 
 
 def goes_on(case: Case, trail: Trail) -> bool:

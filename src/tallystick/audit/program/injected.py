@@ -24,8 +24,10 @@ def injections(program: Program, path: str, common: frozenset[str]) -> list[tupl
 
 
 def _members(program: Program, path: str, function: Function) -> list[tuple[str, Key]]:
-    """The methods of the object that a factory returns: `return { async track(customer) { … } }`."""
-    pairs = [pair for one in function.returns for pair in zip(one.keys, one.parts, strict=False)]
+    """The methods of the object a factory returns, and of those in it: `return { async track(customer) { … } }`."""
+    given = [*function.returns]
+    given += [part for one in function.returns for part in one.parts if part.kind == "object"]
+    pairs = [pair for one in given for pair in zip(one.keys, one.parts, strict=False)]
     made = [(name, program.literal(path, part)) for name, part in pairs if part.kind == "func"]
     return [(name, key) for name, key in made if key is not None and len(name) > 4]
 

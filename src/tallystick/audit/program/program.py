@@ -78,11 +78,11 @@ class Program:
         self.exports: dict[tuple[str, str, str], list[Key]] = {}
         self.remote = knowledge.setting("remote", "callee")
         self.remote_call = knowledge.setting("remote", "call")
-        self.listeners = self._listening()
         self.injected: dict[str, list[Key]] = defaultdict(list)
         for path in self.modules:
             for name, key in injections(self, path, COMMON):
                 self.injected[name].append(key)
+        self.listeners = self._listening()
         for path in self.modules:
             self._connect(path)
 
@@ -117,6 +117,8 @@ class Program:
                 for one in heard:
                     for signal in signals(one):
                         found[signal].append((path, index))
+            for signal, key in receivers.heard(self, path):
+                found[signal].append(key)
         return found
 
     def _heard(self, path: str, call: Call) -> list[Key]:
@@ -192,7 +194,8 @@ class Program:
             if self.modules[path].functions[index].owner == head
         ]
         return (
-            owned
+            receivers.chosen(self, caller, parts)
+            or owned
             or self._named(path, parts[-2], last)
             or receivers.held(self, caller, parts)
             or receivers.fellow(self, caller, parts)

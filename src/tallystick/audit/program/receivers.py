@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from tallystick.audit.syntax.ir import Call, Function, Import
+from tallystick.audit.syntax.ir import NOTHING, Call, Function, Import
 
 if TYPE_CHECKING:
     from tallystick.audit.program.program import Key, Program
@@ -25,6 +26,12 @@ LISTENS = re.compile(
 )
 EMITS = re.compile(
     r"^(?:a?emit|publish|dispatch|fire|trigger|notify|send|raise_event|emit_event|publish_event)(?:_async|Async)?$"
+)
+
+
+ON = re.compile(r"\.(?:on|once|addListener|subscribe)$")
+OUTSIDE = re.compile(  # of a stream, a socket, a process: told by nobody here
+    r"^(?:message|data|error|end|close|open|finish|exit|connect(?:ion)?|disconnect|ready|request|response|drain|abort|change|click)$"
 )
 
 
@@ -206,11 +213,54 @@ def _typed(program: Program, caller: Key, name: str) -> str:
     return ""
 
 
+def heard(program: Program, path: str) -> Iterator[tuple[str, Key]]:
+    """Who listens to an emitter of the process: `bus.on("used", async ({ customer }) => …)`."""
+    for index, function in enumerate(program.modules[path].functions):
+        for call in function.calls if path.endswith((".ts", ".js", ".mjs", ".cjs")) else ():
+            word, given = call.args[0] if call.args else None, call.args[1:2]
+            if (
+                word is None
+                or word.kind != "const"
+                or not ON.search(call.callee)
+                or OUTSIDE.search(word.text)
+            ):
+                continue
+            for one in given:
+                literal = program.literal(path, one)
+                targets = program.targets((path, index), one.text) if one.kind == "name" else []
+                yield from ((f"'{word.text}'", key) for key in ([literal] if literal else targets))
+
+
+def chosen(program: Program, caller: Key, parts: list[str]) -> list[Key]:
+    """`providers[name].send(…)`: what each member of a table does under that name."""
+    if "[]" not in parts[1:]:
+        return []
+    at = parts.index("[]", 1)
+    functions = program.modules[caller[0]].functions
+    tables = [
+        value
+        for function in dict.fromkeys((functions[caller[1]], functions[0]))
+        for name, value in function.assigns
+        if name.rpartition(".")[2] == parts[at - 1] and value.kind == "object"
+    ]
+    found: list[Key] = []
+    for one in (part for table in tables for part in table.parts):
+        for step in parts[at + 1 :]:
+            if one.kind == "call" and MADE.match(one.text):  # `{ stripe: new StripeMeter() }`
+                found += [
+                    key for key in program.by_name.get(step, ()) if program.function(key).owner == one.text
+                ]
+            one = dict(zip(one.keys, one.parts, strict=False)).get(step, NOTHING)
+        literal = program.literal(caller[0], one)
+        found += [literal] if literal else program.targets(caller, one.text) if one.kind == "name" else []
+    return found
+
+
 def told(program: Program, path: str, call: Call) -> list[tuple[Key, Call]]:
     """Who a call means by a word: `emit("used", n=1)`, and arq's `enqueue_job("bill", n)`."""
     first = call.args[0] if call.args else None
     words = ("const", "name") if path.endswith(".ts") else ("const",)
-    if first is None or first.kind not in words or not path.endswith((".py", ".ts")):
+    if first is None or first.kind not in words or not path.endswith((".py", ".ts", ".js", ".mjs", ".cjs")):
         return []
     method = call.callee.rpartition(".")[2]
     if (

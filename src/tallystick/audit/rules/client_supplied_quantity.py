@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
+from tallystick.audit.case.reaching import ordered
 from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.sites import NO_QUANTITY
@@ -31,38 +32,23 @@ def find(case: Case) -> Iterator[Finding]:
         if not parts or case.guarded(trail) or trail.entry is None:
             continue
         mixed = any(kind in ("measured", "stored", "unknown") for kind, _ in trail.quantity)
-        sure = Confidence.MEDIUM if mixed else Confidence.HIGH
-        said = ", ".join(_last(case, one) for one in parts[:3])
+        names = [_last(case, one) for one in parts]
+        chosen = _buys(case, trail, names) or ordered(case, trail, set(names))
         yield RULE.finding(
-            f"{trail.entry.route} bills the number the caller sends ({said}); "
+            f"{trail.entry.route} bills the number the caller sends ({', '.join(names[:3])}); "
             "anyone can send 0 and use the product for free",
             case.origin(trail),
-            Confidence.LOW if _buys(case, trail) or _orders(case, trail, parts) else sure,
+            Confidence.LOW if chosen else Confidence.MEDIUM if mixed else Confidence.HIGH,
             case.name(trail),
             case.hops(trail),
         )
 
 
-def _buys(case: Case, trail: Trail) -> bool:
+def _buys(case: Case, trail: Trail, names: list[str]) -> bool:
     """Whether a known caller chooses how many seats to pay for: that is what an order is, and no forged count."""
     owners = (case.program.function(key) for key, _ in trail.hops)
-    said = [f"{one.owner} {one.name}" for one in owners] + [call.callee for _, call in trail.hops]
+    said = [f"{one.owner} {one.name}" for one in owners] + [call.callee for _, call in trail.hops] + names
     return any(SEATS.search(one) for one in said) and case.known(trail)
-
-
-def _orders(case: Case, trail: Trail, parts: list[str]) -> bool:
-    """Whether the work is asked for in the same number: `generate({ n })` gives no more than what is billed."""
-    names = {_last(case, one) for one in parts}
-    calls = [call for key, _ in trail.hops for call in case.program.function(key).calls]
-    asked = {
-        one.text.rpartition(".")[2]
-        for call in calls
-        if case.work.search(call.callee)
-        for value in call.args
-        for one in (value, *value.parts)
-        if one.kind == "name"
-    }
-    return bool(names) and names <= asked
 
 
 def _last(case: Case, text: str) -> str:

@@ -180,7 +180,8 @@ def _marks_lost(case: Case, trail: Trail) -> bool:
         later = [one for one in later if not _of_those_sent(text, call, one)]
         if caught and later:
             return True  # whoever called this was told of no failure
-        guard = next((one for one in call.handlers if (key[0], one.line) == trail.handler), None)
+        ends = (*call.handlers, *([call.answered] if call.answered else []))
+        guard = next((one for one in ends if (key[0], one.line) == trail.handler), None)
         if guard is not None and not caught:
             caught = True
             if any(guard not in one.handlers and _reached(text, guard.line, one.line) for one in later):

@@ -25,7 +25,16 @@ from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
 from tallystick.audit.syntax.patterns import HOOKS, USE, catch_kind, flags_of, is_beside, is_of_reports
-from tallystick.audit.syntax.returned import called_back, checked, fate, is_forgotten, is_heeded, refused
+from tallystick.audit.syntax.returned import (
+    SETTLING,
+    called_back,
+    checked,
+    fate,
+    is_forgotten,
+    is_heeded,
+    refused,
+    settled,
+)
 from tallystick.audit.syntax.tasks import LATER, is_answered, is_joined, is_settled, is_value, stands_for
 
 DEEPEST = 220
@@ -297,9 +306,9 @@ class Lowering:
         inner = replace(context, state=state, via=index, answered=None)
         if SPAWNING.search(name) and not joined:
             inner = replace(inner, spawned=True)
-        if name == "Promise.allSettled" or is_settled(name, values):
-            kind = "signal" if context.state == "used" else "log"  # the results are looked at
-            inner = replace(inner, handlers=(*context.handlers, Handler(start[0] + 1, kind)))
+        if SETTLING.match(name) or is_settled(name, values):
+            kept = settled(start[0] + 1, context.state, context.answered)
+            inner = replace(inner, handlers=(*context.handlers, kept))
         for one in arguments(node):
             if gathering and one.type in ("array", "list"):
                 self.children_as(one, inner, state)

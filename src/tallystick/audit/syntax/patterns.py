@@ -15,12 +15,13 @@ RESPOND = re.compile(
     rb"|\b(?:res|response|reply)\.(?:json|send|render|end)\([^\n;]*(?:\b(?:e|err|error|ex)\b|success[\"']?\s*:\s*false)"
     rb"|(?:head|status:)[ (]*:(?:bad_|un|forbidden|not_|conflict|internal_|service_un|too_many|payment_req)"
     rb"|\(\s*(?:res|reply|response)\s*,\s*[45]\d\d\b|(?:fail|error)\(\s*[45]\d\d|json\(\s*\{\s*error|\.send\(\s*\w*[eE]rr|internalServerError"
+    rb"|(?<![\w.])(?:handle|send|respond\w*|write|render|return)\w*(?:Error|_error)\w*\(\s*(?:res|reply|response|ctx|c)\s*[,)]"
 )
 RECORD = re.compile(
     rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|enqueue|dispatch|send_?message|apply_async|perform_(?:later|async)|kiq)\w*\("
     rb"|\.delay\(\s*[^(),]+,"
     rb"|queue\w*(?:\(\))?\.(?:add|push|send|publish)\w*\(|inngest\.send\(|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
-    rb"|batch_?item_?failures?|item_?identifier|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."
+    rb"|batch_?item_?failures?|item_?identifier|\.nack\(|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."
 )
 LOGGING = re.compile(
     rb"(?i)(?:console|log|logger|logging|sentry|\blog)\.[\w.]*\([^;\n]*\)?|captureException\([^;\n]*\)|print\([^;\n]*\)"
@@ -48,7 +49,7 @@ SECRET = re.compile(
 KIT = re.compile(  # keys by which the application itself calls others, or signs its users' sessions
     rb"(?i)stripe|openai|anthropic|polar|autumn|lago|openmeter|metronome|chargebee|paddle|lemon|resend|twilio|sendgrid"
     rb"|postmark|gemini|google|groq|mistral|replicate|deepgram|eleven|clerk|github|slack|supabase|service_?role|jwt|auth_?secret"
-    rb"|session_?secret|cookie"
+    rb"|session_?secret|cookie|upstash|redis|csrf|captcha|turnstile|sentry|posthog|mailgun|pinecone|encrypt|pepper|salt"
 )
 ROLE = re.compile(
     rb"(?i)[!=]==?[^\n]{0,60}service_?(?:role)?_?(?:key|token)|service_?role\w*\W[^\n]{0,20}[!=]==?|service_?role\w*\("
@@ -100,7 +101,7 @@ def catch_kind(text: bytes) -> str:
     return "signal" if SIGNAL.search(SPECIAL.sub(b"", text)) else "log"
 
 
-def _holds_secret(text: bytes) -> bool:
+def holds_secret(text: bytes) -> bool:
     """Whether a secret that only the application's own services know is named, not one of a kit it uses."""
     return any(not KIT.search(hit[0]) for hit in SECRET.finditer(text)) or ROLE.search(text) is not None
 
@@ -109,7 +110,7 @@ def flags_of(text: bytes) -> tuple[str, ...]:
     """What a function's own words say about its guards."""
     text = text[:WINDOW]
     flags = []
-    if COMPARED.search(text) and _holds_secret(text):
+    if COMPARED.search(text) and holds_secret(text):
         flags.append("secret")
     if VERIFIED.search(text):
         flags.append("verified")

@@ -17,7 +17,7 @@ HANDED_ON = re.compile(
 )
 FUNCTIONS = tables.FUNCTIONS - {"block", "do_block"}  # which have a fate of their own in Ruby alone
 NOTED = re.compile(
-    rb"(\w+)\.(?:push|append|add)\(|(\w+)\[\]\s*=|(\w+)\s*:?=\s*(?:append\(|[^\n]*\b[eE]rr(?:or)?\b|(?:e|ex|exc)\s*(?:[;\n}]|$)|[tT]rue\b)|(\w+)\s*(?:\+=\s*1|\+\+)"
+    rb"(\w+)\.(?:push|append|add)\(|(\w+)\[\]\s*=|(\w+)\s*:?=\s*(?:append\(|[^\n;]*\b(?:[eE]rr(?:or)?|exc?|e)\b|[tT]rue\b)|(\w+)\s*(?:\+=\s*1|\+\+)"
 )
 RAISED = (  # of what was noted: raised itself, or a reason to raise
     rb"\b(?:throw|raise)\b[^\n]*\bNAME\b|AggregateError\([^\n]*\bNAME\b|\bif\b[^\n]*\bNAME\b[^\n]*\s*[^\n]*\b(?:throw|raise)\b"
@@ -25,7 +25,7 @@ RAISED = (  # of what was noted: raised itself, or a reason to raise
 )
 RETURNED = rb"\breturn\b[^\n]*\bNAME\b|" + RAISED  # where errors are answers
 
-
+SETTLING = re.compile(r"Promise\.allSettled$|(?:tryCatch|safeAwait|to|(?:\w+\.)?from(?:Safe)?Promise)$")
 STATEMENTS = frozenset(["lexical_declaration", "variable_declaration", "expression_statement"])
 ANSWER = re.compile(
     r"(?P<not>!)?\s*(?P<name>[\w$]+)(?:\??\.(?P<field>\w+))?"
@@ -49,6 +49,11 @@ LAST_WORD = re.compile(
 LOOPS = frozenset(["for_statement", "while_statement"])
 TOLD = "told "  # of an error that a callback is given: its own are not among them
 CALLED_BACK = re.compile(r"^_?(?:err|error|\w+(?:Err|Error|_err))$")
+
+
+def settled(line: int, state: str, answered: Handler | None) -> Handler:
+    """What becomes of an error that a call makes an answer of: `Promise.allSettled([…])`, `tryCatch(report())`."""
+    return answered or Handler(line, "signal" if state in ("used", "returned") else "log")
 
 
 def is_heeded(node: Node, names: list[str]) -> bool:
@@ -137,11 +142,9 @@ def _given_up(attempt: Node) -> bool:
 
 def is_raised_later(said: bytes, node: Node, raised: bytes = RAISED) -> bool:
     """Whether a failure that is only noted here, `errors.push(error)` or `failed = true`, ends the function below."""
-    hit = NOTED.search(said)
-    if hit is None:
-        return False
-    name = re.escape(next(one for one in hit.groups() if one))
-    return re.search(raised.replace(b"NAME", name), _below(node)) is not None
+    names = {next(one for one in hit.groups() if one) for hit in NOTED.finditer(said)}
+    below = _below(node) if names else b""
+    return any(re.search(raised.replace(b"NAME", re.escape(name)), below) for name in names)
 
 
 def _below(node: Node) -> bytes:

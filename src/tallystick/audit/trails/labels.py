@@ -80,10 +80,17 @@ class Labelling:
         kind = self._known(0, full)
         if kind == CLIENT and (self._answered(key, text, depth) or not self._asked_for(key, text)):
             kind = ""
+        if kind == MEASURED and "." not in full:  # a plain `count` is what it was given, where that is known
+            found = self._bound(key, full, depth)
+            return frozenset((MEASURED, full) if one[0] == UNKNOWN else one for one in found)
         if kind == MEASURED and not self._body_field(key, full, depth):
             return frozenset([(MEASURED, full)])
         if kind and kind != MEASURED:
             return frozenset([(kind, full)])
+        return self._bound(key, full, depth)
+
+    def _bound(self, key: Key, full: str, depth: int) -> Labels:
+        """What a name was given, here or in the functions around."""
         root, _, below = full.partition(".")
         holder: Key | None = key
         while holder is not None:

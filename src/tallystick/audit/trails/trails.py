@@ -27,7 +27,7 @@ STARTUP = re.compile(
     r"|after_server_start|main_process_start)(?:\.connect)?\b|listener (?:after|before)_server_start"
 )
 ANSWERS = re.compile(
-    r"(?:^|\.)\w*[fF]etch$|\.from\(\)\.|\.rpc$|(?i:autumn)\w*(?:\(\))?\.(?:balances\.)?track$"
+    r"(?:^|\.)\w*[fF]etch\w*$|^createUsageRecord$|\.from\(\)\.|\.rpc$|(?i:autumn)\w*(?:\(\))?\.(?:balances\.)?track$"
 )
 LOADED = re.compile(r"(?:Controller|Resolver)$")
 LONGEST = 14

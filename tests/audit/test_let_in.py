@@ -1,0 +1,134 @@
+# ruff: noqa: E501
+"""Who is let in to say how much is billed: the application's own services, an order, or anybody with an account."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trees import audited, codes
+
+REPORT = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport async function report(customer, n, id) { await stripe.billing.meterEvents.create({ event_name: 'calls', identifier: id, payload: { stripe_customer_id: customer, value: String(n) } }); }\n"
+HANDLER = (
+    "async (req, res) => { await report(req.user.customer, req.body.tokens, req.body.id); res.json({}); }"
+)
+HEAD = "import { report } from './report';\nimport { guard } from './guard';\n"
+FORGED = {"client_supplied_quantity"}
+
+STANDING: dict[str, tuple[str, set[str]]] = {
+    "own by its name": ("app.post('/usage', internalOnly, HANDLER);", set()),
+    "a user": ("app.post('/usage', requireUser, HANDLER);", FORGED),
+    "errors of the inside": ("app.post('/usage', internalErrorHandler, HANDLER);", FORGED),
+    "below a path": ("app.use('/internal/*', bearerAuth({ token: process.env.METER_TOKEN }));\napp.post('/internal/usage', HANDLER);", set()),
+    "below another path": ("app.use('/internal/*', bearerAuth({ token: process.env.METER_TOKEN }));\napp.post('/usage', HANDLER);", FORGED),
+    "of another router": ("inner.use(bearerAuth({ token: process.env.METER_TOKEN }));\napp.post('/usage', HANDLER);", FORGED),
+    "a secret that signs sessions": ("app.use(session({ secret: process.env.APP_SECRET }));\napp.post('/usage', HANDLER);", FORGED),
+    "in the options": ("fastify.post('/usage', { preHandler: [internalOnly] }, HANDLER);", set()),
+    "in the options, a user": ("fastify.post('/usage', { preHandler: [requireUser] }, HANDLER);", FORGED),
+    "a hook": ("fastify.addHook('onRequest', internalOnly);\nfastify.post('/usage', HANDLER);", set()),
+    "a chain": ("new Hono().use(internalOnly).post('/usage', HANDLER);", set()),
+    "the office": ("app.post('/admin/usage', requireAdmin, HANDLER);", set()),
+    "the customer's own office": ("app.post('/admin/usage', requireOrgAdmin, HANDLER);", FORGED),
+    "a procedure": ("export const meter = router({ track: internalProcedure.input(z.object({})).mutation(async ({ ctx, input }) => { await report(ctx.user.customer, input.tokens, input.id); }) });", set()),
+    "a procedure for users": ("export const meter = router({ track: protectedProcedure.input(z.object({})).mutation(async ({ ctx, input }) => { await report(ctx.user.customer, input.tokens, input.id); }) });", FORGED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("route", STANDING)
+def test_what_stands_before_a_route_says_who_may_count(tmp_path: Path, route: str) -> None:
+    said, wanted = STANDING[route]
+    tree = {"report.ts": REPORT, "server.ts": HEAD + said.replace("HANDLER", HANDLER) + "\n"}
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
+GUARDS: dict[str, set[str]] = {
+    "if (req.headers['x-key'] !== process.env.METERING_SECRET) return res.status(401).end(); next();": set(),
+    "const user = await db.user.findFirst({ where: { key: hash(req.headers['x-key'], process.env.HASHING_SECRET) } }); if (!user) return res.status(401).end(); req.user = user; next();": FORGED,
+    "req.user = jwt.verify(req.headers.authorization, process.env.ACCESS_TOKEN); next();": FORGED,
+    "const { ok } = await limit(req.headers['x-ip'], process.env.UPSTASH_REDIS_REST_TOKEN); if (!ok) return res.status(429).end(); next();": FORGED,
+}
+MOUNTS = {
+    "app.post('/usage', guard, HANDLER);": "",
+    "router.post('/usage', HANDLER);\nexport default router;": "import usage from './server';\nimport { guard } from './guard';\napp.use('/usage', guard, usage);\n",
+}
+
+
+@pytest.mark.parametrize("body", GUARDS)
+@pytest.mark.parametrize("route", MOUNTS)
+def test_a_guard_is_known_by_what_it_asks_for(tmp_path: Path, body: str, route: str) -> None:
+    tree = {
+        "report.ts": REPORT,
+        "guard.ts": f"export async function guard(req, res, next) {{ {body} }}\n",
+        "server.ts": HEAD + route.replace("HANDLER", HANDLER) + "\n",
+        "app.ts": MOUNTS[route],
+    }
+    assert codes(audited(tmp_path, tree)) == GUARDS[body]
+
+
+CLASSES = [("InternalKeyGuard", set()), ("JwtAuthGuard", FORGED)]
+
+
+@pytest.mark.parametrize(("guard", "wanted"), CLASSES)
+@pytest.mark.parametrize("above", ["class", "method"])
+def test_a_class_has_a_guard_for_all_its_methods(
+    tmp_path: Path, guard: str, wanted: set[str], above: str
+) -> None:
+    used = f"@UseGuards({guard})\n"
+    own, one = (used, "") if above == "class" else ("", used)
+    made = f"import {{ Controller, Post, Body, UseGuards }} from '@nestjs/common';\n{HEAD}@Controller('usage')\n{own}export class Usage {{\n  {one}@Post()\n  async track(@Body() dto: Track, @Req() req) {{ await report(req.user.customer, dto.tokens, dto.id); }}\n}}\n"
+    assert codes(audited(tmp_path, {"report.ts": REPORT, "server.ts": made})) == wanted
+
+
+ASKED = [
+    ("if key != os.environ['METERING_SECRET']: raise HTTPException(401)", set()),
+    ("return find_user(key)", FORGED),
+]
+
+
+@pytest.mark.parametrize(("asked", "wanted"), ASKED)
+def test_a_dependency_may_ask_for_a_secret(tmp_path: Path, asked: str, wanted: set[str]) -> None:
+    made = f"""import os
+import stripe
+from fastapi import Depends, FastAPI, Header, HTTPException
+app = FastAPI()
+def service(key: str = Header(alias="x-key")):
+    {asked}
+@app.post("/usage", dependencies=[Depends(service)])
+def usage(body: Usage, user = Depends(current_user)):
+    stripe.billing.MeterEvent.create(event_name="calls", identifier=body.id, payload={{"stripe_customer_id": user.customer, "value": str(body.tokens)}})
+"""
+    assert codes(audited(tmp_path, {"server.py": made})) == wanted
+
+
+ORDERS: dict[str, set[str]] = {
+    "const { prompt, pictures } = req.body; const made = await openai.images.generate({ prompt, n: pictures }); await report(req.user.customer, pictures, made.id);": set(),
+    "const { prompt, pictures } = req.body; const made = await openai.images.generate({ prompt }); await report(req.user.customer, pictures, made.id);": FORGED,
+    "const { prompt, pictures } = req.body; const made = await draw(prompt, pictures); await report(req.user.customer, pictures, made.id);": set(),
+    "const { prompt, pictures } = req.body; const made = await note(prompt, pictures); await report(req.user.customer, pictures, made.id);": FORGED,
+    "const { seats } = req.body; await report(req.user.customer, seats, req.body.id);": set(),
+    "const { calls } = req.body; await report(req.user.customer, calls, req.body.id);": FORGED,
+}
+
+
+@pytest.mark.parametrize("body", ORDERS)
+def test_what_was_ordered_of_the_work_itself_is_no_forged_count(tmp_path: Path, body: str) -> None:
+    own = "async function draw(prompt, n) { return await openai.images.generate({ prompt, n }); }\nasync function note(prompt, n) { return await db.notes.insert({ prompt, n }); }\n"
+    made = f"{HEAD}{own}app.post('/usage', requireUser, async (req, res) => {{ {body} res.json(made); }});\n"
+    assert codes(audited(tmp_path, {"report.ts": REPORT, "server.ts": made})) == ORDERS[body]
+
+
+COUNTS: dict[str, set[str]] = {
+    "const { count } = req.body;": FORGED,
+    "const rows = await search(req.body.prompt); const count = rows.length;": set(),
+    "const started = Date.now(); await search(req.body.prompt); const count = Date.now() - started;": set(),
+    "const { count } = await search(req.body.prompt);": set(),
+}
+
+
+@pytest.mark.parametrize("counted", COUNTS)
+def test_a_count_is_what_it_was_given(tmp_path: Path, counted: str) -> None:
+    report = REPORT.replace("(customer, n, id)", "(customer, count, id)").replace(
+        "String(n)", "String(count)"
+    )
+    made = f"{HEAD}app.post('/usage', requireUser, async (req, res) => {{ {counted} await report(req.user.customer, count, crypto.randomUUID()); res.json({{}}); }});\n"
+    assert codes(audited(tmp_path, {"report.ts": report, "server.ts": made})) == COUNTS[counted]
