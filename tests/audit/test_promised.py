@@ -73,6 +73,10 @@ HELPER = "import { stripe } from './pay';\nexport async function report(customer
             "fail",
         ),
         (
+            "export const spend = (user) => deductCredits(user, 1);\nexport const STARTER = { monthly_docs: 500, overage_price: 0.25 };\n",
+            "fail",
+        ),
+        (
             "export const spend = (user) => deductCredits(user, 1);\nexport const SAID = '$0.10/min overage';\n",
             "fail",
         ),

@@ -127,7 +127,7 @@ class Run:
         bare = not case.trails  # without a reporting call, prices and counters have to speak
         idle = bool(case.trails) and not case.live
         case.metered = signal("metered")
-        case.priced = signal("priced") if bare else ()
+        case.priced = signal("priced") if bare or idle else ()
         case.promised = self.corpus.promises() if bare or idle else ()
         case.counted = signal("counted") if bare else ()
         case.sold = (*case.metered, *self._sold(case)) if idle else ()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tallystick.audit.case.case import Case
+from tallystick.audit.case.case import OVERAGE, Case
 from tallystick.audit.case.joins import outboxes, spelled
 from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 
-OVERAGE = "an overage price in code"
 ROUTED = re.compile(
     r"(?:^|/)(?:pages|routes|app)/(?:[^/A-Z]*/)*[^/A-Z]+$"
 )  # a component is named with a capital

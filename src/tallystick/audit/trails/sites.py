@@ -45,13 +45,15 @@ def sink_of(
 ) -> Sink | None:
     """The sink model a call matches, given what stands near it and the text of its file."""
     table = DATABASE.search(call.callee) is not None
+    said: str | None = None  # once, whatever many rows ask
     for sink, callee, text, nearness, kit in knowledge.sinks:
         if not callee.search(call.callee) or (table and text is None):
             continue
-        if text is not None and not text.search(
-            " ".join(addressed(one, module, function) for one in call.args[:4])
-        ):
-            continue
+        if text is not None:
+            if said is None:
+                said = " ".join(addressed(one, module, function) for one in call.args[:4])
+            if not text.search(said):
+                continue
         if nearness is not None and not near(nearness):
             continue
         if kit is not None and not kit.search(whole):
@@ -73,7 +75,8 @@ def addressed(value: Expr, module: Module, function: Function, depth: int = 0) -
     if depth > 4:
         return ""
     said = [value.text, *(addressed(part, module, function, depth + 1) for part in value.parts)]
-    said += [one.text for name, one in function.assigns if name in _paths(value)]
+    paths = _paths(value)
+    said += [one.text for name, one in function.assigns if name in paths] if paths else []
     if value.kind == "name" and ADDRESS.search(value.text):
         last = value.text.rpartition(".")[2]
         given = [
