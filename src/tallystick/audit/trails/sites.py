@@ -49,7 +49,7 @@ def sink_of(
         if not callee.search(call.callee) or (table and text is None):
             continue
         if text is not None and not text.search(
-            " ".join(addressed(one, module, function) for one in call.args[:4])
+            " ".join(addressed(one, module, function) for one in call.args)
         ):
             continue
         if nearness is not None and not near(nearness):
