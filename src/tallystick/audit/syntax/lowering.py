@@ -25,7 +25,7 @@ from tallystick.audit.syntax.grammars import grammar_of, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
 from tallystick.audit.syntax.patterns import HOOKS, USE, catch_kind, flags_of, is_beside, is_of_reports
-from tallystick.audit.syntax.returned import checked, fate, is_heeded, refused
+from tallystick.audit.syntax.returned import RUBY_CHECKS, checked, fate, is_heeded, refused, stood_in
 
 DEEPEST = 220
 GATHERING = re.compile(r"^Promise\.(?:all|race|any|allSettled)$|^asyncio\.gather$")
@@ -109,6 +109,13 @@ class Lowering:
             self.assignment(node, context)
         elif kind in tables.TRIES:
             self.attempt(node, context)
+        elif kind in RUBY_CHECKS:
+            for child in node.named_children:
+                asked = child == node.child_by_field_name("condition")
+                self.walk(child, replace(context, state="used" if asked else "inner", answered=None))
+        elif kind == "rescue_modifier":
+            kept = stood_in(node, context.state)
+            self.children_as(node, replace(context, handlers=(*context.handlers, kept)), context.state)
         elif kind in tables.AWAITS:
             self.children_as(node, context, "awaited" if context.state == "floating" else "used")
         elif kind in ("expression_statement", "statement"):
@@ -235,13 +242,14 @@ class Lowering:
         for child in node.named_children:
             guarded = child == body or (body is None and child not in catches)
             inner = (*context.handlers, *worst) if guarded else context.handlers
-            self.walk(child, replace(context, handlers=inner, state="inner"))
+            answers = node.type == "body_statement" and child == node.named_children[-1]  # what a method returns
+            self.walk(child, replace(context, handlers=inner, state="returned" if answers else "inner"))
 
     @staticmethod
     def _parted(clause: Node) -> tuple[bytes, bytes]:
         """What a catch is for, and what it does."""
         said = clause.text or b""
-        mark = b"\n" if clause.type == "rescue" else b"{" if b"{" in said else b":"
+        mark = {"rescue": b"\n", "catch_clause": b"{"}.get(clause.type, b":")
         head, _, body = said.partition(mark)
         return head, body
 
