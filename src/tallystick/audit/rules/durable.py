@@ -9,6 +9,7 @@ from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.entries.schedules import DAY
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Call, Expr
+from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
@@ -77,6 +78,8 @@ def drained(case: Case, trail: Trail) -> bool:
 
 def _does_the_same(case: Case, trail: Trail) -> bool:
     """Whether a clock only starts the work that requests start as well: it sends its own usage, not what they left."""
+    if any(kind == STORED for kind, _ in trail.quantity):
+        return False  # it goes over rows
     own = _above_catch(case, trail)
     for other in case.live:
         if other.site.call != trail.site.call or other.entry is None or other.entry.kind not in REQUESTED:
