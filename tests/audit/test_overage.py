@@ -44,6 +44,7 @@ LARAVEL: Tree = {"artisan": "#!/usr/bin/env php\n", "app/Console/Commands/Charge
         ("overage", "monthlyOn(1, '08:00')", Verdict.FAIL),
         ("overage", "everyFifteenMinutes()", Verdict.PASS),
         ("renewal", "monthlyOn(1, '08:00')", Verdict.SKIP),
+        ("coverage", "monthlyOn(1, '08:00')", Verdict.SKIP),
     ],
 )
 def test_a_gateway_that_is_told_to_charge_overage(
@@ -107,4 +108,3 @@ def test_a_beat_whose_task_is_named_in_two_lines(tmp_path: Path, when: str, want
     report = audited(tmp_path, {"shop/celery_app.py": BEAT.replace("WHEN", when), "shop/tasks.py": TASK})
     assert codes(report) == wanted
     assert not wanted or any("every day" in one.message for one in report.findings)
-

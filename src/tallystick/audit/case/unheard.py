@@ -1,4 +1,4 @@
-"""Workers that wait for an event which nothing in the tree sends."""
+"""Workers that wait for what nothing in the tree sends: an event, a job."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from tallystick.audit.case.case import Case
 from tallystick.audit.corpus.lexical import COMMENT, Corpus
 from tallystick.audit.entries.forms import Entry
-from tallystick.audit.program.program import Program
+from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Expr
 
 FOREIGN = re.compile(  # sent by the platform itself, or by a webhook that it turns into events
@@ -17,24 +17,57 @@ FOREIGN = re.compile(  # sent by the platform itself, or by a webhook that it tu
     r"[/.:]"
 )
 
+KEPT_ELSEWHERE = re.compile(  # schedules are rows of a database
+    rb"(?i)django_celery_beat|redbeat|celery_sqlalchemy_scheduler|DatabaseScheduler|celerybeatmongo|PeriodicTask"
+)
+
 
 def silence(case: Case) -> None:
-    """Take away the start of workers whose events nothing sends: they are there, and never run."""
-    known: dict[str, bool] = {}
+    """Take away the start of workers that nothing starts: they are there, and never run."""
+    known: dict[Key, bool] = {}
     for number, trail in enumerate(case.trails):
-        events = _events(case.program, trail.entry) if trail.entry is not None else ()
-        for one in events:
-            if one not in known:
-                known[one] = bool(FOREIGN.match(one)) or _is_sent(case.corpus, one)
-        if events and not any(known[one] for one in events):
+        entry = trail.entry
+        if entry is None or entry.kind != "worker" or trail.top != entry.key:
+            continue
+        if entry.key not in known:
+            known[entry.key] = _waits_in_vain(case, entry)
+        if known[entry.key]:
             case.trails[number] = replace(trail, entry=None)
             case.silent.add(trail.top)
+
+
+def _waits_in_vain(case: Case, entry: Entry) -> bool:
+    """Whether nothing in the tree sends a worker's events, or speaks of the job it does."""
+    events = _events(case.program, entry)
+    if events:
+        return not any(FOREIGN.match(one) or _is_sent(case.corpus, one) for one in events)
+    function = case.program.function(entry.key)
+    name = {"celery": function.name, "rails": function.owner}.get(entry.framework, "")
+    if len(name) < 6 or any(KEPT_ELSEWHERE.search(data) for data in _everything(case.corpus)):
+        return False
+    return not any(_is_named(case.corpus, entry.key[0], one) for one in {name, entry.task} if one)
+
+
+def _everything(corpus: Corpus) -> Iterator[bytes]:
+    yield from corpus.sources.values()
+    yield from corpus.support.values()
+
+
+def _is_named(corpus: Corpus, path: str, name: str) -> bool:
+    """Whether anything but its own definition speaks of a job by its name."""
+    word = rb"\b" + re.escape(name).encode() + rb"\b"
+    beside = re.compile(rb"^(?!\s*(?:(?:async )?def|class|@|#|name\b)).*" + word, re.MULTILINE)
+    return (
+        corpus.mentioned(name, path)
+        or beside.search(corpus.sources[path]) is not None
+        or any(re.search(word, data) for data in corpus.support.values())
+    )
 
 
 def _events(program: Program, entry: Entry) -> tuple[str, ...]:
     """The events that start an Inngest function; none where one of them is not written out."""
     function = program.function(entry.key)
-    if entry.framework != "inngest" or entry.kind != "worker" or function.via < 0:
+    if entry.framework != "inngest" or function.via < 0:
         return ()
     call = program.modules[entry.key[0]].functions[function.parent].calls[function.via]
     values = [value for one in call.args for value in _under_event(one)]

@@ -242,7 +242,9 @@ class Lowering:
         for child in node.named_children:
             guarded = child == body or (body is None and child not in catches)
             inner = (*context.handlers, *worst) if guarded else context.handlers
-            answers = node.type == "body_statement" and child == node.named_children[-1]  # what a method returns
+            answers = (
+                node.type == "body_statement" and child == node.named_children[-1]
+            )  # what a method returns
             self.walk(child, replace(context, handlers=inner, state="returned" if answers else "inner"))
 
     @staticmethod
