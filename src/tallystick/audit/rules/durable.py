@@ -58,20 +58,21 @@ def _beside(case: Case, trail: Trail) -> bool:
 
 def drained(case: Case, trail: Trail) -> bool:
     """Whether another trail to the same provider runs often by the clock and keeps its own errors."""
-    if trail.site.stored:
-        return False  # the row itself was lost
-    if trail.entry is not None and trail.entry.kind == "schedule" and not _does_the_same(case, trail):
-        return _drains(case, trail)
+    by_clock = trail.entry is not None and trail.entry.kind == "schedule"
+    if by_clock and not trail.site.stored and _drains(case, trail):
+        return True
     for other in case.live:
         entry = other.entry
-        if entry is None or entry.kind != "schedule" or entry.seconds is None or entry.seconds >= SLOW:
+        if other is trail or entry is None or entry.kind != "schedule" or (entry.seconds or SLOW) >= SLOW:
             continue
-        if (
-            other is not trail
-            and not other.site.stored
-            and other.site.sink.provider == trail.site.sink.provider
-            and not _does_the_same(case, other)
-        ):
+        if other.site.stored != trail.site.stored or other.site.sink.provider != trail.site.sink.provider:
+            continue
+        apart = other.site.call != trail.site.call if trail.site.stored else _does_the_same(case, other)
+        if apart:
+            continue
+        if not by_clock and not trail.site.stored:
+            return True
+        if _takes_unsent(case, other) and not _marks_lost(case, other):
             return True
     return False
 
