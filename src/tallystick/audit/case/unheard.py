@@ -42,7 +42,8 @@ def _waits_in_vain(case: Case, entry: Entry) -> bool:
     if events:
         return not any(FOREIGN.match(one) or _is_sent(case.corpus, one) for one in events)
     function = case.program.function(entry.key)
-    name = {"celery": function.name, "rails": function.owner}.get(entry.framework, "")
+    job = function.owner if function.name == "perform" else ""  # and not what a model runs by itself
+    name = {"celery": function.name, "rails": job}.get(entry.framework, "")
     if len(name) < 6 or any(KEPT_ELSEWHERE.search(data) for data in _everything(case.corpus)):
         return False
     return not any(_is_named(case.corpus, entry.key[0], one) for one in {name, entry.task} if one)
