@@ -226,7 +226,12 @@ JOB = "class MeterJob < ApplicationJob\n  def perform(id)\n    Meter.report_acti
     ],
 )
 def test_a_method_that_ends_in_a_bang_has_a_name(tmp_path: Path, heed: str, wanted: set[str]) -> None:
-    tree = {"app/services/meter.rb": METER.replace("HEED", heed), "app/jobs/meter_job.rb": JOB}
+    starts = "class Activation < ApplicationRecord\n  after_create { MeterJob.perform_later(id) }\nend\n"
+    tree = {
+        "app/services/meter.rb": METER.replace("HEED", heed),
+        "app/jobs/meter_job.rb": JOB,
+        "app/models/activation.rb": starts,
+    }
     report = audited(tmp_path, tree)
     assert codes(report) == wanted
     assert (report.verdict is Verdict.PASS) == (not wanted)

@@ -14,6 +14,7 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.case.endpoints import endpoints_of
 from tallystick.audit.case.gathering import Gathering, Progress
 from tallystick.audit.case.scheduled import scheduled
+from tallystick.audit.case.unheard import silence
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import pinned
 from tallystick.audit.entries import crontabs, timetables
@@ -108,6 +109,7 @@ class Run:
         if case.trails:
             case.schedules = [*timetables.written(self.corpus), *crontabs.written(self.corpus)]
         scheduled(case)
+        silence(case)
         return case
 
     def case(self) -> Case:

@@ -68,6 +68,7 @@ class Case:
     schedules: list[Schedule] = field(default_factory=list)
     versions: Pins = field(default_factory=dict)
     reporters: set[Key] = field(default_factory=set)
+    silent: set[Key] = field(default_factory=set)  # workers whose event nothing sends
 
     @property
     def live(self) -> list[Trail]:
@@ -77,7 +78,9 @@ class Case:
     @cached_property
     def heard(self) -> list[Trail]:
         """Live trails; where there are none, those whose start other code names in a way that was not followed."""
-        dead = [one for one in self.trails if one.entry is None and not one.client]
+        dead = [
+            one for one in self.trails if one.entry is None and not one.client and one.top not in self.silent
+        ]
         return self.live or [one for one in dead if self.sells and self.named_elsewhere(one.top)]
 
     @cached_property

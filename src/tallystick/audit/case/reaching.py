@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.program.program import Key
-from tallystick.audit.syntax.ir import Expr
+from tallystick.audit.syntax.ir import Call, Expr
 from tallystick.audit.trails.trails import Trail
 
 NEAR = 4
 ACTION = re.compile(r"(?:^|\.)runAction$")
+WAITED = frozenset(["awaited", "used", "assigned"])
 
 
 def reach(case: Case, starts: set[Key], hops: int = 12, limit: int = 400) -> set[Key]:
@@ -92,9 +93,22 @@ def goes_on(case: Case, trail: Trail) -> bool:
     if timed < 1:
         return False
     key, report = trail.hops[timed - 1]
-    return report.state == "awaited" and any(
-        (one.line, one.column) > (report.end_line, report.end_column)
-        and one.state in ("awaited", "used", "returned")
-        and ACTION.search(one.callee)
+    if report.state == "awaited" and any(ACTION.search(one.callee) for one in _after(case, key, report)):
+        return True
+    return trail.error != "swallowed" and any(_runs_given(case, *step) for step in trail.hops[:timed])
+
+
+def _runs_given(case: Case, key: Key, report: Call) -> bool:
+    """Whether a function calls after the report what it was given to run: `billed(id, 1, async () => work())`."""
+    given = {one.name for one in case.program.function(key).bindings if not one.path}
+    return report.state in WAITED and any(one.callee in given for one in _after(case, key, report))
+
+
+def _after(case: Case, key: Key, report: Call) -> list[Call]:
+    """The calls of a function that it waits for after the report."""
+    return [
+        one
         for one in case.program.function(key).calls
-    )
+        if (one.line, one.column) > (report.end_line, report.end_column)
+        and (one.state in WAITED or one.state == "returned")
+    ]

@@ -65,6 +65,14 @@ def scheduled(case: Case) -> None:
             clock = _fed_by_clock(case, trail.entry)
             if clock is not None:
                 case.trails[number] = replace(trail, entry=_timed(trail.entry, clock))
+    case.trails = [one for one in case.trails if not one.site.sink.clock or _by_clock(one)]
+    case.sites = [
+        one for one in case.sites if not one.sink.clock or any(one is each.site for each in case.trails)
+    ]
+
+
+def _by_clock(trail: Trail) -> bool:
+    return trail.entry is not None and trail.entry.kind == "schedule"
 
 
 def _for_the_clock(case: Case, trail: Trail, entry: Entry) -> bool:

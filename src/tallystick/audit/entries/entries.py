@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tallystick.audit.entries import schedules
 from tallystick.audit.entries.forms import Entry, Forms, path_route
 from tallystick.audit.program.dependencies import before
 from tallystick.audit.program.program import Key, Program
@@ -33,8 +34,7 @@ class Entries:
             self._handed(module)
             self._aliased(module)
         for key, job in registered(program):
-            entry = Entry(key, "worker", "registry", f"job {job}", program.function(key).line, job=job)
-            self.found.setdefault(key, entry)
+            self.found.setdefault(key, _kept(key, job, program.function(key).line))
         self._activities()
         self._urls()
         self._wrapped()
@@ -191,6 +191,14 @@ class Entries:
         for key in list(self.found):
             if self.program.modules[key[0]].directive == "client":
                 del self.found[key]
+
+
+def _kept(key: Key, job: str, line: int) -> Entry:
+    """What a table of handlers keeps under a name: a queue's job, or, under `0 * * * *`, what runs by the clock."""
+    seconds = schedules.seconds_of(job) if schedules.CRON.match(job) else None
+    if seconds is None:
+        return Entry(key, "worker", "registry", f"job {job}", line, job=job)
+    return Entry(key, "schedule", "registry", f"job {job}", line, seconds)
 
 
 def _within(value: Expr) -> tuple[Expr, ...]:

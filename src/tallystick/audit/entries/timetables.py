@@ -215,13 +215,15 @@ def _beat(path: str, data: bytes) -> list[Schedule]:
     text = data.decode("utf-8", "replace")
     found = []
     for hit in re.finditer(
-        r"[\"']task[\"']\s*:\s*[\"']([\w.:/-]+)[\"'][^}]*?[\"']schedule[\"']\s*:\s*([^\n}]+)", text
+        r"[\"']task[\"']\s*:\s*\(?((?:\s*[\"'][\w.:/-]+[\"'])+)[^}]*?[\"']schedule[\"']\s*:\s*([^\n}]+)", text
     ):
         value = hit[2]
         number = re.match(r"\s*([\d.*\s]+)", value)
-        fields = re.search(r"crontab\(([^)]*)", value)
+        fields = re.search(r"crontab\(([^)]*)|^\{(.*)", value)
         if fields:
-            pairs = re.findall(r"(\w+)\s*=\s*[\"']?([\d*,/\-]+)", fields[1])
+            pairs = re.findall(
+                r"(\w+)[\"']?\s*[=:]\s*[\"']?([\d*](?:[\d*,/\-]*[\d*])?)", fields[1] or fields[2]
+            )
             seconds = named_fields(dict(pairs))
         elif number and number[1].strip(" *"):
             seconds = 1
@@ -230,5 +232,6 @@ def _beat(path: str, data: bytes) -> list[Schedule]:
         else:
             unit = re.search(r"(minute|hour|day|second|week)s?\s*=\s*(\d+)", value)
             seconds = int(unit[2]) * UNITS[unit[1]] if unit else DAY
-        found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, value.strip(), hit[1]))
+        task = "".join(re.findall(r"[\w.:/-]+", hit[1]))
+        found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, value.strip(), task))
     return found

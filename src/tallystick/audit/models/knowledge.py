@@ -38,6 +38,7 @@ class Sink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kit: str = ""  # what the file has to import, where the callee alone could be anybody's
     legacy: bool = False
     durable: bool = False
+    clock: bool = False  # a report where a schedule starts it, a purchase where a customer does
 
 
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

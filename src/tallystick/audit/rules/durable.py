@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.entries.schedules import DAY
+from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Call, Expr
+from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
@@ -35,6 +37,7 @@ FLAGGED = re.compile(  # rows by a mark of their own
 )
 CURSOR = re.compile(r"(?i)cursor|watermark|checkpoint|last")
 READ = re.compile(rb"\bgetattr\([^()\n]*\)")
+REQUESTED = frozenset(["http", "action", "worker"])
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(r"(?i)^(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)")
 MOVING = re.compile(
@@ -71,21 +74,47 @@ def _beside(case: Case, trail: Trail) -> bool:
 
 def drained(case: Case, trail: Trail) -> bool:
     """Whether another trail to the same provider runs often by the clock and keeps its own errors."""
-    if trail.site.stored:
-        return False  # the row itself was lost
-    if trail.entry is not None and trail.entry.kind == "schedule":
-        return _drains(case, trail)
+    by_clock = trail.entry is not None and trail.entry.kind == "schedule"
+    if by_clock and not trail.site.stored and _drains(case, trail):
+        return True
     for other in case.live:
         entry = other.entry
-        if entry is None or entry.kind != "schedule" or entry.seconds is None or entry.seconds >= SLOW:
+        if other is trail or entry is None or entry.kind != "schedule" or (entry.seconds or SLOW) >= SLOW:
             continue
-        if (
-            other is not trail
-            and not other.site.stored
-            and other.site.sink.provider == trail.site.sink.provider
-        ):
+        if other.site.stored != trail.site.stored or other.site.sink.provider != trail.site.sink.provider:
+            continue
+        apart = other.site.call != trail.site.call if trail.site.stored else _does_the_same(case, other)
+        if apart:
+            continue
+        if not by_clock and not trail.site.stored:
+            return True
+        if _takes_unsent(case, other) and not _marks_lost(case, other):
             return True
     return False
+
+
+def _does_the_same(case: Case, trail: Trail) -> bool:
+    """Whether a clock only starts the work that requests start as well: it sends its own usage, not what they left."""
+    if any(kind == STORED for kind, _ in trail.quantity):
+        return False  # it goes over rows
+    own = _above_catch(case, trail)
+    for other in case.live:
+        if other.site.call != trail.site.call or other.entry is None or other.entry.kind not in REQUESTED:
+            continue
+        shared = own & _above_catch(case, other)
+        if shared and not any(_speaks_of_unsent(case, key) for key in shared):
+            return True
+    return False
+
+
+def _above_catch(case: Case, trail: Trail) -> set[Key]:
+    """The functions that lie above the catch where an error on this way ends; none where none ends there."""
+    path, line = trail.handler
+    for number, (key, _) in enumerate(trail.hops if trail.error == "swallowed" else ()):
+        function = case.program.function(key)
+        if key[0] == path and function.line <= line <= function.end_line:
+            return {above for above, _ in trail.hops[number + 1 :]}
+    return set()
 
 
 def drained_late(case: Case, trail: Trail) -> bool:
@@ -93,10 +122,11 @@ def drained_late(case: Case, trail: Trail) -> bool:
     same = [
         (one, one.entry) for one in case.live if one.site.call == trail.site.call and one.entry is not None
     ]
-    return any(entry.kind in ("http", "action", "worker") for _, entry in same) and any(
+    return any(entry.kind in REQUESTED for _, entry in same) and any(
         entry.kind == "schedule"
         and SLOW <= (entry.seconds or 0) <= DAY
         and _takes_unsent(case, one)
+        and not _does_the_same(case, one)
         and not any(MONTHLY.search(text) for text in _texts(case, one))
         for one, entry in same
     )
@@ -110,6 +140,7 @@ def sent_later(case: Case, trail: Trail) -> bool:
         one.entry is not None
         and one.entry.kind == "schedule"
         and one.site.sink.provider == trail.site.sink.provider
+        and not _does_the_same(case, one)
         for one in case.live
     )
 
@@ -117,13 +148,13 @@ def sent_later(case: Case, trail: Trail) -> bool:
 def _drains(case: Case, trail: Trail) -> bool:
     """Whether this schedule only sends again what is left: it takes unsent rows, or requests send as well."""
     entry = trail.entry
-    if entry is None or entry.seconds is None or _marks_lost(case, trail):
+    if entry is None or entry.seconds is None or _marks_lost(case, trail) or _does_the_same(case, trail):
         return False
     if _takes_unsent(case, trail):
         return True
     return entry.seconds < SLOW and any(
         one.entry is not None
-        and one.entry.kind in ("http", "action", "worker")
+        and one.entry.kind in REQUESTED
         and one.site.sink.provider == trail.site.sink.provider
         for one in case.live
     )
@@ -131,7 +162,7 @@ def _drains(case: Case, trail: Trail) -> bool:
 
 def _takes_unsent(case: Case, trail: Trail) -> bool:
     """Whether the rows this schedule goes over are those that were not sent yet."""
-    return _removes(case, trail) or any(asks_unsent(one) for one in _texts(case, trail))
+    return _removes(case, trail) or any(_speaks_of_unsent(case, key) for key, _ in trail.hops)
 
 
 def _removes(case: Case, trail: Trail) -> bool:
@@ -157,12 +188,19 @@ def _said(text: list[bytes], first: int, last: int) -> bytes:
     return b"\n".join(text[first - 1 : last])
 
 
+def _speaks_of_unsent(case: Case, key: Key) -> bool:
+    return asks_unsent(_text(case, key))
+
+
 def _texts(case: Case, trail: Trail) -> Iterator[bytes]:
     """The text of each function of a way."""
-    for key, _ in trail.hops:
-        function = case.program.function(key)
-        lines = case.corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
-        yield b"\n".join(lines) if key[1] else b""
+    yield from (_text(case, key) for key, _ in trail.hops)
+
+
+def _text(case: Case, key: Key) -> bytes:
+    function = case.program.function(key)
+    lines = case.corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
+    return b"\n".join(lines) if key[1] else b""
 
 
 def asks_unsent(text: bytes) -> bool:

@@ -37,7 +37,7 @@ def find(case: Case) -> Iterator[Finding]:
             continue  # what a run by the clock writes down it finds again the next time
         where = Place(*trail.handler)
         near = trail.entry is not None and trail.handler[0] == trail.site.key[0]
-        near = near and not sent_later(case, trail)
+        near = near and not trail.site.stored and not sent_later(case, trail)
         sure = Confidence.HIGH if near else Confidence.MEDIUM
         yield RULE.finding(
             "when the provider refuses or is down, the error stops here: the customer got the work, and the usage is "

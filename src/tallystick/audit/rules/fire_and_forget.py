@@ -90,7 +90,9 @@ def _ticks(trail: Trail) -> bool:
 
 def _keeps_running(trail: Trail) -> bool:
     """Whether a run by the clock only tells the platform to wait for it: there is no response to hurry for."""
-    return trail.entry is not None and trail.entry.kind == "schedule" and trail.deferred[2] == "waitUntil"
+    if trail.entry is None or trail.entry.kind != "schedule":
+        return False
+    return trail.deferred[2] == "waitUntil" or trail.entry.framework == "workers"
 
 
 RULE = Rule(

@@ -46,7 +46,7 @@ def _slow(case: Case, trail: Trail, seconds: int) -> Finding:
         f"usage is reported every {_spoken(seconds)} ({entry.note or entry.route}); what is used "
         "after the last run of a billing period misses its invoice",
         Place(*entry.where) if entry.where[1] else case.place(entry.key, entry.line),
-        Confidence.HIGH,
+        Confidence.MEDIUM if trail.site.sink.clock else Confidence.HIGH,
         case.name(trail),
         case.hops(trail),
     )

@@ -26,6 +26,7 @@ from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
 from tallystick.audit.syntax.patterns import HOOKS, USE, catch_kind, flags_of, is_beside, is_of_reports
 from tallystick.audit.syntax.returned import (
+    RUBY_CHECKS,
     SETTLING,
     called_back,
     checked,
@@ -34,6 +35,7 @@ from tallystick.audit.syntax.returned import (
     is_heeded,
     refused,
     settled,
+    stood_in,
 )
 from tallystick.audit.syntax.tasks import LATER, is_answered, is_joined, is_settled, is_value, stands_for
 
@@ -126,6 +128,13 @@ class Lowering:
             self.assignment(node, context)
         elif kind in tables.TRIES:
             self.attempt(node, context)
+        elif kind in RUBY_CHECKS:
+            for child in node.named_children:
+                asked = child == node.child_by_field_name("condition")
+                self.walk(child, replace(context, state="used" if asked else "inner", answered=None))
+        elif kind == "rescue_modifier":
+            kept = stood_in(node, context.state)
+            self.children_as(node, replace(context, handlers=(*context.handlers, kept)), context.state)
         elif kind in tables.AWAITS:
             self.children_as(node, context, "awaited" if context.state == "floating" else "used")
         elif kind in ("expression_statement", "statement"):
@@ -269,13 +278,16 @@ class Lowering:
         for child in node.named_children:
             guarded = child == body or (body is None and child not in catches)
             inner = (*context.handlers, *worst) if guarded else context.handlers
-            self.walk(child, replace(context, handlers=inner, state="inner"))
+            answers = (
+                node.type == "body_statement" and child == node.named_children[-1]
+            )  # what a method returns
+            self.walk(child, replace(context, handlers=inner, state="returned" if answers else "inner"))
 
     @staticmethod
     def _parted(clause: Node) -> tuple[bytes, bytes]:
         """What a catch is for, and what it does."""
         said = clause.text or b""
-        mark = b"\n" if clause.type == "rescue" else b":" if clause.type.startswith("except") else b"{"
+        mark = {"rescue": b"\n", "catch_clause": b"{"}.get(clause.type, b":")
         head, _, body = said.partition(mark)
         return head, body
 

@@ -21,7 +21,7 @@ RECORD = re.compile(
     rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|enqueue|dispatch|send_?message|apply_async|perform_(?:later|async)|kiq)\w*\("
     rb"|\.delay\(\s*[^(),]+,"
     rb"|queue\w*(?:\(\))?\.(?:add|push|send|publish)\w*\(|inngest\.send\(|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
-    rb"|batch_?item_?failures?|item_?identifier|\.nack\(|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."
+    rb"|\.perform_in\b|\.apply_async\(|batch_?item_?failures?|item_?identifier|\.nack\(|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."
 )
 LOGGING = re.compile(
     rb"(?i)(?:console|log|logger|logging|sentry|\blog)\.[\w.]*\([^;\n]*\)?|captureException\([^;\n]*\)|print\([^;\n]*\)"

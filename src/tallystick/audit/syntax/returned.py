@@ -33,6 +33,8 @@ ANSWER = re.compile(
 )
 WORD = re.compile(r"(?<![\w.$])[\w$]+")
 FAILURE = re.compile(r"(?i)err|fail|reason$")
+RUBY_ASKED = re.compile(r"(?P<not>!|not )?\s*(?P<name>\w+)(?P<test>\.(?:nil|blank|present)\?)?$")
+RUBY_CHECKS = {"if": False, "if_modifier": False, "unless": True, "unless_modifier": True}
 
 
 def _holder(node: Node) -> Node | None:
@@ -108,6 +110,35 @@ def _failing(check: Node, said: str, names: list[str]) -> Node | None:
     if value is not None and (value in ("false", "null", "undefined")) == (hit["equal"][0] == "="):
         failed = not failed
     return check.child_by_field_name("consequence" if failed else "alternative")
+
+
+def stood_in(node: Node, state: str) -> Handler:
+    """What becomes of an error in whose place Ruby's `report rescue nil` puts an answer: by what is done with that."""
+    given, body = node.child_by_field_name("handler"), node.child_by_field_name("body")
+    kind = catch_kind(given.text or b"") if given is not None else "log"
+    if kind == "log" and (state == "returned" or (body is not None and body.type == "return")):
+        kind = "signal"
+    elif kind == "log" and state == "used":
+        kind = "rethrow"  # asked in place: nothing is known to be lost
+    if kind != "log" or state != "assigned" or node.parent is None:
+        return Handler(node.start_point[0] + 1, kind)
+    return _missed(node.parent, text_of(node.parent.child_by_field_name("left")))
+
+
+def _missed(kept: Node, name: str) -> Handler:
+    """What is done where the answer kept under this name is none."""
+    line, after = kept.start_point[0] + 1, kept.next_named_sibling
+    while after is not None:
+        hit = RUBY_ASKED.match(_condition(after)) if after.type in RUBY_CHECKS else None
+        if hit is not None and hit["name"] == name:
+            none = (hit["not"] is not None) ^ (hit["test"] in (".nil?", ".blank?")) ^ RUBY_CHECKS[after.type]
+            body = after.child_by_field_name("body") or after.child_by_field_name("consequence")
+            branch = body if none else after.child_by_field_name("alternative")
+            if branch is None:
+                return Handler(line, "log")
+            return Handler(branch.start_point[0] + 1, catch_kind(branch.text or b""))
+        after = after.next_named_sibling
+    return Handler(line, "rethrow" if is_heeded(kept, [name]) else "log")
 
 
 def checked(node: Node, left: Node) -> tuple[Handler, ...]:

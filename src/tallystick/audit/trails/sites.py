@@ -51,7 +51,7 @@ def sink_of(
             continue
         if text is not None:
             if said is None:
-                said = " ".join(addressed(one, module, function) for one in call.args[:4])
+                said = " ".join(addressed(one, module, function) for one in call.args)
             if not text.search(said):
                 continue
         if nearness is not None and not near(nearness):
