@@ -132,3 +132,20 @@ def test_a_count_is_what_it_was_given(tmp_path: Path, counted: str) -> None:
     )
     made = f"{HEAD}app.post('/usage', requireUser, async (req, res) => {{ {counted} await report(req.user.customer, count, crypto.randomUUID()); res.json({{}}); }});\n"
     assert codes(audited(tmp_path, {"report.ts": report, "server.ts": made})) == COUNTS[counted]
+
+
+MADE: dict[str, set[str]] = {
+    "Usage.create(req.user.customer, req.body.tokens)": FORGED,
+    "new Usage(req.user.customer, req.body.tokens)": FORGED,
+    "Usage.create(req.user.customer, answer.usage.total_tokens)": set(),
+    "Usage.create(req.body.tokens, 1)": set(),
+}
+
+
+@pytest.mark.parametrize("made", MADE)
+@pytest.mark.parametrize("kept", ["readonly token: number) {}", "token: number) { this.token = token; }"])
+def test_a_field_is_what_the_constructor_was_given(tmp_path: Path, made: str, kept: str) -> None:
+    model = f"export class Usage {{\n  constructor(readonly owner: string, {kept}\n  static create(owner: string, n: number) {{\n    return new Usage(owner, n);\n  }}\n}}\n"
+    route = f"{HEAD}import {{ Usage }} from './usage';\napp.post('/usage', requireUser, async (req, res) => {{ const answer = await search(req.body.prompt); const kept = {made}; await report(req.user.customer, kept.token, crypto.randomUUID()); res.json({{}}); }});\n"
+    tree = {"report.ts": REPORT, "usage.ts": model, "server.ts": route}
+    assert codes(audited(tmp_path, tree)) == MADE[made]

@@ -297,6 +297,8 @@ class Labelling:
         kept = self._assigned(found[0], "this", path, depth + 1) | self._assigned(
             found[0], "self", path, depth + 1
         )
+        if any(one.name == path.partition(".")[0] for one in self.program.function(found[0]).bindings):
+            kept = kept or self._bound(found[0], path, depth + 1)  # `constructor(readonly tokens: number)`
         return self.substitute(kept, found[0], key, value.parts, depth + 1)
 
     def substitute(
