@@ -67,6 +67,11 @@ HELPER = "import { stripe } from './pay';\nexport async function report(customer
     ("beside", "verdict"),
     [
         ("export const spend = (user) => deductCredits(user, 1);\n", "skip"),
+        ("export const spend = (user) => deductCredits(user, 1);\n// report is for later\n", "skip"),
+        (
+            "export const spend = (user) => {\n  deductCredits(user, 1);\n  // await report(user.customer, 1);\n};\n",
+            "fail",
+        ),
         ("export const work = (user) => run(user);\n", "fail"),
         (
             "export const spend = (user) => deductCredits(user, 1);\nexport const PRICE = { recurring: { usage_type: 'metered' } };\n",
@@ -83,7 +88,7 @@ HELPER = "import { stripe } from './pay';\nexport async function report(customer
     ],
 )
 def test_a_helper_that_nothing_calls_beside_credits(tmp_path: Path, beside: str, verdict: str) -> None:
-    """Credits bought ahead are not usage billing; a metered price or promised overage is."""
+    """Credits bought ahead are not usage billing; a metered price, promised overage or a report taken out is."""
     tree: Tree = {
         "package.json": APP["package.json"],
         "src/pay.ts": "import Stripe from 'stripe';\nexport const stripe = new Stripe(process.env.KEY!);\n",

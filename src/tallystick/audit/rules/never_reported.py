@@ -10,6 +10,7 @@ from tallystick.audit.case.joins import outboxes, spelled
 from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
+from tallystick.audit.trails.trails import Trail
 
 ROUTED = re.compile(
     r"(?:^|/)(?:pages|routes|app)/(?:[^/A-Z]*/)*[^/A-Z]+$"
@@ -24,11 +25,12 @@ def find(case: Case) -> Iterator[Finding]:
         return
     dead = [one for one in case.trails if one.entry is None and not one.client]
     for trail in dead if not case.heard else []:
+        meant = case.sells or _taken_out(case, trail)
         yield RULE.finding(
             f"nothing in the application calls {case.name(trail) or trail.site.call.callee}, which would report usage"
-            + ("" if case.sells else ", and every price found here is flat or paid ahead"),
+            + ("" if meant else ", and every price found here is flat or paid ahead"),
             case.at(trail),
-            Confidence.HIGH if case.sells else Confidence.LOW,
+            Confidence.HIGH if case.sells else Confidence.MEDIUM if meant else Confidence.LOW,
             case.name(trail),
             case.hops(trail),
         )
@@ -46,6 +48,15 @@ def find(case: Case) -> Iterator[Finding]:
             hop.place,
             Confidence.MEDIUM,
         )
+
+
+def _taken_out(case: Case, trail: Trail) -> bool:
+    """Whether other code has the call of a reporter as a remark: it was to report there."""
+    name = case.name(trail).rpartition(".")[2]
+    remark = re.compile(
+        rb"(?m)^\s*(?://|#)\s*(?:await\s+|void\s+)?(?:\w+\.)*" + re.escape(name).encode() + rb"\("
+    )
+    return bool(name) and any(one != trail.site.key[0] for one in case.corpus.grep(remark))
 
 
 def _shown(case: Case, path: str) -> bool:
