@@ -40,6 +40,7 @@ READ = re.compile(rb"\bgetattr\([^()\n]*\)")
 REQUESTED = frozenset(["http", "action", "worker"])
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(r"(?i)^(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)")
+NOTED = re.compile(r"(?:^|_|[a-z](?=[A-Z]))(?i:reported|sent|synced|processed|billed|delivered|exported)")
 MOVING = re.compile(
     r"(?:^|[._])(?i:mark|update|set|advance|save|store|touch|move)\w*?"
     r"(?:_(?:reported|sent|synced|billed|cursor|watermark|checkpoint)|(?:Reported|Sent|Synced|Billed|Cursor|Watermark|Checkpoint))\w*$"
@@ -153,7 +154,7 @@ def _drains(case: Case, trail: Trail) -> bool:
     entry = trail.entry
     if entry is None or entry.seconds is None or _marks_lost(case, trail) or _does_the_same(case, trail):
         return False
-    if _takes_unsent(case, trail):
+    if _takes_unsent(case, trail) and (entry.seconds < SLOW or _marks_sent(case, trail)):
         return True
     return entry.seconds < SLOW and any(
         one.entry is not None
@@ -161,6 +162,22 @@ def _drains(case: Case, trail: Trail) -> bool:
         and one.site.sink.provider == trail.site.sink.provider
         for one in case.live
     )
+
+
+def _marks_sent(case: Case, trail: Trail) -> bool:
+    """Whether a row is marked, or a cursor moves on, below the report: what is not marked is left for the next run."""
+    return any(
+        _marks(case.corpus.sources[key[0]].split(b"\n"), one) or _notes_sent(one)
+        for key, call in trail.hops
+        for one in case.program.function(key).calls
+        if one.line > call.end_line
+    )
+
+
+def _notes_sent(call: Call) -> bool:
+    """Whether a row is written with a field that says it went, `stripe_reported_at`."""
+    told = any(NOTED.search(key) for one in call.args for key in _keys(one))
+    return told and MARKING.search(call.callee) is not None
 
 
 def _takes_unsent(case: Case, trail: Trail) -> bool:
