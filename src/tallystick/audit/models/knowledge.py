@@ -77,7 +77,8 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pattern: str
 
 
-ROWS: dict[str, type] = {
+ROWS: dict[str, Any] = {
+    "shared": dict[str, str],
     "sink": Sink, "route": Route, "label": Label, "work": Work,
     **dict.fromkeys(("metered", "priced", "promised", "counted", "payment", "flat", "prepaid", "sold"), Signal),
 }  # fmt: skip
@@ -115,13 +116,23 @@ class Knowledge:
         return tuple(
             (
                 row,
-                compiled(row.callee),
+                compiled(self._spelled(row.callee)),
                 compiled(row.text) if row.text else None,
                 compiled(row.near) if row.near else None,
                 compiled(row.kit) if row.kit else None,
             )
             for row in rows
         )
+
+    def _spelled(self, pattern: str) -> str:
+        """A pattern, or the shared one that `@name` stands for."""
+        if not pattern.startswith("@"):
+            return pattern
+        shared = {name: text for table in self.tables for name, text in table.get("shared", {}).items()}
+        if pattern[1:] not in shared:
+            known = ", ".join(f"@{name}" for name in sorted(shared))
+            raise ConfigError(f"model pattern {pattern!r} is not shared; the choices are: {known}")
+        return str(shared[pattern[1:]])
 
     @cached_property
     def routes(self) -> tuple[Route, ...]:
@@ -198,7 +209,7 @@ def _sound(where: str, name: str, row: Any) -> None:
     except msgspec.ValidationError as problem:
         raise ConfigError(f"{where}: {problem}") from problem
     for key, value in row.items():
-        if key in PATTERNS and isinstance(value, str):
+        if (key in PATTERNS or name == "shared") and isinstance(value, str):
             compiled(value)
             if ENDLESS.search(value):
                 raise ConfigError(
