@@ -40,6 +40,13 @@ METERS_ONLY = frozenset(
     ["lago", "openmeter", "orb", "metronome", "aws-marketplace"]
 )  # who buys these sells usage
 MAKING = frozenset(["constructor", "__init__", "__construct", "initialize"])  # called by their class's name
+GIVEN = frozenset(
+    ["request", "db", "session", "background_tasks", "user", "current_user"]
+)  # by the framework
+REQUEST = re.compile(  # what Starlette's request has; a model that is called so has other fields
+    r"(?:body|json|form|stream|query_params|path_params|headers|cookies|state|app|url|method|client|scope|session|user|auth"
+    r"|base_url|is_disconnected)\b|$"
+)
 SPEAKING = 5  # steps away from a report whose words still tell what it counts
 POSITIONS = {  # the parameter that the caller fills, by framework
     **dict.fromkeys(("convex", "graphql"), 1),
@@ -199,13 +206,8 @@ class Case:
             return self._from_request(entry, int(index))
         if entry.framework == "fastapi":
             names = [one.name for one in self.program.function(entry.key).bindings if one.index == int(index)]
-            return bool(names) and names[0] not in (
-                "request",
-                "db",
-                "session",
-                "background_tasks",
-                "user",
-                "current_user",
+            return bool(names) and (
+                names[0] not in GIVEN or (names[0] == "request" and not REQUEST.match(path))
             )
         return path.startswith(("body", "query.", "data."))
 

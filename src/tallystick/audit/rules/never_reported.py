@@ -15,6 +15,7 @@ from tallystick.audit.trails.trails import Trail
 ROUTED = re.compile(
     r"(?:^|/)(?:pages|routes|app)/(?:[^/A-Z]*/)*[^/A-Z]+$"
 )  # a component is named with a capital
+REMARK = 12  # lines above a function in which its own remark stands
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -25,12 +26,13 @@ def find(case: Case) -> Iterator[Finding]:
         return
     dead = [one for one in case.trails if one.entry is None and not one.client]
     for trail in dead if not case.heard else []:
-        meant = case.sells or _taken_out(case, trail)
+        sold = case.sells and not _retired(case, trail)
+        meant = sold or _taken_out(case, trail)
         yield RULE.finding(
             f"nothing in the application calls {case.name(trail) or trail.site.call.callee}, which would report usage"
             + ("" if meant else ", and every price found here is flat or paid ahead"),
             case.at(trail),
-            Confidence.HIGH if case.sells else Confidence.MEDIUM if meant else Confidence.LOW,
+            Confidence.HIGH if sold else Confidence.MEDIUM if meant else Confidence.LOW,
             case.name(trail),
             case.hops(trail),
         )
@@ -48,6 +50,13 @@ def find(case: Case) -> Iterator[Finding]:
             hop.place,
             Confidence.MEDIUM,
         )
+
+
+def _retired(case: Case, trail: Trail) -> bool:
+    """Whether a reporter that nothing calls says of itself that it is not used any more."""
+    first = case.program.function(trail.top).line
+    lines = case.corpus.sources[trail.top[0]].split(b"\n")[max(0, first - REMARK - 1) : first]
+    return re.search(rb"(?i)\bdeprecated\b", b"\n".join(lines)) is not None
 
 
 def _taken_out(case: Case, trail: Trail) -> bool:

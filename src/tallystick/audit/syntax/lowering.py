@@ -26,6 +26,7 @@ from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
 from tallystick.audit.syntax.patterns import HOOKS, USE, catch_kind, flags_of, is_beside, is_of_reports
 from tallystick.audit.syntax.returned import (
+    PIPED,
     RUBY_CHECKS,
     SETTLING,
     called_back,
@@ -33,6 +34,7 @@ from tallystick.audit.syntax.returned import (
     fate,
     is_forgotten,
     is_heeded,
+    piped,
     refused,
     settled,
     stood_in,
@@ -346,6 +348,11 @@ class Lowering:
                 if kind == "log" and is_value(node):
                     kind = {"used": "respond", "returned": "signal"}.get(context.state, kind)
                 inner = replace(inner, handlers=(*context.handlers, Handler(node.end_point[0] + 1, kind)))
+        if method == "pipe":
+            caught = tuple(
+                piped(one) for one in arguments(node) if PIPED.match(text_of(one).partition("(")[0])
+            )
+            inner = replace(inner, state=context.state, handlers=(*context.handlers, *caught))
         if target.type in tables.MEMBERS:
             for child in target.named_children:
                 self.walk(child, inner)

@@ -26,6 +26,7 @@ RAISED = (  # of what was noted: raised itself, or a reason to raise
 RETURNED = rb"\breturn\b[^\n]*\bNAME\b|" + RAISED  # where errors are answers
 
 SETTLING = re.compile(r"Promise\.allSettled$|(?:tryCatch|safeAwait|to|(?:\w+\.)?from(?:Safe)?Promise)$")
+PIPED = re.compile(r"(?:Effect|E)\.(?:catch\w*|ignore\w*|orElse\w*|option|either)$")
 STATEMENTS = frozenset(["lexical_declaration", "variable_declaration", "expression_statement"])
 ANSWER = re.compile(
     r"(?P<not>!)?\s*(?P<name>[\w$]+)(?:\??\.(?P<field>\w+))?"
@@ -56,6 +57,13 @@ CALLED_BACK = re.compile(r"^_?(?:err|error|\w+(?:Err|Error|_err))$")
 def settled(line: int, state: str, answered: Handler | None) -> Handler:
     """What becomes of an error that a call makes an answer of: `Promise.allSettled([…])`, `tryCatch(report())`."""
     return answered or Handler(line, "signal" if state in ("used", "returned") else "log")
+
+
+def piped(catch: Node) -> Handler:
+    """What a step of Effect's `pipe` does with an error: `Effect.catchAll((error) => …)`, `Effect.ignore`."""
+    said = catch.text or b""
+    kind = "rethrow" if b".fail(" in said or b".die(" in said else catch_kind(said)
+    return Handler(catch.start_point[0] + 1, kind)
 
 
 def is_heeded(node: Node, names: list[str]) -> bool:
