@@ -76,11 +76,8 @@ def _beside(case: Case, trail: Trail) -> bool:
 def drained(case: Case, trail: Trail) -> bool:
     """Whether another trail to the same provider runs often by the clock and keeps its own errors."""
     by_clock = trail.entry is not None and trail.entry.kind == "schedule"
-    if by_clock and not trail.site.stored:
-        if _drains(case, trail):
-            return True
-        if _marks_lost(case, trail):
-            return False  # told as sent: nobody takes that up again
+    if by_clock and not trail.site.stored and _drains(case, trail):
+        return True
     for other in case.live:
         entry = other.entry
         if other is trail or entry is None or entry.kind != "schedule" or (entry.seconds or SLOW) >= SLOW:
