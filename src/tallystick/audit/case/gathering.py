@@ -245,11 +245,11 @@ class Gathering:
             if sold & {one.entry.path for one in case.trails if one.entry is not None}:
                 found |= set(self.corpus.grep(COSTLY)[:300])
         words = joins.words(case, tables)
-        if words is not None:
-            joined = set(self.corpus.grep(words)[:400])
-            named = {path for path in joined if path.endswith(NAMED) and not path.endswith(".go")}
-            found |= joined | self.graph.importers(joined, 400)
-            found |= self._unimported(named) if len(named) <= FEW else set()
+        joined = set(self.corpus.grep(words)[:400]) if words is not None else set()
+        joined |= set(sorted(joins.callers(case))[:400])
+        named = {path for path in joined if path.endswith(NAMED) and not path.endswith(".go")}
+        found |= joined | self.graph.importers(joined, 400)
+        found |= self._unimported(named) if named and len(named) <= FEW else set()
         return found
 
 

@@ -85,8 +85,23 @@ def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
         entry = trail.entry
         if entry is not None and entry.kind in ("worker", "schedule", "http"):
             parts += [reached_by(name) for name in sorted(queues.names(entry)) if len(name) > 2]
-            parts += [clocks.named(path) for path in (clocks.address(entry),) if CRON_PATH.search(path)]
     return re.compile("|".join(sorted(set(parts))).encode(), re.IGNORECASE) if parts else None
+
+
+def callers(case: Case) -> set[str]:
+    """Files that name the address of a route which is for a clock: what calls it may have one."""
+    entries = (one.entry for one in case.live)
+    paths = {
+        clocks.address(one)
+        for one in entries
+        if one is not None and one.kind in ("worker", "schedule", "http")
+    }
+    found: set[str] = set()
+    for path in sorted(one for one in paths if CRON_PATH.search(one)):
+        named = re.compile(clocks.named(path).encode(), re.IGNORECASE)
+        likely = case.corpus.holding([path.rstrip("/").rpartition("/")[2].lower().encode()])
+        found |= {one for one in likely if named.search(case.corpus.sources[one])}
+    return found
 
 
 def spelled(table: str) -> str:

@@ -96,10 +96,13 @@ class Corpus:
         needs: Sequence[bytes] = (),
         files: Mapping[str, bytes] | None = None,
     ) -> list[tuple[str, int, bytes]]:
-        """Matches outside comment lines, with path and line; files without one of the words are not searched."""
+        """Matches outside comment lines, with path and line, in files that hold one of the words in whatever case."""
         found = []
         for path, data in (self.sources if files is None else files).items():
-            if (needs and not any(word in data for word in needs)) or (files is None and ASIDE.search(path)):
+            if files is None and ASIDE.search(path):
+                continue
+            lowered = data.lower() if needs else b""
+            if needs and not any(word in lowered for word in needs):
                 continue
             for hit in pattern.finditer(data):
                 start = data.rfind(b"\n", 0, hit.start()) + 1
@@ -115,19 +118,18 @@ class Corpus:
         """The signals of one kind, each with its first place in a file."""
         return tuple(
             Hop(Place(path, line), note)
-            for note, pattern in self.knowledge.signals(name)
-            for path, line, _ in self.live_hits(pattern, most)
+            for note, pattern, words in self.knowledge.signals(name)
+            for path, line, _ in self.live_hits(pattern, most, words)
         )
 
     def promises(self) -> tuple[Hop, ...]:
         """Signals of what pages promise, templates and the text beside the root among them."""
         pages = {path: data for path, data in self.support.items() if is_page(path)}
-        needs = (b"verage", b"dditional", b"xtra")
         return tuple(
             Hop(Place(path, line), note)
-            for note, pattern in self.knowledge.signals("promised")
+            for note, pattern, words in self.knowledge.signals("promised")
             for files in (None, pages)
-            for path, line, _ in self.live_hits(pattern, needs=needs, files=files)
+            for path, line, _ in self.live_hits(pattern, needs=words, files=files)
         )
 
     def mentioned(self, name: str, outside: str) -> bool:

@@ -71,10 +71,11 @@ class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One pattern of bytes that speaks of prices."""
+    """One pattern of bytes that speaks of prices; `word`s in lower case, of which a file has to hold one."""
 
     note: str
     pattern: str
+    word: str = ""
 
 
 ROWS: dict[str, Any] = {
@@ -156,10 +157,16 @@ class Knowledge:
             for row in self.rows("label")
         )
 
-    def signals(self, name: str) -> tuple[tuple[str, re.Pattern[bytes]], ...]:
-        """Byte patterns of one kind of signal."""
+    def signals(self, name: str) -> tuple[tuple[str, re.Pattern[bytes], tuple[bytes, ...]], ...]:
+        """Byte patterns of one kind of signal, with the words that spare a file the search."""
+        rows = [msgspec.convert(row, Signal) for row in self.rows(name)]
         return tuple(
-            (row["note"], re.compile(row["pattern"].encode(), re.MULTILINE)) for row in self.rows(name)
+            (
+                row.note,
+                re.compile(row.pattern.encode(), re.MULTILINE),
+                tuple(word.encode() for word in row.word.split("|") if word),
+            )
+            for row in rows
         )
 
 
