@@ -40,8 +40,7 @@ def waiting(case: Case, trail: Trail) -> Place | None:
     for key, _ in trail.hops:
         function = case.program.function(key)
         whole = case.corpus.sources[key[0]]
-        lines = whole.split(b"\n")
-        text = b"\n".join(lines[function.line - 1 : function.end_line]) if key[1] else b""
+        text = case.corpus.text(key[0], function.line, function.end_line) if key[1] else b""
         beside = whole.replace(text, b"") if text else b""
         for hit in (*EMPTIED.finditer(text), *OWN.finditer(text)):
             name = next(one for one in hit.groups() if one)

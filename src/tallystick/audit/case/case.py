@@ -47,6 +47,8 @@ REQUEST = re.compile(  # what Starlette's request has; a model that is called so
     r"(?:body|json|form|stream|query_params|path_params|headers|cookies|state|app|url|method|client|scope|session|user|auth"
     r"|base_url|is_disconnected)\b|$"
 )
+DECORATORS = 3  # lines above a function in which what guards it may stand
+PARAMETERS = 15  # lines that the parameters of a function may take
 SPEAKING = 5  # steps away from a report whose words still tell what it counts
 POSITIONS = {  # the parameter that the caller fills, by framework
     **dict.fromkeys(("convex", "graphql"), 1),
@@ -74,7 +76,6 @@ class Case:
     payment: tuple[Hop, ...] = ()
     schedules: list[Schedule] = field(default_factory=list)
     versions: Pins = field(default_factory=dict)
-    reporters: set[Key] = field(default_factory=set)
     silent: set[Key] = field(default_factory=set)  # workers whose event nothing sends
 
     @property
@@ -83,7 +84,7 @@ class Case:
         return [one for one in self.trails if one.entry is not None]
 
     @cached_property
-    def heard(self) -> list[Trail]:
+    def judged(self) -> list[Trail]:
         """Live trails; where there are none, those whose start other code names in a way that was not followed."""
         dead = [
             one for one in self.trails if one.entry is None and not one.client and one.top not in self.silent
@@ -177,16 +178,18 @@ class Case:
             return False
         keys = {key for key, _ in trail.hops} | {entry.key, *([entry.handler] if entry.handler[0] else [])}
         for key in sorted(keys):
-            function = self.program.function(key)
-            first = function.line
-            if function.via >= 0:
-                call = self.program.modules[key[0]].functions[function.parent].calls[function.via]
-                first = min(first, call.line)
-            lines = self.corpus.sources[key[0]].split(b"\n")[max(0, first - 4) : function.end_line]
-            if WHO.search(b"\n".join(lines)):
+            if WHO.search(self.said(key, DECORATORS)):
                 return True
         used = re.findall(rb"\.use\([^\n]*", self.corpus.sources.get(entry.path, b""))
         return any(WHO.search(NAMES_ONLY.sub(b"", one)) for one in used)
+
+    def said(self, key: Key, above: int = 0) -> bytes:
+        """The text of a function with the call it is given to, `app.post("/x", guard, handler)`, and lines above."""
+        function = self.program.function(key)
+        first = function.line
+        if function.via >= 0:
+            first = min(first, self.program.function((key[0], function.parent)).calls[function.via].line)
+        return self.corpus.text(key[0], first - above, function.end_line)
 
     def exposed(self, text: str, entry: Entry) -> bool:
         """Whether a parameter of the entry is the client's to fill."""
@@ -215,9 +218,9 @@ class Case:
         """Whether a parameter's decorator fills it from the request: `@Body() body`."""
         function = self.program.function(entry.key)
         name = next((one.name for one in function.bindings if one.index == index), "")
-        lines = self.corpus.sources[entry.key[0]].split(b"\n")[function.line - 1 : function.line + 15]
+        text = self.corpus.text(entry.key[0], function.line, function.line + PARAMETERS)
         asked = FROM_REQUEST + re.escape(name).encode() + rb"\b"
-        return bool(name) and re.search(asked, b"\n".join(lines)) is not None
+        return bool(name) and re.search(asked, text) is not None
 
     def guarded(self, trail: Trail) -> bool:
         """Whether only a holder of a service secret, or a signed event, gets here."""

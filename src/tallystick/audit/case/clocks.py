@@ -53,8 +53,8 @@ def kept(program: Program, corpus: Corpus, trail: Trail) -> tuple[Schedule, int]
         pauses = [call for call in function.calls if PAUSE.search(call.callee)]
         if not pauses or not key[0].endswith((".py", ".go", ".rb", ".java", ".php")):
             continue
-        lines = corpus.sources[key[0]].split(b"\n")[max(0, function.line - 1) : function.end_line]
-        if not ENDLESS.search(b"\n".join(lines if key[1] else corpus.sources[key[0]].split(b"\n"))):
+        whole = corpus.sources[key[0]]
+        if not ENDLESS.search(corpus.text(key[0], function.line, function.end_line) if key[1] else whole):
             continue
         found = [(_pause(program, key, call) or UNSAID, call) for call in pauses if call.args]
         if found:
@@ -74,17 +74,13 @@ def _again(program: Program, corpus: Corpus, key: Key) -> tuple[Call, int] | Non
         for call in one.calls
         if re.search(r"^(?:\w+\.)?(?:sleep|delay|wait|setTimeout)$", call.callee)
     ]
-    lines = corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
+    text = corpus.text(key[0], function.line, function.end_line)
     itself = (
         rb"setTimeout\(\s*(?:(?:async\s*)?\(\)\s*=>\s*(?:void\s+|\{\s*(?:void\s+|await\s+)?)?)?(?:this\.)?"
         + re.escape(function.name).encode()
         + rb"\b"
     )
-    if (
-        not function.name
-        or not pauses
-        or not (ENDLESS.search(b"\n".join(lines)) or re.search(itself, b"\n".join(lines)))
-    ):
+    if not function.name or not pauses or not (ENDLESS.search(text) or re.search(itself, text)):
         return None
     return max(
         ((one, max(1, (_pause(program, key, one) or UNSAID * 1000) // 1000)) for one in pauses),

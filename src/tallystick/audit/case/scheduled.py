@@ -82,12 +82,8 @@ def _for_the_clock(case: Case, trail: Trail, entry: Entry) -> bool:
         return False
     if CRON.search(path) or case.guarded(trail):
         return True
-    function = case.program.function(entry.key)
-    first = function.line
-    if function.via >= 0:
-        first = case.program.modules[entry.key[0]].functions[function.parent].calls[function.via].line
-    text = b"\n".join(case.corpus.sources[entry.key[0]].split(b"\n")[first - 1 : function.end_line])
-    asked = any(kind == SESSION for kind, _ in trail.customer) or WHO_CALLS.search(text) is not None
+    asked = any(kind == SESSION for kind, _ in trail.customer)
+    asked = asked or WHO_CALLS.search(case.said(entry.key)) is not None
     return not asked and PARAMETER.search(path) is None
 
 
@@ -249,7 +245,7 @@ def _signature(case: Case, entry: Entry) -> str:
     if entry.framework == "laravel":
         hit = SIGNATURE.search(text)
         return hit[1].decode() if hit else ""
-    above = b"\n".join(text.split(b"\n")[: entry.line])
+    above = case.corpus.text(entry.key[0], 1, entry.line)
     nearest = (*SPACE.findall(above)[-1:], *TASK.findall(above)[-1:])
     return b":".join(nearest).decode()
 

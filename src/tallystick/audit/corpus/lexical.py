@@ -76,6 +76,10 @@ class Corpus:
         else:
             self.support[path] = data
 
+    def text(self, path: str, first: int, last: int) -> bytes:
+        """The lines of a source file from the first to the last, both counted from 1."""
+        return b"\n".join(self.sources[path].split(b"\n")[max(0, first - 1) : max(0, last)])
+
     def grep(self, pattern: re.Pattern[bytes]) -> list[str]:
         """Source files whose bytes match."""
         return [path for path, data in self.sources.items() if pattern.search(data)]

@@ -173,7 +173,7 @@ class Entries:
         if function.via >= 0:
             module = self.program.modules[key[0]]
             names.add(module.functions[function.parent].calls[function.via].callee)
-            outer = self.forms.enclosing(module, function, key[1])
+            outer = self.forms.enclosing(module, function)
             names |= {outer[0]} if outer is not None else set()
         return names
 

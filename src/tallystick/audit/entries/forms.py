@@ -101,26 +101,14 @@ class Forms:
         return None
 
     def _by_via(self, module: Module, key: Key, function: Function) -> Entry | None:
-        holder, inner = function, key[1]
-        for _ in range(4):
-            if holder.via < 0:
-                return None
-            call = module.functions[holder.parent].calls[holder.via]
-            entry = self.via(module, key, call.callee, call.args, call.line)
-            if entry is not None:
-                return entry
-            outer = self.enclosing(module, holder, inner)
-            if outer is None:
-                return None
-            entry = self.via(module, key, outer[0], outer[1], outer[2])
-            if entry is not None:
-                return entry
+        if function.via < 0:
             return None
-        return None
+        call = module.functions[function.parent].calls[function.via]
+        entry = self.via(module, key, call.callee, call.args, call.line)
+        outer = self.enclosing(module, function) if entry is None else None
+        return self.via(module, key, *outer) if outer is not None else entry
 
-    def enclosing(
-        self, module: Module, holder: Function, inner: int
-    ) -> tuple[str, tuple[Expr, ...], int] | None:
+    def enclosing(self, module: Module, holder: Function) -> tuple[str, tuple[Expr, ...], int] | None:
         """The call that takes the wrapper call as an argument: `app.post("/x", wrap(async …))`."""
         call = module.functions[holder.parent].calls[holder.via]
         for other in module.functions[holder.parent].calls[: holder.via]:
@@ -130,6 +118,7 @@ class Forms:
         return None
 
     def via(self, module: Module, key: Key, callee: str, args: tuple[Expr, ...], line: int) -> Entry | None:
+        """The way in that a function is when it is given to this call."""
         for row, file, names, _, via, _ in self.by_via:
             if via is None or not via.search(callee) or (file is not None and not file.search(module.path)):
                 continue
@@ -274,6 +263,7 @@ def _row(row: Route) -> Row:
 
 
 def path_route(row: Route, path: str, name: str) -> str:
+    """The route that a file stands for by its place in the tree."""
     if row.framework == "next-app":
         folder = re.sub(r"^.*?(?:^|/)app/|/route\.\w+$|route\.\w+$", "", path)
         return f"{name} /" + re.sub(r"\([^)]*\)/?", "", folder)

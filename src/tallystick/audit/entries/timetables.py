@@ -23,7 +23,7 @@ SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re
 def written(corpus: Corpus) -> list[Schedule]:
     """All schedules written outside program code."""
     found: list[Schedule] = []
-    scripts = shell_scripts(corpus)
+    scripts = _scripts(corpus)
     for path, data in corpus.support.items():
         name = posixpath.basename(path)
         if name == "vercel.json":
@@ -49,7 +49,7 @@ def written(corpus: Corpus) -> list[Schedule]:
     return [_followed(one, commands) for one in found]
 
 
-def shell_scripts(corpus: Corpus) -> dict[str, str]:
+def _scripts(corpus: Corpus) -> dict[str, str]:
     """What each shell script says, by its name."""
     return {
         posixpath.basename(path): data.decode("utf-8", "replace")[:SCRIPTED]

@@ -216,8 +216,7 @@ def _texts(case: Case, trail: Trail) -> Iterator[bytes]:
 
 def _text(case: Case, key: Key) -> bytes:
     function = case.program.function(key)
-    lines = case.corpus.sources[key[0]].split(b"\n")[function.line - 1 : function.end_line]
-    return b"\n".join(lines) if key[1] else b""
+    return case.corpus.text(key[0], function.line, function.end_line) if key[1] else b""
 
 
 def asks_unsent(text: bytes) -> bool:

@@ -13,7 +13,7 @@ from tallystick.audit.rules.durable import drained_late, excused, sent_later
 
 def find(case: Case) -> Iterator[Finding]:
     """Trails on which a catch ends the error, with no row left to send again."""
-    for trail in case.heard:
+    for trail in case.judged:
         table = unread(case, trail)
         if table:
             yield RULE.finding(

@@ -23,7 +23,7 @@ DEEP = 4  # calls below what is left alone: by then it is no reporter, but work 
 
 def find(case: Case) -> Iterator[Finding]:
     """Un-awaited calls, callbacks after the response, background tasks, platform timers."""
-    for trail in case.heard:
+    for trail in case.judged:
         place = waiting(case, trail)
         if place is not None:
             yield _in_memory(case, trail, place)

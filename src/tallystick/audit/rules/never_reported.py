@@ -25,9 +25,9 @@ def find(case: Case) -> Iterator[Finding]:
         yield from _unfilled(case)
         return
     dead = [one for one in case.trails if one.entry is None and not one.client]
-    for trail in dead if not case.heard else []:
+    for trail in dead if not case.judged else []:
         sold = case.sells and not _retired(case, trail)
-        meant = sold or _taken_out(case, trail)
+        meant = sold or _commented_out(case, trail)
         yield RULE.finding(
             f"nothing in the application calls {case.name(trail) or trail.site.call.callee}, which would report usage"
             + ("" if meant else ", and every price found here is flat or paid ahead"),
@@ -55,11 +55,11 @@ def find(case: Case) -> Iterator[Finding]:
 def _retired(case: Case, trail: Trail) -> bool:
     """Whether a reporter that nothing calls says of itself that it is not used any more."""
     first = case.program.function(trail.top).line
-    lines = case.corpus.sources[trail.top[0]].split(b"\n")[max(0, first - REMARK - 1) : first]
-    return re.search(rb"(?i)\bdeprecated\b", b"\n".join(lines)) is not None
+    above = case.corpus.text(trail.top[0], first - REMARK, first)
+    return re.search(rb"(?i)\bdeprecated\b", above) is not None
 
 
-def _taken_out(case: Case, trail: Trail) -> bool:
+def _commented_out(case: Case, trail: Trail) -> bool:
     """Whether other code has the call of a reporter as a remark: it was to report there."""
     name = case.name(trail).rpartition(".")[2]
     remark = re.compile(

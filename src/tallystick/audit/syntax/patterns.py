@@ -69,10 +69,6 @@ USE = re.compile(rb"^\s*[\"']use (server|client)[\"']", re.MULTILINE)
 HOOKS = re.compile(  # what runs in a browser alone
     rb"import\s*(?:\w+\s*,\s*)?\{[^}]*\b(?:useState|useEffect|useReducer|useRef|useCallback)\b[^}]*\}\s*from\s*[\"']react[\"']"
 )
-EARLY = re.compile(
-    rb"if\s*\([^\n]*(?:existing|already|reported|processed)[^\n]*\)\s*(?:\{\s*)?(?:continue|return)",
-    re.IGNORECASE,
-)
 WINDOW = 32 * 1024  # functions lie in each other: what is looked at of each is bounded
 
 

@@ -339,13 +339,13 @@ def _spelled(key: str) -> str:
     return key.replace("_", "").lower()
 
 
-def _fields(value: Expr, name: str = "", depth: int = 0) -> list[tuple[str, Expr]]:
+def _fields(value: Expr, depth: int = 0) -> list[tuple[str, Expr]]:
     """The conditions of a look-up, by column."""
     found: list[tuple[str, Expr]] = []
     for number, part in enumerate(value.parts):
         field = value.keys[number] if number < len(value.keys) else ""
         if part.kind == "object" and depth < 4:
-            found += _fields(part, field, depth + 1)
+            found += _fields(part, depth + 1)
         elif part.kind in ("name", "call", "member"):
             found.append((field, part))
     return found
