@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import pinned
 from tallystick.audit.entries import crontabs, timetables
 from tallystick.audit.entries.entries import Entries
+from tallystick.audit.entries.schedules import Schedule
 from tallystick.audit.handbook.remedies import fitting
 from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
 from tallystick.audit.models.knowledge import Knowledge
@@ -99,7 +101,7 @@ class Run:
         entries = Entries(program)
         case = Case(self.corpus, program, entries, sites.find(program, labelling, self.corpus.sources), [])
         case.sites += list(joins.written(case, tables, labelling))
-        climb = Climb(program, entries, labelling)
+        climb = Climb(program, entries, labelling, case.queues)
         for site in case.sites:
             if len(case.trails) >= WAYS:
                 reason = f"more than {WAYS:,} ways to usage reports: the rest is not followed"
@@ -107,10 +109,15 @@ class Run:
                 break
             case.trails += climb.trails(site)
         if case.trails:
-            case.schedules = [*timetables.written(self.corpus), *crontabs.written(self.corpus)]
+            case.schedules = self._schedules
         scheduled(case)
         silence(case)
         return case
+
+    @cached_property
+    def _schedules(self) -> list[Schedule]:
+        """What is written outside the program, which no further file changes."""
+        return [*timetables.written(self.corpus), *crontabs.written(self.corpus)]
 
     def case(self) -> Case:
         """All records the rules look at."""

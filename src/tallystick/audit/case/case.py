@@ -12,6 +12,7 @@ from tallystick.audit.corpus.versions import Pins
 from tallystick.audit.entries import constructs, guards
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.forms import Entry
+from tallystick.audit.entries.queues import Queues
 from tallystick.audit.entries.schedules import Schedule
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.program.program import Key, Program
@@ -98,6 +99,11 @@ class Case:
         if metered or self.metered or self.promised or any(one.note == OVERAGE for one in self.priced):
             return True
         return not self.prepaid and (bool(self.sold) or not self.flat)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """Who puts jobs on which queue."""
+        return Queues(self.program)
 
     @cached_property
     def deployed(self) -> frozenset[str]:

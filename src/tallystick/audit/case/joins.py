@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from tallystick.audit.case import clocks
 from tallystick.audit.case.case import CRON_PATH, STAFF, Case
-from tallystick.audit.entries.queues import Queues
 from tallystick.audit.entries.queues import spelled as reached_by
 from tallystick.audit.models.knowledge import Sink
 from tallystick.audit.program.program import Key
@@ -80,11 +79,10 @@ def _sure(row: stored.Row, trail: Trail) -> bool:
 def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
     """What a file has to hold to be on the other side of a join."""
     parts = [spelled(one) for one in sorted(tables)]
-    queues = Queues(case.program)
     for trail in case.live:
         entry = trail.entry
         if entry is not None and entry.kind in ("worker", "schedule", "http"):
-            parts += [reached_by(name) for name in sorted(queues.names(entry)) if len(name) > 2]
+            parts += [reached_by(name) for name in sorted(case.queues.names(entry)) if len(name) > 2]
     return re.compile("|".join(sorted(set(parts))).encode(), re.IGNORECASE) if parts else None
 
 

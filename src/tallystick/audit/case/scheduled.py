@@ -10,7 +10,6 @@ from tallystick.audit.case import clocks
 from tallystick.audit.case.case import CRON_PATH, Case
 from tallystick.audit.entries import constructs
 from tallystick.audit.entries.forms import Entry, reads_records
-from tallystick.audit.entries.queues import Queues
 from tallystick.audit.entries.schedules import Schedule, of_call
 from tallystick.audit.syntax import patterns
 from tallystick.audit.syntax.ir import Call
@@ -37,8 +36,6 @@ COMMAND = re.compile(
 
 def scheduled(case: Case) -> None:
     """Tell entries that the clock starts from those that requests start."""
-    joined = any(one.entry is not None and one.entry.kind in ("worker", "http") for one in case.trails)
-    queues = Queues(case.program) if joined else None
     for number, trail in enumerate(case.trails):
         entry = trail.entry or _dotted(case, trail) or _classed(case, trail) or _looping(case, trail)
         entry = entry or _deployed(case, trail)
@@ -47,7 +44,7 @@ def scheduled(case: Case) -> None:
         trail = replace(trail, entry=entry)
         loop = clocks.kept(case.program, case.corpus, trail)
         case.trails[number] = trail
-        found = _told(case, trail) or _named(case, entry) or _repeated(case, entry, queues)
+        found = _told(case, trail) or _named(case, entry) or _repeated(case, entry)
         if found is None and loop is not None:
             found, trail = loop[0], _undeferred(trail, loop[1])
         found = found or clocks.said(case.corpus, entry)
@@ -56,10 +53,9 @@ def scheduled(case: Case) -> None:
         elif clocks.occasional(case.corpus, entry):
             case.trails[number] = replace(trail, entry=_retimed(entry))
         elif entry.kind == "http" and _for_the_clock(case, trail, entry):
-            fed = queues is not None and queues.feeding(entry)
             timer = clocks.calling(case.program, case.corpus, entry)
             called = _timed(entry, timer) if timer is not None else _retimed(entry)
-            case.trails[number] = trail if fed else replace(trail, entry=called)
+            case.trails[number] = trail if case.queues.feeding(entry) else replace(trail, entry=called)
     for number, trail in enumerate(case.trails):  # once the clocks above are known
         if trail.entry is not None and trail.entry.kind == "worker":
             clock = _fed_by_clock(case, trail.entry)
@@ -164,11 +160,11 @@ def _looping(case: Case, trail: Trail) -> Entry | None:
     return Entry(trail.top, "script", "script", function.name, function.line)
 
 
-def _repeated(case: Case, entry: Entry, queues: Queues | None) -> Schedule | None:
+def _repeated(case: Case, entry: Entry) -> Schedule | None:
     """A worker whose jobs something puts on its queue by the clock: in its own file, or by the queue's name."""
-    if entry.kind != "worker" or queues is None:
+    if entry.kind != "worker":
         return None
-    names = queues.names(entry)
+    names = case.queues.names(entry)
     own = case.program.function(entry.key).name
     found = []
     for path, module in sorted(case.program.modules.items()):
@@ -176,7 +172,7 @@ def _repeated(case: Case, entry: Entry, queues: Queues | None) -> Schedule | Non
             for call in function.calls:
                 seconds = of_call(call) if REPEATING.search(call.callee) and _clocked(call) else None
                 if seconds and (
-                    path == entry.key[0] or queues.called(path, call) & names or _puts(call, own)
+                    path == entry.key[0] or case.queues.called(path, call) & names or _puts(call, own)
                 ):
                     found.append(Schedule(path, call.line, seconds, call.callee, entry.route))
     return min(found, key=lambda one: (one.seconds, one.path, one.line), default=None)

@@ -58,14 +58,14 @@ class Trail:
 class Climb:
     """Walks callers upwards from one site."""
 
-    def __init__(self, program: Program, entries: Entries, labelling: Labelling) -> None:
+    def __init__(self, program: Program, entries: Entries, labelling: Labelling, queues: Queues) -> None:
         """Take what the walk asks."""
         self.program = program
         self.entries = entries
         self.labelling = labelling
         self.defer = program.knowledge.setting("defer", "callee")
         self.iterate = program.knowledge.setting("iterate", "callee")
-        self.queues = Queues(program)
+        self.queues = queues
 
     def trails(self, site: Site) -> list[Trail]:
         """All trails of a site, each function once per fate."""
