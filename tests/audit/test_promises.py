@@ -13,6 +13,7 @@ EVENT = "{ event_name: 'x', identifier: id, payload: { stripe_customer_id: custo
 SENT = f"stripe.billing.meterEvents.create({EVENT})"
 ROUTE = "app.post('/run', requireUser, async (req, res) => { const out = await llm(req.body.p); await report(req.user.customer, out.id); res.json(out); });\n"
 
+OF_USER = SENT.replace("id,", "out.id,").replace("customer, v", "req.user.customer, v")
 METER = f"{HEAD}module.exports = async function meter(req, res, next) {{ try {{ await {SENT.replace('id,', 'req.id,').replace('customer, v', 'req.user.customer, v')}; next(); }} catch (error) {{ next(error); }} }};\n"
 GUARDED = "const meter = require('./meter');\napp.post('/run', requireUser, meter, async (req, res) => { res.json(await llm(req.body.p)); });\n"
 
@@ -57,8 +58,7 @@ CHAINS = {
 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_a_chain_that_answers_is_waited_for(tmp_path: Path, chain: str) -> None:
-    sent = SENT.replace("id,", "out.id,").replace("customer, v", "req.user.customer, v")
-    text = f"{HEAD}app.post('/run', requireUser, (req, res, next) => {{ llm(req.body.p).then((out) => {chain.replace('SENT', sent)} }});\n"
+    text = f"{HEAD}app.post('/run', requireUser, (req, res, next) => {{ llm(req.body.p).then((out) => {chain.replace('SENT', OF_USER)} }});\n"
     assert codes(audited(tmp_path, {"server.js": text})) == CHAINS[chain]
 
 
@@ -76,8 +76,7 @@ CAUGHT = {
 
 @pytest.mark.parametrize("way", CAUGHT)
 def test_a_value_in_place_of_an_error(tmp_path: Path, way: str) -> None:
-    sent = SENT.replace("id,", "out.id,").replace("customer, v", "req.user.customer, v")
-    text = f"{HEAD}app.post('/run', requireUser, async (req, res) => {{ const out = await llm(req.body.p); {way.replace('SENT', sent)} res.json(out); }});\n"
+    text = f"{HEAD}app.post('/run', requireUser, async (req, res) => {{ const out = await llm(req.body.p); {way.replace('SENT', OF_USER)} res.json(out); }});\n"
     assert codes(audited(tmp_path, {"server.js": text})) == CAUGHT[way]
 
 
@@ -91,8 +90,7 @@ RUNS = {
 
 @pytest.mark.parametrize("body", RUNS)
 def test_a_function_that_runs_the_report_has_a_say(tmp_path: Path, body: str) -> None:
-    sent = SENT.replace("id,", "out.id,").replace("customer, v", "req.user.customer, v")
-    text = f"{HEAD}async function trying(fn) {{ {body} }}\n{ROUTE.replace('report(req.user.customer, out.id)', f'trying(() => {sent})')}"
+    text = f"{HEAD}async function trying(fn) {{ {body} }}\n{ROUTE.replace('report(req.user.customer, out.id)', f'trying(() => {OF_USER})')}"
     assert codes(audited(tmp_path, {"server.js": text})) == RUNS[body]
 
 
@@ -111,12 +109,11 @@ def test_an_error_that_is_a_value(tmp_path: Path, asked: str) -> None:
 
 
 def test_a_limiter_runs_the_report_at_once(tmp_path: Path) -> None:
-    sent = f"await limiter.schedule(() => {SENT.replace('id,', 'out.id,').replace('customer, v', 'req.user.customer, v')})"
+    sent = f"await limiter.schedule(() => {OF_USER})"
     tree = {"server.js": HEAD + ROUTE.replace("await report(req.user.customer, out.id)", sent)}
     assert audited(tmp_path, tree).reason == "ok_synchronous"
 
 
 def test_a_handler_of_a_chain_is_no_callback(tmp_path: Path) -> None:
-    sent = SENT.replace("id,", "out.id,").replace("customer, v", "req.user.customer, v")
-    text = f"{HEAD}app.post('/run', requireUser, async (req, res) => {{ const out = await llm(req.body.p); {sent}.catch((error) => console.error(error)); res.json(out); }});\n"
+    text = f"{HEAD}app.post('/run', requireUser, async (req, res) => {{ const out = await llm(req.body.p); {OF_USER}.catch((error) => console.error(error)); res.json(out); }});\n"
     assert codes(audited(tmp_path, {"server.js": text})) == {"errors_swallowed", "fire_and_forget"}

@@ -35,7 +35,6 @@ class Entries:
             self._aliased(module)
         for key, job in registered(program):
             self.found.setdefault(key, _kept(key, job, program.function(key).line))
-        self._activities()
         self._urls()
         self._wrapped()
         for entry in [one for one in self.found.values() if one.framework == "fastapi"]:
@@ -106,21 +105,6 @@ class Entries:
                     entry = self.forms.via(module, target, callee, args, line)
                 if entry is not None:
                     self.found.setdefault(target, entry)
-
-    def _activities(self) -> None:
-        """Temporal: `const { report } = proxyActivities<typeof activities>()`, run until it succeeds."""
-        for module in self.program.modules.values():
-            for name, value in module.functions[0].assigns:
-                if value.kind != "member" or not any(
-                    one.text.endswith("proxyActivities") for one in value.parts
-                ):
-                    continue
-                named = [
-                    key for key in self.program.by_name.get(name, ()) if self.program.function(key).exported
-                ]
-                for key in named if len(named) == 1 else ():
-                    line = self.program.function(key).line
-                    self.found.setdefault(key, Entry(key, "worker", "temporal", f"activity {name}", line))
 
     def _factories(self, module: Module, caller: Key, call: Call) -> None:
         """`app.post("/x", meter("calls"), handler)`: what the factory returns runs for the route."""

@@ -29,14 +29,16 @@ def registered(program: Program) -> Iterator[tuple[Key, str]]:
 
 
 def _activities(program: Program, path: str) -> Iterator[Key]:
-    """What a worker of Temporal runs: `Worker.create({ activities })`, where that is a whole module."""
-    for function in program.modules[path].functions:
-        for call in function.calls:
-            for one in call.args if call.callee.endswith("Worker.create") else ():
-                given = (
-                    part.text for key, part in zip(one.keys, one.parts, strict=False) if key == "activities"
-                )
-                yield from (key for name in given for key in program.whole(path, name))
+    """What Temporal runs: all of `Worker.create({ activities })`, each of `{ report } = proxyActivities()`."""
+    functions = program.modules[path].functions
+    for call in (one for function in functions for one in function.calls):
+        for one in call.args if call.callee.endswith("Worker.create") else ():
+            given = (part.text for key, part in zip(one.keys, one.parts, strict=False) if key == "activities")
+            yield from (key for name in given for key in program.whole(path, name))
+    for name, value in functions[0].assigns:
+        if value.kind == "member" and any(one.text.endswith("proxyActivities") for one in value.parts):
+            named = [key for key in program.by_name.get(name, ()) if program.function(key).exported]
+            yield from named if len(named) == 1 else ()
 
 
 def _tables(module: Module) -> Iterator[tuple[int, str, Expr]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tallystick.audit.case.case import Case
 from tallystick.audit.model import Place
 from tallystick.audit.program.program import Key
-from tallystick.audit.rules.durable import FLAGGED, asks_unsent
+from tallystick.audit.rules.marks import FLAGGED, asks_unsent
 from tallystick.audit.syntax.ir import Expr, Function
 from tallystick.audit.trails.trails import Trail
 
