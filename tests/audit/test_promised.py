@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,14 @@ PROMISES = (
     "Overage is billed at the metered rate",
     "$1/million additional requests",
     "Additional minutes are billed at $0.15/minute",
+    "Overage charges apply for storage (£5 for 10 GB)",
 )
 HARMLESS = (
     "100,000 conversions a month, then blocked until the next",
     "Additional seats: $5 each",
     "Test coverage is billed as complete",
     "Save $12 on the yearly plan",
+    "You are never charged for overages",
 )
 PAGE = "export default function Pricing() { return <ul><li>TEXT</li></ul>; }\n"
 
@@ -51,13 +54,75 @@ def test_plans_that_end_at_their_limit(tmp_path: Path, text: str) -> None:
 
 
 def test_a_promise_that_nobody_sees(tmp_path: Path) -> None:
-    """A component that nothing shows, a remark, and usage that nothing counts."""
+    """A component that nothing shows, and a remark."""
     page = PAGE.replace("TEXT", PROMISES[0])
     assert audited(tmp_path / "unused", APP | {"src/pages/PriceTableV4.jsx": page}).verdict == "skip"
     remark = f"// {PROMISES[0]}\nexport const A = 1;\n"
     assert audited(tmp_path / "remark", APP | {"app/pricing/page.tsx": remark}).verdict == "skip"
-    uncounted = {path: text for path, text in APP.items() if "count" not in path}
-    assert audited(tmp_path / "uncounted", uncounted | {"app/pricing/page.tsx": page}).verdict == "skip"
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (
+            "src/usage.ts",
+            "export const sum = (u, plan) => ({ overageCharges: (u.minutes - plan.minutes) * plan.rate });\n",
+        ),
+        ("src/plans.ts", "export const PRO = { price: 29, overageRatePerMinute: rates.pro };\n"),
+        ("src/plan.ts", "export const save = (form) => ({ extra_1k_messages_price: num(form, 20) });\n"),
+        ("src/form.ts", "export interface Offer { model: 'flat' | 'usage'; usagePrice?: number }\n"),
+        ("app/models.py", "class Usage(Base):\n    overage_amount = Column(Numeric)\n"),
+        (
+            "scripts/prices.sh",
+            "stripe prices create --recurring interval=month,usage_type=metered,aggregate_usage=sum\n",
+        ),
+        ("scripts/prices.sh", "curl https://api.stripe.com/v1/prices -d 'recurring[usage_type]=metered'\n"),
+    ],
+)
+@pytest.mark.parametrize(
+    "payment",
+    [
+        '{"dependencies": {"stripe": "^17"}}',
+        '{"dependencies": {"@whop/api": "^0.0.51"}}',
+        '{"dependencies": {"creem": "^1"}}',
+    ],
+)
+def test_overage_that_is_only_computed(tmp_path: Path, path: str, text: str, payment: str) -> None:
+    """A price for what is used beyond the plan stands in code or in a script that sets it up, and nothing bills it."""
+    name = json.loads(payment)["dependencies"].popitem()[0]
+    tree = {
+        "package.json": payment,
+        "src/pay.ts": f"import Pay from '{name}';\nexport const pay = new Pay();\n",
+        path: text,
+    }
+    report = audited(tmp_path, tree)
+    assert [(one.code, one.place.path) for one in report.findings if one.decides] == [
+        ("never_reported", path)
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "export const estimate = (u) => ({ llmCost: u.tokens * 2, infraCost: 3, overageCost: u.minutes * 4 });\n",
+        "export const Row = () => <b>{t('overageFee')}</b>;\n",
+        "export const report = { coverageRate: 0.8, coverage_amount: 3 };\n",
+        "export const plan = { overageAllowed: false, overageBlocked: true };\n",
+        "export interface Plan { overageRate: number; overage_cost?: string }\nexport const FREE: Plan = { overageRate: 0 };\n",
+        "export const seats = { extra_seat_price: 5, additionalUserFee: 9 };\n",
+    ],
+)
+def test_no_price_for_overage(tmp_path: Path, text: str) -> None:
+    """What is covered, whether there may be overage at all, and seats that are bought, what usage costs the house."""
+    assert audited(tmp_path, APP | {"src/plans.tsx": text}).verdict == "skip"
+
+
+def test_overage_where_nothing_is_paid(tmp_path: Path) -> None:
+    """Without any payment kit it is no billing."""
+    tree = {
+        "src/usage.ts": "export const sum = (u, plan) => ({ overageCharges: (u.minutes - plan.minutes) * plan.rate });\n"
+    }
+    assert audited(tmp_path, tree).verdict == "skip"
 
 
 HELPER = "import { stripe } from './pay';\nexport async function report(customer, n) {\n  await stripe.billing.meterEvents.create({ event_name: 'calls', payload: { stripe_customer_id: customer, value: String(n) } });\n}\n"

@@ -141,7 +141,7 @@ COUNTED = (
         ("'overage_rates': {'call': 0.02}", COUNTED, False),
         ("'overage_rate': 0", COUNTED, True),
         ("'limit': 1000", COUNTED, True),
-        ("'overage_rate': 0.02", "", True),
+        ("'overage_rate': 0.02", "", False),
     ],
 )
 def test_overage_that_is_promised_and_counted_only(

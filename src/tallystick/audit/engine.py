@@ -22,6 +22,7 @@ from tallystick.audit.entries import crontabs, timetables
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.schedules import Schedule
 from tallystick.audit.handbook.remedies import fitting
+from tallystick.audit.inventory.kinds import is_page, is_script
 from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
 from tallystick.audit.models.knowledge import Knowledge
 from tallystick.audit.program.program import Program
@@ -135,9 +136,9 @@ class Run:
         signal = self.corpus.signals
         bare = not case.trails  # without a reporting call, prices and counters have to speak
         idle = bool(case.trails) and not case.live
-        case.metered = signal("metered")
+        case.metered = signal("metered", also=is_script)
         case.priced = signal("priced") if bare or idle else ()
-        case.promised = self.corpus.promises() if bare or idle else ()
+        case.promised = signal("promised", also=is_page) if bare or idle else ()
         case.counted = signal("counted") if bare else ()
         case.sold = (*case.metered, *self._sold(case)) if idle else ()
         case.flat = signal("flat", 1) if idle else ()

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.inventory.model import Limits
 from tallystick.audit.inventory.reading import LeftOutError, UnreadableError, read
 from tallystick.audit.model import Hop, Place
@@ -118,22 +117,16 @@ class Corpus:
                 break
         return found
 
-    def signals(self, name: str, most: int = 50) -> tuple[Hop, ...]:
-        """The signals of one kind, each with its first place in a file."""
+    def signals(
+        self, name: str, most: int = 50, also: Callable[[str], bool] | None = None
+    ) -> tuple[Hop, ...]:
+        """The signals of one kind in sources, and in the other files asked for; each with its first place in a file."""
+        beside = {path: data for path, data in self.support.items() if also is not None and also(path)}
         return tuple(
             Hop(Place(path, line), note)
             for note, pattern, words in self.knowledge.signals(name)
-            for path, line, _ in self.live_hits(pattern, most, words)
-        )
-
-    def promises(self) -> tuple[Hop, ...]:
-        """Signals of what pages promise, templates and the text beside the root among them."""
-        pages = {path: data for path, data in self.support.items() if is_page(path)}
-        return tuple(
-            Hop(Place(path, line), note)
-            for note, pattern, words in self.knowledge.signals("promised")
-            for files in (None, pages)
-            for path, line, _ in self.live_hits(pattern, needs=words, files=files)
+            for files in (None, beside)
+            for path, line, _ in self.live_hits(pattern, most, words, files)
         )
 
     def mentioned(self, name: str, outside: str) -> bool:

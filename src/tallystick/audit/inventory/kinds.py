@@ -178,6 +178,11 @@ def is_page(path: str) -> bool:
     return ending(name) in PAGES and (not folder or not PAGE_FOLDERS.isdisjoint(folder.lower().split("/")))
 
 
+def is_script(path: str) -> bool:
+    """Whether a file is a script of the shell, as prices are often set up by one."""
+    return ending(path.rpartition("/")[2]) == "sh"
+
+
 def folder_left_out(path: str) -> str:
     """Why a whole folder is left out, or an empty text; `path` is relative to the root."""
     above, _, name = path.rpartition("/")

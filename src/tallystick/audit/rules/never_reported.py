@@ -44,9 +44,10 @@ def find(case: Case) -> Iterator[Finding]:
     counters = {hop.place.path for hop in case.counted}
     hop = next((one for one in case.priced if one.note == OVERAGE or one.place.path in counters), None)
     hop = hop or next((one for one in case.promised if _shown(case, one.place.path)), None)
-    if not case.trails and hop is not None and counters and case.payment:
+    if not case.trails and hop is not None and case.payment:
+        known = "usage is only counted; nothing" if counters else "nothing"
         yield RULE.finding(
-            "a price per unit is promised here and usage is only counted; nothing reports it to be billed",
+            f"a price per unit is promised here and {known} reports it to be billed",
             hop.place,
             Confidence.MEDIUM,
         )
