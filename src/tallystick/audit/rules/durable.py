@@ -45,6 +45,7 @@ def drained(case: Case, trail: Trail) -> bool:
     by_clock = trail.entry is not None and trail.entry.kind == "schedule"
     if by_clock and not trail.site.stored and _drains(case, trail):
         return True
+    forgets = by_clock and not trail.site.stored and marks_lost(case, trail)
     for other in case.live:
         entry = other.entry
         if other is trail or entry is None or entry.kind != "schedule" or (entry.seconds or SLOW) >= SLOW:
@@ -52,8 +53,8 @@ def drained(case: Case, trail: Trail) -> bool:
         if other.site.stored != trail.site.stored or other.site.sink.provider != trail.site.sink.provider:
             continue
         apart = other.site.call != trail.site.call if trail.site.stored else _does_the_same(case, other)
-        if apart:
-            continue
+        if apart or (forgets and other.site.call != trail.site.call):
+            continue  # what is told as sent is in no other run's rows
         if not by_clock and not trail.site.stored:
             return True
         if takes_unsent(case, other) and not marks_lost(case, other):
