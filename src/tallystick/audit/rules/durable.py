@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from tallystick.audit.case.case import SLOW, Case
+from tallystick.audit.case.reaching import reach, workers
 from tallystick.audit.entries.schedules import DAY
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.marks import marks_lost, marks_sent, speaks_of_unsent, takes_unsent, texts
@@ -14,12 +15,28 @@ from tallystick.audit.trails.trails import Trail
 MONTHLY = re.compile(  # what is left of a month that has ended is never asked for
     rb"(?i)for_month\(|(?:this|current)_?month|(?:beginning|start)_?of_?month|month\s*[:=]\s*(?:Date\.(?:current|today)|now)"
 )
+WITHIN = 6  # calls below a worker
 REQUESTED = frozenset(["http", "action", "worker"])
 
 
 def excused(case: Case, trail: Trail) -> bool:
     """Whether a lost attempt on this way is harmless: drained, put on a queue, or a row beside a direct report."""
     return trail.queued or _beside(case, trail) or drained(case, trail)
+
+
+def unqueued(case: Case, trail: Trail) -> bool:
+    """Whether a job that only reports is lost before it is on its queue: no work goes with it, nothing else sends it."""
+    if not trail.queued or trail.site.stored or drained(case, trail):
+        return False
+    worker = next((key for key, _ in trail.hops if key in case.entries.found), None)
+    if worker is None or reach(case, {worker}, WITHIN) & workers(case):
+        return False
+    putting = {key for key, _ in trail.hops if key[0] == trail.handler[0]}
+    return not any(
+        one.site.call is trail.site.call and not one.queued and putting & {key for key, _ in one.hops}
+        for one in case.live
+        if one.entry is not None and one.entry.kind in REQUESTED
+    )
 
 
 def _beside(case: Case, trail: Trail) -> bool:

@@ -8,7 +8,8 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.case.kept import only_marked, unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.rules.durable import drained_late, excused, sent_later
+from tallystick.audit.rules.durable import drained_late, excused, sent_later, unqueued
+from tallystick.audit.trails.trails import Trail
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -31,7 +32,11 @@ def find(case: Case) -> Iterator[Finding]:
                 case.name(trail),
                 case.hops(trail),
             )
-        if trail.error != "swallowed" or excused(case, trail):
+        if trail.error != "swallowed":
+            continue
+        if excused(case, trail):
+            if unqueued(case, trail):
+                yield _unqueued(case, trail)
             continue
         if trail.site.stored and trail.entry is not None and trail.entry.kind in ("script", "schedule"):
             continue  # what a run by the clock writes down it finds again the next time
@@ -47,6 +52,16 @@ def find(case: Case) -> Iterator[Finding]:
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _unqueued(case: Case, trail: Trail) -> Finding:
+    return RULE.finding(
+        "when the queue cannot be reached, the error stops here: the job that reports the usage is never there",
+        Place(*trail.handler),
+        Confidence.MEDIUM,
+        case.name(trail),
+        case.hops(trail),
+    )
 
 
 RULE = Rule(

@@ -223,9 +223,9 @@ class Climb:
         )
 
     def _fed(self, trail: Trail, entry: Entry) -> list[Trail]:
-        """Above a worker: whoever puts its jobs on the queue. What becomes of errors is settled by then."""
+        """Above a worker: whoever puts its jobs on the queue. From here on errors are those of putting them there."""
         settled = replace(
-            trail, error="recorded", floating=("", 0), deferred=("", 0, ""), queued=True,
+            trail, error="open", handler=("", 0), floating=("", 0), deferred=("", 0, ""), queued=True,
             quantity=self._jobs(trail.quantity, entry.key), customer=self._jobs(trail.customer, entry.key),
         )  # fmt: skip
         steps = [(one.caller, one.call, one.given) for one in self.queues.feeding(entry)]
