@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
+from tallystick.audit.rules.announced import announced
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.open_period import open_period
 from tallystick.audit.trails.trails import Trail
@@ -29,6 +30,9 @@ def find(case: Case) -> Iterator[Finding]:
     soon = prompt(case)
     for trail in case.live:
         entry = trail.entry
+        early = announced(case, trail)
+        if early is not None:
+            yield _announced(case, trail, early)
         if entry is None or entry.kind != "schedule" or trail.site.stored:
             continue
         if id(trail.site.call) not in soon:
@@ -37,6 +41,17 @@ def find(case: Case) -> Iterator[Finding]:
             place = open_period(case, trail)
             if place is not None:
                 yield _partial(case, trail, place, entry.seconds)
+
+
+def _announced(case: Case, trail: Trail, place: Place) -> Finding:
+    return RULE.finding(
+        "usage is billed when the invoice is announced (invoice.upcoming), days before the period ends; what is used "
+        "in those days misses its invoice",
+        place,
+        Confidence.MEDIUM,
+        case.name(trail),
+        case.hops(trail),
+    )
 
 
 def _slow(case: Case, trail: Trail, seconds: int) -> Finding:
