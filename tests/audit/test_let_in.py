@@ -149,3 +149,22 @@ def test_a_field_is_what_the_constructor_was_given(tmp_path: Path, made: str, ke
     route = f"{HEAD}import {{ Usage }} from './usage';\napp.post('/usage', requireUser, async (req, res) => {{ const answer = await search(req.body.prompt); const kept = {made}; await report(req.user.customer, kept.token, crypto.randomUUID()); res.json({{}}); }});\n"
     tree = {"report.ts": REPORT, "usage.ts": model, "server.ts": route}
     assert codes(audited(tmp_path, tree)) == MADE[made]
+
+
+OFFICE = {
+    "if (req.user.role !== 'admin') return res.status(403).end();": "medium",
+    "await assertAdmin(req.user);": "medium",
+    "if (!req.user) return res.status(401).end();": "high",
+}
+MEASURED = "app.post('/run', requireUser, async (req, res) => { const answer = await openai.responses.create({ input: req.body.prompt }); await report(req.user.customer, answer.usage.total_tokens, answer.id); res.json(answer); });\n"
+
+
+@pytest.mark.parametrize("asked", OFFICE)
+def test_what_the_staff_types_in_is_not_the_customers_word(tmp_path: Path, asked: str) -> None:
+    """Alone it measures nothing; beside what is measured it is a correction."""
+    handler = HANDLER.replace("=> { await", f"=> {{ {asked} await")
+    office = HEAD + f"app.post('/admin/usage', requireUser, {handler});\n"
+    alone = audited(tmp_path / "alone", {"report.ts": REPORT, "server.ts": office})
+    assert [one.confidence for one in alone.findings if one.decides] == [OFFICE[asked]]
+    both = audited(tmp_path / "both", {"report.ts": REPORT, "server.ts": office + MEASURED})
+    assert codes(both) == (FORGED if OFFICE[asked] == "high" else set())

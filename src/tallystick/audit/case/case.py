@@ -250,6 +250,13 @@ class Case:
             flags |= set(self.program.function(target).flags) & {"secret", "verified"}
         return bool(flags & {"secret", "verified"}) or guards.fenced(self.program, trail.entry)
 
+    def of_staff(self, trail: Trail) -> bool:
+        """Whether a way starts in the office: a route that is called so and asks for one of the staff."""
+        entry = trail.entry
+        if entry is None or not guards.OFFICE.search(f"{entry.route} {entry.key[0]}"):
+            return False
+        return guards.STAFF_ONLY.search(self.said(entry.key, DECORATORS)) is not None
+
     def _signed(self, path: str, name: str) -> bool:
         """Whether a handler is only exported behind a check of signatures: `verifySignatureAppRouter(handler)`."""
         wrapped = rb"verify\w*(?:Signature|Webhook)\w*\(\s*" + name.encode() + rb"\b"

@@ -17,6 +17,10 @@ OWN = re.compile(
 )
 ADMIN = re.compile(r"(?i)(?<!org)(?<!team)(?<!tenant)(?<!workspace)(?<!account)_?admin")
 OFFICE = re.compile(r"(?i)(?:^|[/ ])(?:admin|internal|back-?office|staff)(?:[/\W]|$)")
+STAFF_ONLY = re.compile(  # a handler that asks for it by itself
+    rb"(?i)role\w*[\"'\])?.]*\s*[!=]==?\s*[\"'](?:super_?|platform_?)?admin|(?:\b|_)(?:is|require|assert|ensure|check|verify|only|with)_?"
+    rb"(?:super|platform|site|system)?_?(?:admin|staff|superuser)|ADMIN_(?:EMAILS?|USER\w*|IDS?|SECRET|KEY|TOKEN|PASSWORD)"
+)
 SHARED = re.compile(
     r"(?i)(?:bearer|basic|static|shared|token|key)_?(?:auth|token|secret)$"
 )  # asks for one word alone

@@ -33,15 +33,25 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         mixed = any(kind in ("measured", "stored", "unknown") for kind, _ in trail.quantity)
         names = [_last(case, one) for one in parts]
-        chosen = _buys(case, trail, names) or ordered(case, trail, set(names))
+        chosen = _buys(case, trail, names) or ordered(case, trail, set(names)) or _corrects(case, trail)
+        typed = case.of_staff(trail)
         yield RULE.finding(
-            f"{trail.entry.route} bills the number the caller sends ({', '.join(names[:3])}); "
-            "anyone can send 0 and use the product for free",
+            f"{trail.entry.route} bills the number "
+            + ("somebody of the staff types in" if typed else "the caller sends")
+            + f" ({', '.join(names[:3])}); "
+            + ("nothing measures it" if typed else "anyone can send 0 and use the product for free"),
             case.origin(trail),
-            Confidence.LOW if chosen else Confidence.MEDIUM if mixed else Confidence.HIGH,
+            Confidence.LOW if chosen else Confidence.MEDIUM if mixed or typed else Confidence.HIGH,
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _corrects(case: Case, trail: Trail) -> bool:
+    """Whether the staff only adds to what is measured elsewhere."""
+    return case.of_staff(trail) and any(
+        one.site.sink.provider == trail.site.sink.provider and not case.of_staff(one) for one in case.live
+    )
 
 
 def _buys(case: Case, trail: Trail, names: list[str]) -> bool:
