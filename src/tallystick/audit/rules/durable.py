@@ -69,9 +69,9 @@ def drained(case: Case, trail: Trail) -> bool:
             continue
         if other.site.stored != trail.site.stored or other.site.sink.provider != trail.site.sink.provider:
             continue
-        apart = other.site.call != trail.site.call if trail.site.stored else _does_the_same(case, other)
-        if apart or (forgets and other.site.call != trail.site.call):
-            continue  # what is told as sent is in no other run's rows
+        apart = (trail.site.stored or forgets) and other.site.call != trail.site.call
+        if apart or _does_the_same(case, other):
+            continue  # its rows are others than those that were lost here
         if not by_clock and not trail.site.stored:
             return True
         if takes_unsent(case, other) and not marks_lost(case, other):

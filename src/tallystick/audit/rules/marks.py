@@ -12,8 +12,9 @@ from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
     rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
-    rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*\w*(?:synced|reported|sent|billed)\b"  # the total less what was told already
-    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:[\"']===?[\"'],\s*)?(?:false|null|none|nil|0\b|\{)"
+    rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*\w*(?:synced|reported|(?<!ab)sent|billed)\b"  # the total less what was told already
+    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:[\"']===?[\"'],\s*)?(?:false|null|none|nil|0\b)"
+    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*:\s*\{"
 )
 TAKEN = re.compile(
     r"(?i)(?:redis|kv|cache|prisma|\bdb|database|store|storage|outbox|queue|collection|repo\w*|[a-z]model|supabase)\S*\."

@@ -9,7 +9,8 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.model import Place
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.marks import FLAGGED, asks_unsent
-from tallystick.audit.syntax.ir import Expr, Function
+from tallystick.audit.syntax.ir import Call, Expr, Function
+from tallystick.audit.trails.labels import OURS, Labels
 from tallystick.audit.trails.trails import Trail
 
 FROM_START = re.compile(
@@ -24,8 +25,10 @@ SINCE = re.compile(rb"(?:gte?\b|__gte?|>=)[\"'\]]?\s*[:=(,]?\s*(\w+)\b")
 FIRST = re.compile(  # the first day of the month that runs
     rb"(\w+)\.set(?:UTC)?Date\(\s*1\s*\)|(\w+)\s*=\s*new Date\([^;\n]*?get(?:UTC)?Month\(\)\s*,\s*1\s*[,)]"
 )
+COUNTED = re.compile(rb"(?i)\bcount\b|\bhead\s*:\s*true|aggregate|\bsum\b")
 EARLIER = rb"\b%s\.set(?:UTC)?Month\("
 DEEPEST = 4
+LONGEST = 20  # lines of a query
 
 
 def open_period(case: Case, trail: Trail) -> Place | None:
@@ -39,6 +42,7 @@ def open_period(case: Case, trail: Trail) -> Place | None:
             found = [line for line in found if _unsent_there(function, lines, line)]
             if not found:
                 return None
+        found = [line for line in found if not _only_compared(function, lines, line, trail.quantity)]
         if found and key[1]:
             return None if _passed_by(case, trail, step) else case.place(key, found[0])
     return None
@@ -83,8 +87,23 @@ def _words(value: Expr, depth: int = 0) -> list[str]:
 
 def _unsent_there(function: Function, lines: list[bytes], line: int) -> bool:
     """Whether the query on this line asks for what is unsent and of the open period, both at once."""
-    around = [one for one in function.calls if one.line <= line <= one.end_line]
-    query = min(around, key=lambda one: one.end_line - one.line, default=None)
-    return (
-        query is not None and FLAGGED.search(b"\n".join(lines[query.line - 1 : query.end_line])) is not None
-    )
+    return any(FLAGGED.search(_text(lines, one)) for one in _around(function, line)[:1])
+
+
+def _only_compared(function: Function, lines: list[bytes], line: int, sent: Labels) -> bool:
+    """Whether the query on this line counts what is included, and what is sent beyond that comes from elsewhere."""
+    around = _around(function, line)
+    if not any(COUNTED.search(_text(lines, one)) for one in around):
+        return False
+    known = all(kind in OURS for kind, _ in sent)
+    return known and not any(text.startswith(one.callee) for _, text in sent for one in around)
+
+
+def _around(function: Function, line: int) -> list[Call]:
+    """The calls around a line, the innermost first."""
+    found = [one for one in function.calls if one.line <= line <= one.end_line < one.line + LONGEST]
+    return sorted(found, key=lambda one: one.end_line - one.line)
+
+
+def _text(lines: list[bytes], call: Call) -> bytes:
+    return b"\n".join(lines[call.line - 1 : call.end_line])
