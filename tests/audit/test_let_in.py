@@ -168,3 +168,32 @@ def test_what_the_staff_types_in_is_not_the_customers_word(tmp_path: Path, asked
     assert [one.confidence for one in alone.findings if one.decides] == [OFFICE[asked]]
     both = audited(tmp_path / "both", {"report.ts": REPORT, "server.ts": office + MEASURED})
     assert codes(both) == (FORGED if OFFICE[asked] == "high" else set())
+
+
+PYTHON = """import stripe
+from fastapi import Depends, FastAPI
+from pydantic import BaseModel
+app = FastAPI()
+
+class Reply(BaseModel):
+    body: str
+    units: int
+
+@app.post("/reply")
+async def reply(body: Reply, user=Depends(current_user)):
+    n = COUNT
+    sent = await twilio.messages.create(to=user.phone, body=body.body)
+    stripe.billing.MeterEvent.create(event_name="texts", identifier=sent.sid, payload={"stripe_customer_id": user.customer_id, "value": n})
+"""
+
+
+@pytest.mark.parametrize(("count", "wanted"), [("segments(body.body)", set()), ("body.units", FORGED)])
+def test_a_number_made_of_the_text_that_is_sent(tmp_path: Path, count: str, wanted: set[str]) -> None:
+    assert codes(audited(tmp_path, {"main.py": PYTHON.replace("COUNT", count)})) == wanted
+
+
+@pytest.mark.parametrize(("sent", "wanted"), [("segments(req.body.message)", set()), ("req.body", FORGED)])
+def test_the_text_of_a_request_and_all_of_it(tmp_path: Path, sent: str, wanted: set[str]) -> None:
+    handler = HANDLER.replace("req.body.tokens", sent).replace("req.body.id", "made()")
+    tree = {"report.ts": REPORT, "server.ts": HEAD + f"app.post('/text', requireUser, {handler});\n"}
+    assert codes(audited(tmp_path, tree)) == wanted

@@ -16,6 +16,9 @@ REQUEST = re.compile(
     r"(?i)(?:^|_)(?:req|request|body|payload|data|input|inputs|query|params|messages|prompt)$"
 )
 
+CONTENT = re.compile(r"(?i)(?:\w+_)?(?:body|message|html|markdown|caption|transcript|script)$")
+HOLDER = re.compile(r"(?i)(?:body|payload|data|dto|input|json|params|values|form|fields|message)$|\w+(?:dto|body|input|payload)$")
+
 SEATS = re.compile(
     r"(?<![A-Za-z])(?:[sS]eat|[lL]icen[cs]e)s?(?![a-z])|(?<=[a-z])(?:Seat|Licen[cs]e)s?(?![a-z])"
 )
@@ -27,7 +30,9 @@ def find(case: Case) -> Iterator[Finding]:
         parts = [
             one
             for one in case.client_parts(trail.quantity, trail.entry)
-            if not NO_QUANTITY.search(_last(case, one)) and not _is_whole_request(case, one)
+            if not NO_QUANTITY.search(_last(case, one))
+            and not _is_whole_request(case, one)
+            and not _is_content(case, one)
         ]
         if not parts or case.guarded(trail) or trail.entry is None:
             continue
@@ -81,6 +86,13 @@ def _is_whole_request(case: Case, text: str) -> bool:
     """Whether the label is all of a request's model: something was worked out from it, no field of it is billed."""
     name = _argument(case, text) if not text.rpartition(":")[2] else ""
     return bool(REQUEST.search(name))
+
+
+def _is_content(case: Case, text: str) -> bool:
+    """Whether the label is what is to be sent or worked on, of which the number is made: `dto.message`."""
+    steps = text.rpartition(":")[2].split(".")
+    holder = steps[-2] if len(steps) > 1 else _argument(case, text)
+    return CONTENT.match(steps[-1]) is not None and HOLDER.match(holder) is not None
 
 
 RULE = Rule(
