@@ -64,3 +64,13 @@ def test_without_the_queue_it_is_sent_at_once(tmp_path: Path) -> None:
         )
         tree = {"worker.ts": worker, "report.ts": helper, "server.ts": server}
         assert codes(audited(tmp_path / folder, tree)) == wanted, folder
+
+
+def test_a_job_of_another_kind_is_lost_with_its_work(tmp_path: Path) -> None:
+    """Nothing calls it usage: whatever it does is not done either."""
+    put = f"try {{ {ADD}; }} catch (e) {{ console.error(e); }}"
+    tree = {"worker.ts": WORKER.replace("WORK", ""), "server.ts": SERVER.replace("PUT", put)}
+    for name, text in tree.items():
+        text = text.replace("usageQueue", "queue").replace("'usage'", "'renders'").replace("'report'", "'render'")
+        tree[name] = text.replace("meter(", "render(")
+    assert codes(audited(tmp_path, tree)) == set()

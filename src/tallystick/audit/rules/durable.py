@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.case.reaching import reach, workers
 from tallystick.audit.entries.schedules import DAY
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.marks import marks_lost, marks_sent, speaks_of_unsent, takes_unsent, texts
+from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails.labels import STORED
+from tallystick.audit.trails.sites import constants
 from tallystick.audit.trails.trails import Trail
 
 MONTHLY = re.compile(  # what is left of a month that has ended is never asked for
     rb"(?i)for_month\(|(?:this|current)_?month|(?:beginning|start)_?of_?month|month\s*[:=]\s*(?:Date\.(?:current|today)|now)"
 )
+METERING = re.compile(r"(?i)usage|meter|bill|overage|consum|charge|credit|invoice|report")
 WITHIN = 6  # calls below a worker
 REQUESTED = frozenset(["http", "action", "worker"])
 
@@ -28,8 +32,10 @@ def unqueued(case: Case, trail: Trail) -> bool:
     """Whether a job that only reports is lost before it is on its queue: no work goes with it, nothing else sends it."""
     if not trail.queued or trail.site.stored or drained(case, trail):
         return False
-    worker = next((key for key, _ in trail.hops if key in case.entries.found), None)
-    if worker is None or reach(case, {worker}, WITHIN) & workers(case):
+    at = next((number for number, (key, _) in enumerate(trail.hops) if key in case.entries.found), None)
+    if at is None or reach(case, {trail.hops[at][0]}, WITHIN) & workers(case):
+        return False
+    if not any(METERING.search(one) for one in _names(case, trail.hops[at:])):
         return False
     putting = {key for key, _ in trail.hops if key[0] == trail.handler[0]}
     return not any(
@@ -37,6 +43,14 @@ def unqueued(case: Case, trail: Trail) -> bool:
         for one in case.live
         if one.entry is not None and one.entry.kind in REQUESTED
     )
+
+
+def _names(case: Case, hops: Sequence[tuple[Key, Call]]) -> Iterator[str]:
+    """What a worker, those who give it jobs, and the jobs are called."""
+    for number, (key, call) in enumerate(hops):
+        yield f"{key[0].rpartition('/')[2]} {case.program.function(key).name}"
+        if number:
+            yield f"{call.callee} {' '.join(constants(one) for one in call.args)}"
 
 
 def _beside(case: Case, trail: Trail) -> bool:
