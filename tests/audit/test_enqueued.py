@@ -44,7 +44,8 @@ def test_what_is_lost_with_the_work_is_no_usage(tmp_path: Path) -> None:
     """Where the job does the work as well, without it there is nothing to bill."""
     put = f"try {{ {ADD}; }} catch (e) {{ console.error(e); }}"
     server = SERVER.replace("PUT", put).replace(
-        "const answer = await openai.responses.create({ input: req.body.prompt });", "const answer = plan(req.body);"
+        "const answer = await openai.responses.create({ input: req.body.prompt });",
+        "const answer = plan(req.body);",
     )
     work = "const answer = await openai.responses.create({ input: job.data.prompt });\n  "
     tree = {"worker.ts": WORKER.replace("WORK", work), "server.ts": server}
@@ -53,7 +54,9 @@ def test_what_is_lost_with_the_work_is_no_usage(tmp_path: Path) -> None:
 
 def test_without_the_queue_it_is_sent_at_once(tmp_path: Path) -> None:
     send = "await report(customer, count, id);"
-    helper = f"{STRIPE}export async function report(customer, count, id) {{ {SEND.replace('job.data.', '')} }}\n"
+    helper = (
+        f"{STRIPE}export async function report(customer, count, id) {{ {SEND.replace('job.data.', '')} }}\n"
+    )
     worker = "import { Worker } from 'bullmq';\nimport { report } from './report';\nnew Worker('usage', async (job) => { await report(job.data.customer, job.data.count, job.data.id); });\n"
     for folder, caught, wanted in (
         ("right", f"console.warn('no queue', e); {send}", set()),
@@ -71,6 +74,10 @@ def test_a_job_of_another_kind_is_lost_with_its_work(tmp_path: Path) -> None:
     put = f"try {{ {ADD}; }} catch (e) {{ console.error(e); }}"
     tree = {"worker.ts": WORKER.replace("WORK", ""), "server.ts": SERVER.replace("PUT", put)}
     for name, text in tree.items():
-        text = text.replace("usageQueue", "queue").replace("'usage'", "'renders'").replace("'report'", "'render'")
+        text = (
+            text.replace("usageQueue", "queue")
+            .replace("'usage'", "'renders'")
+            .replace("'report'", "'render'")
+        )
         tree[name] = text.replace("meter(", "render(")
     assert codes(audited(tmp_path, tree)) == set()

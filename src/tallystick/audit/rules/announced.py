@@ -27,7 +27,9 @@ def announced(case: Case, trail: Trail) -> Place | None:
 
 def _turning(case: Case, trail: Trail) -> Place | None:
     for key, call in trail.hops:
-        again = [one for one in case.program.function(key).calls if one.callee == call.callee] if key[1] else []
+        again = (
+            [one for one in case.program.function(key).calls if one.callee == call.callee] if key[1] else []
+        )
         line = min((_branch(case, key, one) for one in again), default=0) or _listed(case, key)
         if line:
             return Place(key[0], line)

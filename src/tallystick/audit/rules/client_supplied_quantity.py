@@ -17,7 +17,9 @@ REQUEST = re.compile(
 )
 
 CONTENT = re.compile(r"(?i)(?:\w+_)?(?:body|message|html|markdown|caption|transcript|script)$")
-HOLDER = re.compile(r"(?i)(?:body|payload|data|dto|input|json|params|values|form|fields|message)$|\w+(?:dto|body|input|payload)$")
+HOLDER = re.compile(
+    r"(?i)(?:body|payload|data|dto|input|json|params|values|form|fields|message)$|\w+(?:dto|body|input|payload)$"
+)
 
 SEATS = re.compile(
     r"(?<![A-Za-z])(?:[sS]eat|[lL]icen[cs]e)s?(?![a-z])|(?<=[a-z])(?:Seat|Licen[cs]e)s?(?![a-z])"

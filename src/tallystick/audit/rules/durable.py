@@ -29,7 +29,7 @@ def excused(case: Case, trail: Trail) -> bool:
 
 
 def unqueued(case: Case, trail: Trail) -> bool:
-    """Whether a job that only reports is lost before it is on its queue: no work goes with it, nothing else sends it."""
+    """Whether a job that only reports is lost before it is on its queue: no work with it, nothing else sends it."""
     if not trail.queued or trail.site.stored or drained(case, trail):
         return False
     at = next((number for number, (key, _) in enumerate(trail.hops) if key in case.entries.found), None)

@@ -12,7 +12,7 @@ from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
     rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
-    rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*\w*(?:synced|reported|(?<!ab)sent|billed)\b"  # the total less what was told already
+    rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*\w*(?:synced|reported|(?<!ab)sent|billed)\b"  # less what was told already
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:[\"']===?[\"'],\s*)?(?:false|null|none|nil|0\b)"
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*:\s*\{"
 )
