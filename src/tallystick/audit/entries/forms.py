@@ -91,7 +91,7 @@ class Forms:
                 and not (function.exported or name != function.name)
             ):
                 continue
-            if row.framework == "laravel" and "private" in function.flags:
+            if "private" in function.flags and (row.framework == "laravel" or _is_helper(module, row, function)):
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
@@ -183,6 +183,12 @@ class Forms:
                     entry.where = (module.path, function.line)
                 return entry
         return None
+
+
+def _is_helper(module: Module, row: Route, function: Function) -> bool:
+    """Whether an action of the same controller calls a private method, which then is no action of its own."""
+    called = (one.callee for each in module.functions for one in each.calls)
+    return row.framework == "rails" and function.name in called
 
 
 def _works_on(function: Function) -> str:
