@@ -81,3 +81,46 @@ def test_a_job_of_another_kind_is_lost_with_its_work(tmp_path: Path) -> None:
         )
         tree[name] = text.replace("meter(", "render(")
     assert codes(audited(tmp_path, tree)) == set()
+
+
+CONSUMER = f"{STRIPE}export default {{ fetch: app.fetch, async queue(batch, env) {{ for (const job of batch.messages) {{ {SEND.replace('job.data', 'job.body')} }} }} }};\n"
+PRODUCER = """import { Hono } from 'hono';
+import { meter } from './meter';
+export const app = new Hono();
+app.post('/run', async (c) => {
+  const user = c.get('user');
+  const body = await c.req.json();
+  const answer = await openai.responses.create({ input: 'x' });
+  await meter(c.env.USAGE_QUEUE, user.customer, NUMBER, answer.id);
+  return c.json(answer);
+});
+"""
+TAKEN = {
+    "typed": "export async function meter(queue: Queue<Usage>, customer: string, count: number, id: string) {\n  BODY\n}\n",
+    "by another name": "export async function meter(_: unknown, customer: string, count: number, id: string) {\n  const queue = env.USAGE_QUEUE;\n  BODY\n}\n",
+}
+MESSAGE = "await queue.send({ customer, count, id });"
+TOKENS = "answer.usage.total_tokens"
+
+
+@pytest.mark.parametrize("how", TAKEN)
+@pytest.mark.parametrize(
+    ("body", "number", "wanted"),
+    [
+        (MESSAGE, TOKENS, set()),
+        (MESSAGE, "body.tokens", {"client_supplied_quantity"}),
+        (f"try {{ {MESSAGE} }} catch (e) {{ console.error(e); }}", TOKENS, {"errors_swallowed"}),
+    ],
+)
+def test_a_queue_of_the_platform_that_is_handed_over(
+    tmp_path: Path, how: str, body: str, number: str, wanted: set[str]
+) -> None:
+    tree = {
+        "src/index.ts": f"import {{ app }} from './app';\n{CONSUMER}",
+        "src/app.ts": PRODUCER.replace("NUMBER", number),
+        "src/meter.ts": TAKEN[how].replace("BODY", body),
+    }
+    tree = {name: text.replace("count", "units") for name, text in tree.items()}
+    report = audited(tmp_path, tree)
+    assert codes(report) == wanted
+    assert "POST /run" in {one.route for one in report.endpoints}

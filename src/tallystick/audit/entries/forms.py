@@ -91,7 +91,9 @@ class Forms:
                 and not (function.exported or name != function.name)
             ):
                 continue
-            if "private" in function.flags and (row.framework == "laravel" or _is_helper(module, row, function)):
+            if "private" in function.flags and (
+                row.framework == "laravel" or _is_helper(module, row, function)
+            ):
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue

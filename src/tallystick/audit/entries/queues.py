@@ -20,6 +20,8 @@ CARRIES = ("data", "payload", "body", "MessageBody")
 DIRECT = re.compile(r"\.(?:delay|apply_async|dispatch|perform_later|perform_async|s|trigger|triggerAndWait)$")
 BOUND = {"workers": "a queue of the worker", "sqs": "a queue of SQS"}  # joined by the platform, not by a name
 BINDING = re.compile(r"(?:^|\.)env\.\w+\.(?:send|sendBatch)$")
+BOUND_AS = re.compile(r"(?i)(?:^|\.)env\.\w*queue\w*$")  # `const queue = env.USAGE_QUEUE`
+TYPED = re.compile(r"Queue(?:<.*>)?$")
 MESSAGE = re.compile(r"(?:^|\.)SendMessage(?:Batch)?Command$|(?i:sqs)\w*\.sendMessage(?:Batch)?$")
 PATH = re.compile(r"(/[\w/-]+)$")
 PLAIN = re.compile(r"^[\w.:/-]{3,}$")
@@ -55,7 +57,8 @@ class Queues:
     def _fills(self, path: str, callee: str) -> bool:
         """Whether a call adds to what is known to be a queue: `this.usage.add(job)`."""
         receiver, _, method = callee.rpartition(".")
-        return method in ("add", "addBulk") and bool(self._of(path, receiver.rpartition(".")[2]))
+        known = self._of(path, receiver.rpartition(".")[2])
+        return method in ("add", "addBulk", "send", "sendBatch") and bool(known)
 
     def _variables(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = defaultdict(set)
@@ -67,6 +70,11 @@ class Queues:
                         if first:
                             found[name.rpartition(".")[2]].add(first)
                             found[f"{path}:{name.rpartition('.')[2]}"].add(first)
+                    if value.kind == "name" and BOUND_AS.search(value.text):
+                        found[f"{path}:{name}"].add(BOUND["workers"])
+                for one in function.bindings:
+                    if TYPED.match(one.kind):
+                        found[f"{path}:{one.name}"].add(BOUND["workers"])
         return found
 
     def _of(self, path: str, variable: str) -> set[str]:
@@ -119,7 +127,7 @@ class Queues:
 def spelled(name: str) -> str:
     """A pattern for the files that may put jobs on this queue."""
     if name == BOUND["workers"]:
-        return r"env\.\w+\.send(?:Batch)?\("
+        return r"env\.\w+\.send(?:Batch)?\(|\benv\.\w*queue\b|:\s*Queue\b"
     if name == BOUND["sqs"]:
         return r"SendMessage(?:Batch)?Command|\.sendMessage(?:Batch)?\("
     if name.startswith("/"):

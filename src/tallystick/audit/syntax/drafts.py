@@ -102,7 +102,11 @@ def started(node: Node, context: Context) -> Draft:
         via=context.via,
         bindings=_bindings(node),
         decorators=list(context.decorators),
-        flags=(*flags_of(node.text or b""), *_served(node), *(("private",) if _is_private(node, head) else ())),
+        flags=(
+            *flags_of(node.text or b""),
+            *_served(node),
+            *(("private",) if _is_private(node, head) else ()),
+        ),
     )
 
 
