@@ -11,6 +11,7 @@ from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Expr, Function, Module
 
 CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
+VISIBILITY = frozenset(["private", "protected", "public"])
 JOB = re.compile(r"^\*?(asynq\.Task|river\.Job|work\.Job|events\.SQSEvent)\b")
 RECORDS = re.compile(r"^\w+\.Records\b")
 Pattern = re.Pattern[str] | None
@@ -91,9 +92,9 @@ class Forms:
                 and not (function.exported or name != function.name)
             ):
                 continue
-            if "private" in function.flags and (
-                row.framework == "laravel" or _is_helper(module, row, function)
-            ):
+            if row.framework == "laravel" and "private" in function.flags:
+                continue
+            if row.framework == "rails" and row.kind == "http" and _is_helper(module, function):
                 continue
             if row.framework == "lambda" and (not function.exported or function.via >= 0 or function.owner):
                 continue
@@ -187,10 +188,15 @@ class Forms:
         return None
 
 
-def _is_helper(module: Module, row: Route, function: Function) -> bool:
-    """Whether an action of the same controller calls a private method, which then is no action of its own."""
-    called = (one.callee for each in module.functions for one in each.calls)
-    return row.framework == "rails" and function.name in called
+def _is_helper(module: Module, function: Function) -> bool:
+    """Whether a method of a controller stands below `private` and another calls it: no action of its own."""
+    marks = [
+        one for one in module.functions[0].calls if one.callee in VISIBILITY and one.line < function.line
+    ]
+    last = max(marks, key=lambda one: one.line, default=None)
+    if last is None or last.callee == "public" or last.args:
+        return False
+    return any(one.callee == function.name for each in module.functions for one in each.calls)
 
 
 def _works_on(function: Function) -> str:

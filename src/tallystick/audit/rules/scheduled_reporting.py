@@ -27,12 +27,10 @@ def prompt(case: Case) -> set[int]:
 
 def find(case: Case) -> Iterator[Finding]:
     """Reporting calls that only a slow schedule starts, or a quick one that forgets the end of the period."""
+    yield from (_announced(case, trail, place) for trail, place in announced(case))
     soon = prompt(case)
     for trail in case.live:
         entry = trail.entry
-        early = announced(case, trail)
-        if early is not None:
-            yield _announced(case, trail, early)
         if entry is None or entry.kind != "schedule" or trail.site.stored:
             continue
         if id(trail.site.call) not in soon:

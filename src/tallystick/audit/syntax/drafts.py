@@ -102,11 +102,7 @@ def started(node: Node, context: Context) -> Draft:
         via=context.via,
         bindings=_bindings(node),
         decorators=list(context.decorators),
-        flags=(
-            *flags_of(node.text or b""),
-            *_served(node),
-            *(("private",) if _is_private(node, head) else ()),
-        ),
+        flags=(*flags_of(node.text or b""), *_served(node), *(("private",) if PRIVATE.match(head) else ())),
     )
 
 
@@ -117,14 +113,6 @@ def recorded(node: Node, name: str, values: tuple[Expr, ...], context: Context) 
         name[:200], values, start[0] + 1, start[1] + 1, end[0] + 1, end[1] + 1,
         context.state, context.handlers, context.spawned, context.answered,
     )  # fmt: skip
-
-
-def _is_private(node: Node, head: bytes) -> bool:
-    """Whether only its own class may call a method: by a word before it, or Ruby's `private` above it."""
-    above = node.prev_named_sibling if node.type == "method" else None
-    while above is not None and above.text not in (b"private", b"protected", b"public"):
-        above = above.prev_named_sibling
-    return PRIVATE.match(head) is not None or (above is not None and above.text != b"public")
 
 
 def _served(node: Node) -> tuple[str, ...]:
