@@ -17,11 +17,11 @@ HOOK = f"""import stripe
 class Webhooks:
     def dispatch(self, kind, data):
         handler = {{
-            "invoice.upcoming": self._upcoming,
+            "invoice.created": self._created,
         }}.get(kind)
         return handler(data) if handler else None
 
-    def _upcoming(self, invoice):
+    def _created(self, invoice):
         try:
             {EVENT}
         except Exception as problem:
@@ -33,7 +33,7 @@ class Webhooks:
     ("fate", "wanted"), [("log.warning('%s', problem)", {"errors_swallowed"}), ("raise", set())]
 )
 def test_a_method_that_a_table_of_events_names_is_live(tmp_path: Path, fate: str, wanted: set[str]) -> None:
-    """`{"invoice.upcoming": self._upcoming}.get(kind)` starts it."""
+    """`{"invoice.created": self._created}.get(kind)` starts it."""
     report = audited(tmp_path, {"hooks.py": HOOK.replace("FATE", fate)})
     assert codes(report) == wanted
     assert report.verdict == ("fail" if wanted else "pass")
