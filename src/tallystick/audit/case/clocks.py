@@ -19,6 +19,10 @@ ENDLESS = re.compile(
 )
 GO_UNITS = {"time.Second": 1, "time.Minute": 60, "time.Hour": HOUR, "time.Millisecond": 0}
 ASIDE = re.compile(r"(?:^|/)(?:scripts?|bin|tools?|hack|ops|maintenance)/")
+JOBS = re.compile(r"(?:^|/)(?:jobs?|crons?|tasks?)/")  # there, too, where no other file loads it
+BY_HAND = re.compile(  # a package's command that runs when somebody asks for it
+    rb"\"(?!(?:pre|post)?(?:start|dev|serve|worker|daemon|watch|prod|web)\b)[\w:.-]+\"\s*:\s*\"[^\"\n]*\""
+)
 STARTED = re.compile(
     r"(?i)(?:^|/)(?:Procfile|Dockerfile[^/]*|docker-compose[^/]*|compose\.ya?ml|supervisord?[^/]*|fly\.toml|package\.json|ecosystem[^/]*"
     r"|[^/]*\.service|render\.ya?ml|railway\.\w+|nixpacks\.toml|entrypoint[^/]*)$"
@@ -180,14 +184,17 @@ def _within(fields: list[str]) -> bool:
 
 def occasional(corpus: Corpus, entry: Entry) -> bool:
     """Whether a program stands among the tools and nothing in the tree starts it."""
-    by_hand = (
-        entry.kind == "script"
-        and (entry.framework in ("django", "cobra") or ASIDE.search(entry.key[0]) is not None)
-    ) or (entry.framework == "laravel" and "Commands/" in entry.key[0])
-    if not by_hand:
-        return False
-    stem = entry.key[0].rpartition("/")[2].rpartition(".")[0]
+    path = entry.key[0]
+    stem = path.rpartition("/")[2].rpartition(".")[0]
     if stem in ("main", "index"):
-        stem = entry.key[0].rpartition("/")[0].rpartition("/")[2]
-    word = re.compile(rb"\b" + re.escape(stem).encode() + rb"\b")
-    return not any(STARTED.search(path) and word.search(data) for path, data in corpus.support.items())
+        stem = path.rpartition("/")[0].rpartition("/")[2]
+    word = re.compile(rb"\b" + re.escape(stem).encode("utf-8", "surrogateescape") + rb"\b")
+    aside = entry.framework in ("django", "cobra") or ASIDE.search(path) is not None
+    aside = aside or (JOBS.search(path) is not None and corpus.grep(word) in ([], [path]))
+    if not (entry.kind == "script" and aside) and not (entry.framework == "laravel" and "Commands/" in path):
+        return False
+    return not any(
+        STARTED.search(name)
+        and word.search(BY_HAND.sub(b"", data) if name.endswith("package.json") else data)
+        for name, data in corpus.support.items()
+    )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tallystick.audit.case import clocks
 from tallystick.audit.case.case import CRON_PATH, Case
+from tallystick.audit.case.configured import configured
 from tallystick.audit.entries import constructs
 from tallystick.audit.entries.forms import Entry, reads_records
 from tallystick.audit.entries.schedules import Schedule, of_call
@@ -170,7 +171,8 @@ def _repeated(case: Case, entry: Entry) -> Schedule | None:
     for path, module in sorted(case.program.modules.items()):
         for function in module.functions:
             for call in function.calls:
-                seconds = of_call(call) if REPEATING.search(call.callee) and _clocked(call) else None
+                repeats = REPEATING.search(call.callee) is not None and _clocked(call)
+                seconds = (of_call(call) or configured(case.corpus, call)) if repeats else None
                 if seconds and (
                     path == entry.key[0] or case.queues.called(path, call) & names or _puts(call, own)
                 ):

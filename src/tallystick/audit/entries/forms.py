@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tallystick.audit.entries import crontabs, schedules
 from tallystick.audit.models.knowledge import Route, compiled
@@ -14,6 +15,13 @@ CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
 VISIBILITY = frozenset(["private", "protected", "public"])
 JOB = re.compile(r"^\*?(asynq\.Task|river\.Job|work\.Job|events\.SQSEvent)\b")
 RECORDS = re.compile(r"^\w+\.Records\b")
+FOLDERS = {  # below which a file's place is its address
+    "remix": re.compile(r"(?:^|/)routes/"),
+    "sveltekit": re.compile(r"(?:^|/)src/routes/"),
+    "astro": re.compile(r"(?:^|/)src/pages/"),
+    "vercel": re.compile(r"(?:^|/)api/"),
+    "pages-functions": re.compile(r"(?:^|/)functions/"),
+}
 Pattern = re.Pattern[str] | None
 Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
 
@@ -51,6 +59,12 @@ class Forms:
         self.by_file = [row for row in rows if any(row[1:4]) and not row[4] and not row[5]]
         self.by_via = [row for row in rows if row[4]]
         self.by_decorator = [row for row in rows if row[5]]
+
+    @cached_property
+    def customers_set_clocks(self) -> bool:
+        """Whether schedules are made while the program runs: `schedules.create({ cron })`, and each run is work."""
+        functions = (one for module in self.program.modules.values() for one in module.functions)
+        return any(call.callee == "schedules.create" for one in functions for call in one.calls)
 
     def match(self, module: Module, index: int, function: Function) -> Entry | None:
         if index == 0:
@@ -143,6 +157,8 @@ class Forms:
                 spelled = self.program.spelled(key, args)
                 entry.seconds = schedules.gap(callee, spelled) or self._opened(module, callee, line)
                 entry.where = (module.path, line)
+                if entry.seconds is None and row.framework == "trigger.dev" and self.customers_set_clocks:
+                    entry.kind = "worker"
             return entry
         return None
 
@@ -283,4 +299,24 @@ def path_route(row: Route, path: str, name: str) -> str:
         return f"{name} /" + re.sub(r"\([^)]*\)/?", "", folder)
     if row.framework == "next-pages":
         return "ANY /api/" + re.sub(r"^.*?pages/api/|\.\w+$|/index\.\w+$", "", path)
-    return f"{name} {path}"
+    above = FOLDERS.get(row.framework)
+    placed = above.search(path) if above is not None else None
+    if placed is None:
+        return f"{name} {path}"
+    below = (_flat if row.framework == "remix" else _nested)(path[placed.end() :])
+    return f"{name} /{'api/' if row.framework == 'vercel' else ''}{below}"
+
+
+def _nested(path: str) -> str:
+    """The address of a file by its folders: `(app)/api/[id]/+server.ts`."""
+    steps = re.sub(r"\.\w+$", "", path).split("/")
+    return "/".join(
+        one for one in steps if one not in ("index", "+server", "+page.server") and one[:1] != "("
+    )
+
+
+def _flat(path: str) -> str:
+    """The address of a file by its name, a dot for a slash: `cron.usage.tsx`, `_app.teams_.$id/route.tsx`."""
+    bare = re.sub(r"(?:/(?:route|index))?\.\w+$", "", path)
+    steps = [one for one in re.split(r"[./](?![^\[]*\])", bare) if one and not one.startswith("_")]
+    return "/".join(re.sub(r"^\$", ":", one.strip("[]").removesuffix("_")) for one in steps)

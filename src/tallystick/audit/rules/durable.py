@@ -148,11 +148,12 @@ def sent_later(case: Case, trail: Trail) -> bool:
 def _drains(case: Case, trail: Trail) -> bool:
     """Whether this schedule only sends again what is left: it takes unsent rows, or requests send as well."""
     entry = trail.entry
-    if entry is None or entry.seconds is None or marks_lost(case, trail) or _does_the_same(case, trail):
+    if entry is None or marks_lost(case, trail) or _does_the_same(case, trail):
         return False
-    if takes_unsent(case, trail) and (entry.seconds < SLOW or marks_sent(case, trail)):
+    soon = entry.seconds is not None and entry.seconds < SLOW
+    if takes_unsent(case, trail) and (soon or marks_sent(case, trail)):
         return True
-    return entry.seconds < SLOW and any(
+    return soon and any(
         one.entry is not None
         and one.entry.kind in REQUESTED
         and one.site.sink.provider == trail.site.sink.provider

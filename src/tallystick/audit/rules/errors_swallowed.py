@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tallystick.audit.case.case import Case
+from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.case.kept import only_marked, unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import drained_late, excused, sent_later, unqueued
+from tallystick.audit.rules.open_period import open_period
+from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
 
 
@@ -48,7 +50,7 @@ def find(case: Case) -> Iterator[Finding]:
             "when the provider refuses or is down, the error stops here: the customer got the work, and the usage is "
             "never billed",
             where,
-            Confidence.LOW if drained_late(case, trail) else sure,
+            Confidence.LOW if drained_late(case, trail) or _told_again(case, trail) else sure,
             case.name(trail),
             case.hops(trail),
         )
@@ -62,6 +64,14 @@ def _unqueued(case: Case, trail: Trail) -> Finding:
         case.name(trail),
         case.hops(trail),
     )
+
+
+def _told_again(case: Case, trail: Trail) -> bool:
+    """Whether a frequent run tells what the open period holds so far: the next run tells what this one could not."""
+    entry = trail.entry
+    if entry is None or entry.kind != "schedule" or (entry.seconds or SLOW) >= SLOW:
+        return False
+    return any(kind == STORED for kind, _ in trail.quantity) and open_period(case, trail) is not None
 
 
 RULE = Rule(

@@ -12,7 +12,7 @@ from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
     rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
-    rb"|-\s*(?:\w+(?:\.|->|\[[\"']))*\w*(?:synced|reported|(?<!ab)sent|billed)\b"  # less what was told already
+    rb"|-\s*(?:\w+\()?(?:\w+(?:\.|->|\[[\"']))*\w*(?:synced|reported|(?<!ab)sent|billed|pushed)(?:(?-i:[A-Z_])\w*)?\b"
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:[\"']===?[\"'],\s*)?(?:false|null|none|nil|0\b)"
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*:\s*\{"
 )
@@ -32,9 +32,12 @@ FLAGGED = re.compile(  # rows by a mark of their own
     rb"(?i)(?:report|sync|sent|bill|process|export|invoic|deliver|meter)\w*[\"'`]?\s*[:=,]\s*(?:false|null|none|nil|0\b)"
 )
 CURSOR = re.compile(r"(?i)cursor|watermark|checkpoint|last")
+STARTED = re.compile(rb"\b(\w+)\s*:?=\s*0\b")
 READ = re.compile(rb"\bgetattr\([^()\n]*\)")
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
-SENT = re.compile(r"(?:^|_|[a-z](?=[A-Z]))(?i:reported|sent|synced|processed|billed|delivered|exported)")
+SENT = re.compile(
+    r"(?:^|_|[a-z](?=[A-Z]))(?i:reported|sent|synced|processed|billed|delivered|exported|pushed)"
+)
 MOVING = re.compile(
     r"(?:^|[._])(?i:mark|update|set|advance|save|store|touch|move)\w*?"
     r"(?:_(?:reported|sent|synced|billed|cursor|watermark|checkpoint)|(?:Reported|Sent|Synced|Billed|Cursor|Watermark|Checkpoint))\w*$"
@@ -99,7 +102,9 @@ def _text(case: Case, key: Key) -> bytes:
 
 def asks_unsent(text: bytes) -> bool:
     """Whether code asks for what was not sent yet; `getattr(org, "billing", None)` asks for something else."""
-    return UNSENT.search(READ.sub(b"", text)) is not None
+    counted = {name for name in STARTED.findall(text) if re.search(rb"\b" + name + rb"\s*(?:\+\+|\+=)", text)}
+    text = STARTED.sub(lambda hit: b"" if hit[1] in counted else hit[0], READ.sub(b"", text))
+    return UNSENT.search(text) is not None  # `let reported = 0` only counts how many were
 
 
 def marks_lost(case: Case, trail: Trail) -> bool:
