@@ -117,7 +117,7 @@ class Knowledge:
         return tuple(
             (
                 row,
-                compiled(self._spelled(row.callee)),
+                compiled(self.spelled(row.callee)),
                 compiled(row.text) if row.text else None,
                 compiled(row.near) if row.near else None,
                 compiled(row.kit) if row.kit else None,
@@ -125,7 +125,7 @@ class Knowledge:
             for row in rows
         )
 
-    def _spelled(self, pattern: str) -> str:
+    def spelled(self, pattern: str) -> str:
         """A pattern, or the shared one that `@name` stands for."""
         if not pattern.startswith("@"):
             return pattern

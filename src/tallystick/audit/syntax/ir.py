@@ -18,7 +18,7 @@ NOTHING = Expr("mix")
 
 
 class Handler(msgspec.Struct, frozen=True, array_like=True):
-    """What a catch does: rethrow, respond, record, signal, log."""
+    """What a catch does: rethrow, respond, record, accept (answer that all is well), signal, log."""
 
     line: int
     kind: str

@@ -6,10 +6,11 @@ import re
 
 RETHROW = re.compile(
     rb"\bthrow\b|\braise\b|\breject\(|\bnext\(\s*\w|\bpanic\(|\breturn err\b(?!\()|\bexit(?:Code)?\b\s*[=(]"
-    rb"|\babort\(|Promise\.reject|\b(?:cb|callback|done)\(\s*(?:e|err|error|ex|new\s)"
+    rb"|\babort\(|\bself::FAILURE\b|Promise\.reject|\b(?:cb|callback|done)\(\s*(?:e|err|error|ex|new\s)"
 )
 RESPOND = re.compile(
-    rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:|[,(]\s*[45]\d\d\s*\)|createError\("
+    rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:(?!\s*20\d\b)|[,(]\s*[45]\d\d\s*\)"
+    rb"|createError\("
     rb"|\breturn\b[^\n;]*,\s*[45]\d\d\s*(?:$|[\n,;}])|(?:INTERNAL_SERVER_ERROR|BAD_GATEWAY|SERVICE_UNAVAILABLE|BAD_REQUEST)\b"
     rb"|\b(?:ws|socket|ctx|bot|interaction|message|msg)\.(?:send\w*|emit|reply|editReply|followUp)\("
     rb"|\b(?:res|response|reply)\.(?:json|send|render|end)\([^\n;]*(?:\b(?:e|err|error|ex)\b|success[\"']?\s*:\s*false)"
@@ -36,6 +37,10 @@ WIDE = re.compile(
 )
 PROVIDERS = re.compile(rb"(?i)stripe|lago|polar|openmeter|orb\b|chargebee|paddle")
 SIGNAL = re.compile(rb"\breturn\b")
+ACCEPT = re.compile(  # an answer that all went well, whoever asked
+    rb"\breturn\s+(?:await\s+)?(?:new\s+)?(?:\w*Response(?:\.json)?|(?:c|ctx|res|response|reply)\.(?:json|text|send|end|status|body|sendStatus))"
+    rb"\(|\breturn\s+\{\s*[\"']?(?:received|ok|status|success)[\"']?\s*:\s*(?!false|False)"
+)
 REMARK = re.compile(
     rb"(?s)/\*.*?\*/|(?<![:\w\"'])//[^\n]*|(?m:(?:^|(?<=\s))#(?=\s)[^\n]*)"
 )  # "log, but don't throw"
@@ -94,7 +99,10 @@ def catch_kind(text: bytes) -> str:
     bare = LOGGING.sub(b"", text)
     if RECORD.search(bare):
         return "record"
-    return "signal" if SIGNAL.search(SPECIAL.sub(b"", text)) else "log"
+    said = SPECIAL.sub(b"", text)
+    if not SIGNAL.search(said):
+        return "log"
+    return "accept" if ACCEPT.search(said) else "signal"
 
 
 def holds_secret(text: bytes) -> bool:

@@ -168,7 +168,7 @@ def fate(said: bytes, attempt: Node) -> str:
     kind = catch_kind(said)
     if kind == "log" and attempt.type == "body_statement" and LAST_WORD.search(said.strip()):
         return "signal"  # the last value of a clause is the method's answer
-    later = kind in ("log", "signal") and (is_raised_later(said, attempt) or _given_up(attempt))
+    later = kind in ("log", "accept", "signal") and (is_raised_later(said, attempt) or _given_up(attempt))
     return "rethrow" if later else kind
 
 
@@ -219,7 +219,7 @@ def called_back(given: list[Node]) -> Handler | None:
         if then is not None:
             kind = catch_kind(then.text or b"")
             break
-    if kind in ("log", "signal") and re.search(
+    if kind in ("log", "accept", "signal") and re.search(
         rb"\b(?:next|cb|callback|done|reject)\(\s*" + word + rb"\b", said
     ):
         kind = "rethrow"

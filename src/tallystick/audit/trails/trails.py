@@ -14,6 +14,7 @@ from tallystick.audit.entries.queues import DIRECT, Queues, called_with
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Handler
 from tallystick.audit.syntax.returned import TOLD
+from tallystick.audit.trails import answers
 from tallystick.audit.trails.labels import CLIENT, Labelling, Labels
 from tallystick.audit.trails.sites import Site
 
@@ -29,6 +30,13 @@ STARTUP = re.compile(
 ANSWERS = re.compile(
     r"(?:^|\.)\w*[fF]etch\w*$|^createUsageRecord$|\.from\(\)\.|\.rpc$|(?i:autumn)\w*(?:\(\))?\.(?:balances\.)?track$"
 )
+DELIVERED = re.compile(
+    r"(?i)web-?hooks?\b"
+)  # whoever calls here calls again only when it was told of a failure
+FATES = {
+    "respond": "surfaced", "record": "recorded", "accept": "signal", "signal": "signal", "log": "swallowed",
+}  # fmt: skip
+HOOKS = re.compile(r"^(?:onSuccess|onComplete|onFailure|cleanup)$")  # the platform drops what they throw
 LOADED = re.compile(r"(?:Controller|Resolver)$")
 LONGEST = 14
 MOST = 400
@@ -69,7 +77,7 @@ class Climb:
 
     def trails(self, site: Site) -> list[Trail]:
         """All trails of a site, each function once per fate."""
-        start = Trail(site, (), site.quantity, site.customer)
+        start = self._requested(Trail(site, (), site.quantity, site.customer))
         stack = [self._through(start, site.key, site.call, True)]
         visited: set[tuple[object, ...]] = set()
         done: list[Trail] = []
@@ -84,6 +92,15 @@ class Climb:
             further = self._further(trail, done)
             stack += [one for one in further if one.top not in trail.seen]
         return done
+
+    def _requested(self, trail: Trail) -> Trail:
+        """What becomes of errors within a function of the tree that sends the request for the report."""
+        sent = (
+            None
+            if trail.site.stored
+            else answers.request_within(self.program, trail.site.key, trail.site.call)
+        )
+        return self._settled(trail, *sent) if sent is not None else trail
 
     def _through(self, trail: Trail, key: Key, call: Call, is_sink: bool, is_async: bool = True) -> Trail:
         """The trail after passing through one call in `key`."""
@@ -141,7 +158,8 @@ class Climb:
             if call.state in ("awaited", "floating", "void", "inner"):
                 return replace(trail, error="swallowed")
             if call.answered is None:
-                return replace(trail, error="surfaced" if call.state in ("used", "assigned") else "signal")
+                heard = call.state in ("used", "assigned") and not answers.given_back(self.program, key, call)
+                return replace(trail, error="surfaced" if heard else "signal")
             trail = self._caught(replace(trail, error="open"), key, call.answered)
         for handler in reversed(call.handlers):
             if trail.error != "open":
@@ -157,15 +175,14 @@ class Climb:
         return told if told.error in ("swallowed", "recorded", "signal") else trail
 
     def _caught(self, trail: Trail, key: Key, handler: Handler) -> Trail:
-        kinds = {"respond": "surfaced", "record": "recorded", "signal": "signal", "log": "swallowed"}
-        fate = kinds.get(handler.kind.removeprefix(TOLD))
+        kind = handler.kind.removeprefix(TOLD)
+        fate = FATES.get(kind)
         if fate is None:
             return trail
-        if fate == "signal" and self.entries.found.get(key, Entry(key, "", "", "", 0)).kind in (
-            "http",
-            "action",
-        ):
-            fate = "surfaced"
+        entry = self.entries.found.get(key)
+        if fate == "signal" and entry is not None and entry.kind in ("http", "action"):
+            delivered = DELIVERED.search(f"{entry.route} {entry.key[0]}") is not None
+            fate = "swallowed" if delivered and kind == "accept" else "surfaced"
         return replace(trail, error=fate, handler=(key[0], handler.line))
 
     def _further(self, trail: Trail, done: list[Trail]) -> list[Trail]:
@@ -258,6 +275,9 @@ class Climb:
         return frozenset(found)
 
     def _ended(self, trail: Trail, entry: Entry) -> Trail:
+        hook = self.program.function(entry.key).name
+        if trail.error == "open" and entry.framework == "trigger.dev" and HOOKS.match(hook):
+            return replace(trail, error="swallowed", handler=(entry.path, entry.line), entry=entry)
         if trail.error == "signal":
             served = entry.kind in ("http", "action")
             trail = replace(trail, error="surfaced" if served else "swallowed")
