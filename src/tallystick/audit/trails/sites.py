@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 
+from msgspec import structs
+
 from tallystick.audit.models.knowledge import Knowledge, Sink
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Function, Module
+from tallystick.audit.trails import bodies
 from tallystick.audit.trails.labels import CLIENT, MEASURED, Labelling, Labels
 
 Nearness = Callable[[re.Pattern[str]], bool]
@@ -56,10 +59,16 @@ def sink_of(
                 continue
         if nearness is not None and not near(nearness):
             continue
-        if kit is not None and not kit.search(whole):
+        if kit is not None and not (kit.search(whole) and _of_kit(call, kit, module)):
             continue
         return sink
     return None
+
+
+def _of_kit(call: Call, kit: re.Pattern[str], module: Module) -> bool:
+    """Whether a bare `track` is the kit's own: not where another module gives a function of this name."""
+    sources = [one.source for one in module.imports if one.local == call.callee]
+    return not sources or any(kit.search(one) for one in sources)
 
 
 def constants(value: Expr, depth: int = 0) -> str:
@@ -171,8 +180,11 @@ def _by_lambda(name: str, call: Call, handler: Key, holder: Key, labelling: Labe
 
 
 def _site(key: Key, call: Call, sink: Sink, labelling: Labelling) -> Site:
-    quantity = _picked(key, call, sink.quantity, labelling)
-    customer = _picked(key, call, sink.customer, labelling)
+    body = structs.replace(
+        call, args=tuple(bodies.written_out(labelling.program, key, one) for one in call.args)
+    )
+    quantity = _picked(key, call, body, sink.quantity, labelling)
+    customer = _picked(key, call, body, sink.customer, labelling)
     quantity = frozenset(one for one in quantity if one not in customer or one[0] != "param")
     return Site(
         key,
@@ -180,15 +192,15 @@ def _site(key: Key, call: Call, sink: Sink, labelling: Labelling) -> Site:
         sink,
         quantity,
         customer,
-        _has(call, sink.identifier),
-        _has(call, sink.timestamp),
+        _has(call, sink.identifier) or _has(body, sink.identifier),
+        _has(call, sink.timestamp) or _has(body, sink.timestamp),
     )
 
 
-def _picked(key: Key, call: Call, places: tuple[str, ...], labelling: Labelling) -> Labels:
+def _picked(key: Key, call: Call, body: Call, places: tuple[str, ...], labelling: Labelling) -> Labels:
     found: set[tuple[str, str]] = set()
     for place in places:
-        for value in _at(call, place):
+        for value in _at(body if place.startswith("*") else call, place):
             found |= labelling.of(key, value)
     for one in call.args if places else ():
         found |= _spread(key, one, places, labelling)

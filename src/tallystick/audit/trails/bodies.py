@@ -1,0 +1,56 @@
+"""What a request is sent with, where its body was put together before: `body: JSON.stringify(event)`."""
+
+from __future__ import annotations
+
+import re
+
+from tallystick.audit.program.program import Key, Program
+from tallystick.audit.syntax.ir import Expr, Function
+
+FORM = re.compile(r"(?:^|\.)(?:URLSearchParams|FormData|url\.Values)$")
+ADDING = re.compile(r"^\w+\.(?:append|set|Set|Add)$")
+DEEPEST = 5
+
+
+def written_out(program: Program, key: Key, value: Expr, depth: int = 0) -> Expr:
+    """A value in which names give way to the objects and forms that their functions put together."""
+    if depth > DEEPEST or value.kind == "func":
+        return value
+    if value.kind == "name":
+        made = _made(program, key, value.text)
+        return value if made is None else written_out(program, key, made, depth + 1)
+    if not value.parts:
+        return value
+    parts = tuple(written_out(program, key, one, depth + 1) for one in value.parts)
+    return Expr(value.kind, value.text, parts, value.keys)
+
+
+def _made(program: Program, key: Key, name: str) -> Expr | None:
+    """The object that a name is given, with what is added to it afterwards; none where it is anything else."""
+    holder: Key | None = key if "." not in name else None
+    while holder is not None:
+        function = program.function(holder)
+        given = [one for given, one in function.assigns if given == name]
+        if given:
+            whole = all(
+                one.kind == "object" or (one.kind == "call" and FORM.search(one.text)) for one in given
+            )
+            return _with_added(function, name, given) if whole else None
+        if any(one.name == name for one in function.bindings):
+            return None
+        holder = (holder[0], function.parent) if function.parent >= 0 else None
+    return None
+
+
+def _with_added(function: Function, name: str, given: list[Expr]) -> Expr:
+    objects = [part for one in given for part in ((one,) if one.kind == "object" else one.parts)]
+    pairs = [
+        pair for one in objects if one.kind == "object" for pair in zip(one.keys, one.parts, strict=False)
+    ]
+    added = [one for one in function.calls if ADDING.search(one.callee) and len(one.args) == 2]
+    added = [one for one in added if one.callee.partition(".")[0] == name and one.args[0].kind == "const"]
+    pairs += [(one.args[0].text, one.args[1]) for one in added]
+    pairs += [
+        (one.rpartition(".")[2], value) for one, value in function.assigns if one.startswith(f"{name}.")
+    ]
+    return Expr("object", "", tuple(part for _, part in pairs), tuple(key for key, _ in pairs))
