@@ -7,14 +7,16 @@ from collections.abc import Iterator
 
 from tallystick.audit.case import clocks
 from tallystick.audit.case.case import CRON_PATH, STAFF, Case
+from tallystick.audit.case.reaching import works
 from tallystick.audit.entries.queues import spelled as reached_by
 from tallystick.audit.models.knowledge import Sink
 from tallystick.audit.program.program import Key
 from tallystick.audit.trails import stored
-from tallystick.audit.trails.labels import Labelling
+from tallystick.audit.trails.labels import CONST, STORED, UNKNOWN, Labelling
 from tallystick.audit.trails.sites import Site
 from tallystick.audit.trails.trails import Trail
 
+BILLS = re.compile(r"(?i)invoice|billing|charge")
 DIRECT_KINDS = frozenset(["http", "action"])
 
 
@@ -27,11 +29,20 @@ def later(trail: Trail) -> bool:
     return entry.kind not in DIRECT_KINDS or aside
 
 
+def _invoices(case: Case, trail: Trail) -> bool:
+    """Whether a route only makes an invoice of what was stored before: it neither measures nor works."""
+    entry = trail.entry
+    if entry is None or trail.site.sink.provider != "stripe-invoice-items" or works(case, trail):
+        return False
+    kinds = {kind for kind, _ in trail.quantity} - {CONST}
+    return BILLS.search(entry.route) is not None and bool(kinds) and kinds <= {STORED, UNKNOWN}
+
+
 def outboxes(case: Case) -> dict[str, Trail]:
     """The usage tables that a job reads and sends, each with the way it is sent."""
     found: dict[str, Trail] = {}
     for trail in case.live:
-        if trail.site.stored or trail.queued or not later(trail):
+        if trail.site.stored or trail.queued or not (later(trail) or _invoices(case, trail)):
             continue
         for row in stored.rows(case.program, sorted(_near(case, trail))):
             if not row.writes and stored.USAGE.search(row.table):
@@ -51,7 +62,8 @@ def written(case: Case, tables: dict[str, Trail], labelling: Labelling) -> Itera
         if not row.writes or row.table not in tables:
             continue
         customers, quantities = row.column(stored.CUSTOMER), row.column(stored.QUANTITY)
-        if (not customers and not quantities) or stored.is_opening(quantities):
+        opened = (*quantities, *row.column(stored.SPENT))
+        if (not customers and not quantities) or stored.is_opening(opened):
             continue
         if not _sure(row, tables[row.table]):
             continue

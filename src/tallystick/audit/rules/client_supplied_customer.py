@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
+from tallystick.audit.case.reaching import spoken
 from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.trails.trails import Trail
+
+REFUSED = r"(?:\b403\b|(?i:forbidden|belong|not (?:the |an? )?own|permission|access denied))"
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -25,15 +30,34 @@ def find(case: Case) -> Iterator[Finding]:
             )
         if not parts or case.guarded(trail) or trail.entry is None:
             continue
-        mixed = any(kind in ("session", "stored", "unknown") for kind, _ in trail.customer)
         yield RULE.finding(
             f"{trail.entry.route} bills whichever customer the caller names ({', '.join(map(_last, parts[:3]))}); "
             "usage can be put on somebody else's bill",
             case.origin(trail),
-            Confidence.MEDIUM if mixed else Confidence.HIGH,
+            _sure(case, trail, parts),
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _sure(case: Case, trail: Trail, parts: list[str]) -> Confidence:
+    """No finding where the customer is looked up and refused when it is somebody else's."""
+    if _asks_whose(case, trail, {_last(one) for one in parts}):
+        return Confidence.LOW
+    mixed = any(kind in ("session", "stored", "unknown") for kind, _ in trail.customer)
+    return Confidence.MEDIUM if mixed else Confidence.HIGH
+
+
+def _asks_whose(case: Case, trail: Trail, names: set[str]) -> bool:
+    """Whether a function compares what the caller names with what is the caller's: `if (item.owner !== user.id)`."""
+    for key in sorted({key for key, _ in trail.hops}):
+        given = case.program.function(key).assigns
+        found = {name for name, value in given if value.kind == "call" and names & set(spoken(value.parts))}
+        words = "|".join(re.escape(one) for one in sorted(names | found))
+        compared = rf"\bif\b[^\n]*\b(?:{words})\b[^\n]*[!=]==?[^\n]*(?:\n[^\n]*){{0,3}}?{REFUSED}"
+        if words and re.search(compared.encode(), case.said(key)):
+            return True
+    return False
 
 
 def _last(text: str) -> str:

@@ -6,6 +6,7 @@ import re
 
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Expr
+from tallystick.audit.trails import schemas
 
 CLIENT, SESSION, STORED, MEASURED, CONST, EVENT, UNKNOWN, CHOSEN, KEYED = (
     "client", "session", "stored", "measured", "const", "event", "unknown", "chosen", "key",
@@ -196,10 +197,12 @@ class Labelling:
     def _object(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
         head, _, rest = path.partition(".")
         found: set[Label] = set()
-        for name, part in zip(value.keys, value.parts, strict=False):
+        own = [number for number, name in enumerate(value.keys) if path and _spelled(name) == _spelled(head)]
+        for number, (name, part) in enumerate(zip(value.keys, value.parts, strict=False)):
             if name == "...":
-                found |= self.of(key, part, path, depth + 1)
-            elif not path or _spelled(name) == _spelled(head):
+                overruled = own and (number < own[-1] or schemas.lacks(self.program, key, part, head))
+                found |= frozenset() if overruled else self.of(key, part, path, depth + 1)
+            elif not path or number in own:
                 found |= self.of(key, part, rest if path else "", depth + 1)
         return frozenset(found)
 

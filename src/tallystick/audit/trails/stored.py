@@ -23,9 +23,10 @@ USAGE = re.compile(
 METERING = re.compile(r"(?i)usage|meter|consum|outbox|ledger|billable|overage|tally")
 QUANTITY = re.compile(
     r"(?:^|[_a-z])(?:quantity|qty|amount|units?|tokens?|credits?|bytes|seconds|minutes|duration|count|usage|calls"
-    r"|requests|pages|characters|words)$|^(?:value|n|size)$"
+    r"|requests|pages|characters|words)$|^(?:value|n|size|total|used)$"
     r"|(?:Quantity|Amount|Units?|Tokens|Credits|Bytes|Seconds|Minutes|Count|Usage|Calls|Pages|Characters)$"
 )
+SPENT = re.compile(r"(?i)(?:used|consumed|spent|total_?cost)$")
 CUSTOMER = re.compile(
     r"(?i)^(?:stripe_?)?(?:customer|org(?:ani[sz]ation)?|user|account|tenant|team|workspace|subscription)"
     r"(?:_?item)?_?id$|^(?:customer|external_?customer_?id)$"
