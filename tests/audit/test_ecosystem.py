@@ -156,14 +156,14 @@ COUNTING = "export async function POST() { const { user } = await auth(); await 
         ("{ units: 5000, overagePerUnit: 0.004 }", COUNTING, Verdict.FAIL),
         ("{ units: 5000, overagePerUnit: 0 }", COUNTING, Verdict.SKIP),
         ("{ units: 5000, overagePerUnit: null }", COUNTING, Verdict.SKIP),
-        ("{ units: 5000, overagePerUnit: 0.004 }", "", Verdict.SKIP),
+        ("{ units: 5000, overagePerUnit: 0.004 }", "", Verdict.FAIL),
         ("{ units: 5000, coveragePerUnit: 0.004 }", COUNTING, Verdict.SKIP),
     ],
 )
 def test_an_overage_price_that_nothing_reports(
     tmp_path: Path, plan: str, counting: str, wanted: Verdict
 ) -> None:
-    """A price for what exceeds the plan, and a counter: without a report the excess is free."""
+    """A price for what exceeds the plan: without a report the excess is free, counted or not."""
     tree = {
         "lib/plans.ts": f"import Stripe from 'stripe';\nexport const PLANS = {{ pro: {plan} }};\n",
         "app/api/run/route.ts": counting,
