@@ -22,6 +22,9 @@ FOLDERS = {  # below which a file's place is its address
     "vercel": re.compile(r"(?:^|/)api/"),
     "pages-functions": re.compile(r"(?:^|/)functions/"),
 }
+ROUTER = re.compile(  # what makes a router, whatever it is called
+    r"(?:^|\.)(?:(?:Auto|Itty)?Router|express|OpenAPIHono|Hono|Elysia|[fF]astify|polka|restana)$"
+)
 Pattern = re.Pattern[str] | None
 Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
 
@@ -55,6 +58,7 @@ class Forms:
     def __init__(self, program: Program) -> None:
         """Sort the models by what they look at."""
         self.program = program
+        self.routers: dict[str, set[str]] = {}  # by file
         rows = [_row(row) for row in program.knowledge.routes]
         self.by_file = [row for row in rows if any(row[1:4]) and not row[4] and not row[5]]
         self.by_via = [row for row in rows if row[4]]
@@ -136,6 +140,7 @@ class Forms:
 
     def via(self, module: Module, key: Key, callee: str, args: tuple[Expr, ...], line: int) -> Entry | None:
         """The way in that a function is when it is given to this call."""
+        callee = self._as_router(module, callee)
         for row, file, names, _, via, _ in self.by_via:
             if via is None or not via.search(callee) or (file is not None and not file.search(module.path)):
                 continue
@@ -161,6 +166,15 @@ class Forms:
                     entry.kind = "worker"
             return entry
         return None
+
+    def _as_router(self, module: Module, callee: str) -> str:
+        """The call as one of a router, where its file makes one under a name of its own: `const v1 = Router()`."""
+        if module.path not in self.routers:
+            given = (one for function in module.functions for one in function.assigns)
+            made = {name for name, value in given if value.kind == "call" and ROUTER.search(value.text)}
+            self.routers[module.path] = made
+        head, dot, rest = callee.partition(".")
+        return f"router.{rest}" if dot and head in self.routers[module.path] else callee
 
     def _opened(self, module: Module, callee: str, line: int) -> int | None:
         """`schedule("every 5 minutes").onRun(f)`: how often stands in the first call of the chain."""
