@@ -49,6 +49,9 @@ REQUEST = re.compile(  # what Starlette's request has; a model that is called so
     r"(?:body|json|form|stream|query_params|path_params|headers|cookies|state|app|url|method|client|scope|session|user|auth"
     r"|base_url|is_disconnected)\b|$"
 )
+SIGNED = re.compile(
+    r"(?:verify|check|require|with)\w*(?:Signature|Webhook|QStash|Qstash)"
+)  # what a caller has to prove
 DECORATORS = 3  # lines above a function in which what guards it may stand
 PARAMETERS = 15  # lines that the parameters of a function may take
 SPEAKING = 5  # steps away from a report whose words still tell what it counts
@@ -211,6 +214,9 @@ class Case:
             return int(index) == position
         if entry.framework == "trpc":
             return path.startswith("input")
+        if entry.framework == "firebase" and entry.route.endswith("onCall"):
+            told = any(one.index == 1 for one in self.program.function(entry.key).bindings)
+            return int(index) == 0 and (told or path.startswith("data"))  # `(data, context)` before version 2
         if entry.framework == "lambda":
             return int(index) == 0 and path.startswith(("body", "arguments"))
         if entry.framework in ("nest", "spring"):
@@ -244,8 +250,10 @@ class Case:
         for _ in range(3):
             if holder.via < 0:
                 break
-            holder = self.program.modules[trail.entry.key[0]].functions[holder.parent]
+            given, holder = holder.via, self.program.modules[trail.entry.key[0]].functions[holder.parent]
             flags |= set(holder.flags)
+            if SIGNED.search(holder.calls[given].callee):
+                return True
         if function.name and self._signed(trail.entry.key[0], function.name):
             return True
         for target, _ in self.program.callees.get(trail.entry.key, ()):
@@ -261,5 +269,5 @@ class Case:
 
     def _signed(self, path: str, name: str) -> bool:
         """Whether a handler is only exported behind a check of signatures: `verifySignatureAppRouter(handler)`."""
-        wrapped = rb"verify\w*(?:Signature|Webhook)\w*\(\s*" + name.encode() + rb"\b"
+        wrapped = SIGNED.pattern.encode() + rb"\w*\(\s*" + name.encode() + rb"\b"
         return re.search(wrapped, self.corpus.sources[path]) is not None
