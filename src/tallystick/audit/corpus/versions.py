@@ -9,6 +9,11 @@ from tallystick.audit.corpus.lexical import Corpus
 
 PATTERNS = {
     "package.json": ("npm", re.compile(rb'"stripe"\s*:\s*"[\^~>=v ]*(\d+)')),
+    "package-lock.json": ("npm", re.compile(rb'"node_modules/stripe":\s*\{\s*"version":\s*"(\d+)')),
+    "pnpm-lock.yaml": ("npm", re.compile(rb"(?m)^\s+['\"]?/?stripe[@/](\d+)\.")),
+    "yarn.lock": ("npm", re.compile(rb'(?m)^"?stripe@[^\n]*:\n\s+version:? "?(\d+)')),
+    "bun.lock": ("npm", re.compile(rb'"stripe":\s*\["stripe@(\d+)')),
+    "deno.json": ("npm", re.compile(rb"\bstripe@[\^~v]*(\d+)")),
     "composer.json": ("composer", re.compile(rb'"stripe/stripe-php"\s*:\s*"[\^~>=v ]*(\d+)')),
     "composer.lock": ("composer", re.compile(rb'"name":\s*"stripe/stripe-php",\s*"version":\s*"v?(\d+)')),
     "requirements.txt": ("pip", re.compile(rb"(?mi)^stripe\s*[=~>]=\s*(\d+)")),
@@ -25,6 +30,12 @@ PATTERNS = {
 }
 
 
+LOADED = re.compile(rb"(?:npm:|esm\.sh/|skypack\.dev/|deno\.land/x/)stripe@[\^~v]*(\d+)")
+DATED = re.compile(  # the version of Stripe's interface that a client asks for
+    rb"""(?i)\b(?:stripe[-_]?version|api_?version)["']?\s*(?:\]\s*)?(?:[:=,]|=>)\s*["'](20\d\d-\d\d-\d\d)"""
+)
+
+
 Pins = dict[str, dict[str, int]]  # by registry: the major version by folder
 
 
@@ -36,7 +47,17 @@ def pinned(corpus: Corpus) -> Pins:
         hit = rule[1].search(corpus.support[path]) if rule else None
         if rule and hit:
             found.setdefault(rule[0], {}).setdefault(posixpath.dirname(path), int(hit.group(1)))
+    for path in sorted(corpus.sources):  # Deno pins a kit where it is imported
+        loaded = LOADED.search(corpus.sources[path])
+        if loaded is not None:
+            found.setdefault("npm", {}).setdefault(posixpath.dirname(path), int(loaded.group(1)))
     return found
+
+
+def dated(corpus: Corpus) -> list[str]:
+    """The versions of Stripe's interface that clients are pinned to, the oldest first."""
+    hits = (DATED.search(data) for data in corpus.sources.values() if b"tripe" in data)
+    return sorted(hit[1].decode() for hit in hits if hit is not None)
 
 
 def nearest(pins: Pins, registry: str, path: str) -> int | None:
