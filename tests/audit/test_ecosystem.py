@@ -52,7 +52,7 @@ KITS = {
     "lemon-squeezy": ("import { createUsageRecord } from '@lemonsqueezy/lemonsqueezy.js';\n", "createUsageRecord({ subscriptionItemId: CUSTOMER, quantity: 1, action: 'increment' })"),
     "lago by a helper": ("", "lagoRequest('/events', { method: 'POST', body: { event: { external_subscription_id: CUSTOMER, properties: { pages: 1 } } } })"),
     "stripe by a helper": ("", "stripeRequest('/v1/billing/meter_events', { 'payload[stripe_customer_id]': CUSTOMER, 'payload[value]': '1' })"),
-    "autumn": ("", "fetch('https://api.useautumn.com/v1/track', { method: 'POST', body: JSON.stringify({ customer_id: CUSTOMER, value: 1 }) })"),
+    "autumn": ("", "ofetch('https://api.useautumn.com/v1/track', { method: 'POST', body: JSON.stringify({ customer_id: CUSTOMER, value: 1 }) })"),
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ METERS = {
     "recurly": "import recurly from 'recurly';\nconst client = new recurly.Client(key);\nSENT client.createUsage(req.user.subscription, 'calls', { amount: out.n });",
     "m3ter": "import M3ter from 'm3ter-sdk';\nconst client = new M3ter();\nSENT client.usage.submit({ measurements: [{ account: req.user.id, uid: out.id, measure: { n: out.n } }] });",
     "orb": "import Orb from 'orb-billing';\nconst client = new Orb();\nSENT client.events.ingest({ events: [{ idempotency_key: out.id, external_customer_id: req.user.id, properties: { n: out.n } }] });",
-    "flexprice": "SENT fetch('https://api.cloud.flexprice.io/v1/events', { method: 'POST', body: JSON.stringify({ external_customer_id: req.user.id, properties: { n: out.n } }) });",
+    "flexprice": "SENT ofetch('https://api.cloud.flexprice.io/v1/events', { method: 'POST', body: JSON.stringify({ external_customer_id: req.user.id, properties: { n: out.n } }) });",
     "microsoft": "SENT axios.post('https://marketplaceapi.microsoft.com/api/usageEvent?api-version=2018-08-31', { resourceId: req.user.subscription, quantity: out.n });",
     "google": "import { servicecontrol_v1 } from 'googleapis';\nSENT control.services.report({ serviceName: 'x', requestBody: { operations: [{ operationId: out.id, consumerId: req.user.consumer, metricValueSets: [{ metricValues: [{ int64Value: out.n }] }] }] } });",
 }

@@ -13,6 +13,12 @@ from tallystick.audit.rules.open_period import open_period
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
 
+STOPPED = (
+    "when the provider refuses or is down, the error stops here: the customer got the work, and the usage is never "
+    "billed"
+)
+UNHEARD = "a request that the provider refuses raises nothing, and nobody looks at its answer: that usage is not billed"
+
 
 def find(case: Case) -> Iterator[Finding]:
     """Trails on which a catch ends the error, with no row left to send again."""
@@ -45,10 +51,11 @@ def find(case: Case) -> Iterator[Finding]:
         where = Place(*trail.handler)
         near = trail.entry is not None and trail.handler[0] == trail.site.key[0]
         near = near and not trail.site.stored and not sent_later(case, trail)
+        unheard = trail.handler == (trail.site.key[0], trail.site.call.line)
+        near = near and not unheard
         sure = Confidence.HIGH if near else Confidence.MEDIUM
         yield RULE.finding(
-            "when the provider refuses or is down, the error stops here: the customer got the work, and the usage is "
-            "never billed",
+            UNHEARD if unheard else STOPPED,
             where,
             Confidence.LOW if drained_late(case, trail) or _told_again(case, trail) else sure,
             case.name(trail),

@@ -24,6 +24,7 @@ SERVED = re.compile(
     r"|\w+\s+\*\w+\.\w+Request\s*,\s*\w+\s+(?:\w+\.\w+Server|\*connect\.ServerStream\[[^\]]+\]))\s*,?\s*\)$"
     r"|^\(\s*_?req(?:uest)?\b[^,()]*,\s*_?(?:res|response|reply)\b[^,()]*(?:,\s*_?next\b[^,()]*)?,?\s*\)$"
 )
+UNHEARD = re.compile(r"^(?:(?:globalThis|window|undici)\.)?fetch$")  # it answers a refusal, and raises none
 PRIVATE = re.compile(rb"(?:(?:static|final|abstract)\s+)*(?:private|protected)\s")
 RECEIVER = re.compile(r"\*?(\w+)(?:\[[^\]]*\])?\)$")
 
@@ -109,9 +110,11 @@ def started(node: Node, context: Context) -> Draft:
 def recorded(node: Node, name: str, values: tuple[Expr, ...], context: Context) -> Call:
     """A call where it stands, and what becomes of its answer and its error there."""
     start, end = node.start_point, node.end_point
+    forgotten = context.state == "awaited" and UNHEARD.match(name) is not None
+    answered = Handler(start[0] + 1, "log") if forgotten else context.answered
     return Call(
         name[:200], values, start[0] + 1, start[1] + 1, end[0] + 1, end[1] + 1,
-        context.state, context.handlers, context.spawned, context.answered,
+        context.state, context.handlers, context.spawned, answered,
     )  # fmt: skip
 
 

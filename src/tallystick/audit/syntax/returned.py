@@ -25,7 +25,9 @@ RAISED = (  # of what was noted: raised itself, or a reason to raise
 )
 RETURNED = rb"\breturn\b[^\n]*\bNAME\b|" + RAISED  # where errors are answers
 
-SETTLING = re.compile(r"Promise\.allSettled$|(?:tryCatch|safeAwait|to|(?:\w+\.)?from(?:Safe)?Promise)$")
+SETTLING = re.compile(  # what makes an answer of an error
+    r"Promise\.allSettled$|(?:tryCatch|tryAwait|safe(?:Await|ly|Async|Promise)?|catchError|attempt|ignore(?:Errors?)?|swallow\w*|bestEffort|noThrow|to|(?:\w+\.)?from(?:Safe)?Promise)$"
+)
 PIPED = re.compile(r"(?:Effect|E)\.(?:catch\w*|ignore\w*|orElse\w*|option|either)$")
 STATEMENTS = frozenset(["lexical_declaration", "variable_declaration", "expression_statement"])
 ANSWER = re.compile(
