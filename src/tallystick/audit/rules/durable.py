@@ -12,7 +12,7 @@ from tallystick.audit.program.program import Key
 from tallystick.audit.rules.marks import marks_lost, marks_sent, speaks_of_unsent, takes_unsent, texts
 from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails.labels import STORED
-from tallystick.audit.trails.sites import constants
+from tallystick.audit.trails.sites import constants, event_of
 from tallystick.audit.trails.trails import Trail
 
 MONTHLY = re.compile(  # what is left of a month that has ended is never asked for
@@ -81,7 +81,7 @@ def drained(case: Case, trail: Trail) -> bool:
         entry = other.entry
         if other is trail or entry is None or entry.kind != "schedule" or (entry.seconds or SLOW) >= SLOW:
             continue
-        if other.site.stored != trail.site.stored or other.site.sink.provider != trail.site.sink.provider:
+        if other.site.stored != trail.site.stored or not _alike(other, trail):
             continue
         apart = (trail.site.stored or forgets) and other.site.call != trail.site.call
         if apart or _does_the_same(case, other):
@@ -91,6 +91,12 @@ def drained(case: Case, trail: Trail) -> bool:
         if takes_unsent(case, other) and not marks_lost(case, other):
             return True
     return False
+
+
+def _alike(one: Trail, other: Trail) -> bool:
+    """Whether two reports go to the same provider, and not under two names that are both written out."""
+    names = {name for name in (event_of(one.site.call), event_of(other.site.call)) if name}
+    return one.site.sink.provider == other.site.sink.provider and len(names) < 2
 
 
 def _does_the_same(case: Case, trail: Trail) -> bool:
@@ -139,7 +145,7 @@ def sent_later(case: Case, trail: Trail) -> bool:
     return any(
         one.entry is not None
         and one.entry.kind == "schedule"
-        and one.site.sink.provider == trail.site.sink.provider
+        and _alike(one, trail)
         and not _does_the_same(case, one)
         for one in case.live
     )
@@ -154,8 +160,5 @@ def _drains(case: Case, trail: Trail) -> bool:
     if takes_unsent(case, trail) and (soon or marks_sent(case, trail)):
         return True
     return soon and any(
-        one.entry is not None
-        and one.entry.kind in REQUESTED
-        and one.site.sink.provider == trail.site.sink.provider
-        for one in case.live
+        one.entry is not None and one.entry.kind in REQUESTED and _alike(one, trail) for one in case.live
     )

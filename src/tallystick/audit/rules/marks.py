@@ -13,8 +13,8 @@ from tallystick.audit.trails.trails import Trail
 UNSENT = re.compile(
     rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
     rb"|-\s*(?:\w+\()?(?:\w+(?:\.|->|\[[\"']))*\w*(?:synced|reported|(?<!ab)sent|billed|pushed)(?:(?-i:[A-Z_])\w*)?\b"
-    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*[:=,)]\s*(?:[\"']===?[\"'],\s*)?(?:false|null|none|nil|0\b)"
-    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver)\w*[\"'`]?\s*:\s*\{"
+    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver|flush|push|meter|ingest|dispatch|submit)\w*[\"'`]?\s*[:=,)]\s*(?:[\"']===?[\"'],\s*)?(?:false|null|none|nil|0\b)"
+    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver|flush|push|meter|ingest|dispatch|submit)\w*[\"'`]?\s*:\s*\{"
 )
 TAKEN = re.compile(
     r"(?i)(?:redis|kv|cache|prisma|\bdb|database|store|storage|outbox|queue|collection|repo\w*|[a-z]model|supabase)\S*\."
@@ -25,24 +25,25 @@ METERED = re.compile(
 )
 LOWERED = re.compile(r"(?i)(?:h|z)?incr\w*$")
 SQL_SENT = re.compile(
-    r"(?is)\bupdate\s+\S+\s+set\b.*?\b(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported)"
+    r"(?is)\bupdate\s+\S+\s+set\b.*?\b(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported|flushed|pushed|invoiced|metered|ingested|dispatched|submitted)"
 )
 GATHERED = re.compile(rb"(\w+)\.(?:push|append|add)\(|(\w+)\s*=\s*append\(")
 FLAGGED = re.compile(  # rows by a mark of their own
-    rb"(?i)(?:report|sync|sent|bill|process|export|invoic|deliver|meter)\w*[\"'`]?\s*[:=,]\s*(?:false|null|none|nil|0\b)"
+    rb"(?i)(?:report|sync|sent|bill|process|export|invoic|deliver|meter|flush|push|ingest|dispatch|submit)\w*[\"'`]?\s*[:=,]\s*(?:false|null|none|nil|0\b)"
 )
 CURSOR = re.compile(r"(?i)cursor|watermark|checkpoint|last")
 STARTED = re.compile(rb"\b(\w+)\s*:?=\s*0\b")
 READ = re.compile(rb"\bgetattr\([^()\n]*\)")
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(
-    r"(?:^|_|[a-z](?=[A-Z]))(?i:reported|sent|synced|processed|billed|delivered|exported|pushed)"
+    r"(?:^|_|[a-z](?=[A-Z]))(?i:reported|sent|synced|processed|billed|delivered|exported|flushed|pushed|invoiced|metered|ingested|dispatched|submitted)"
 )
 MOVING = re.compile(
     r"(?:^|[._])(?i:mark|update|set|advance|save|store|touch|move)\w*?"
     r"(?:_(?:reported|sent|synced|billed|cursor|watermark|checkpoint)|(?:Reported|Sent|Synced|Billed|Cursor|Watermark|Checkpoint))\w*$"
 )
 LEAVES = re.compile(rb"\b(?:return|break|throw|raise)\b")  # what failed does not get there
+CHECKED = re.compile(rb"\s*(?:\}?\s*else\s+)?if\b")  # what only some leave by
 NEAR = 3
 SKIPS = re.compile(rb"\b(?:continue|next)\b")
 
@@ -140,7 +141,10 @@ def _reached(text: list[bytes], caught: int, line: int) -> bool:
 
 def _leads(text: list[bytes], marked: int, line: int) -> bool:
     """Whether all that comes to a line comes from a mark above it, and not from beside its branch."""
-    return _indent(text[marked - 1]) <= _indent(text[line - 1]) and _reached(text, marked, line)
+    level = _indent(text[marked - 1])
+    own = [one for one in text[marked - 1 : line - 1] if _indent(one) <= level and not CHECKED.match(one)]
+    left = any(LEAVES.search(one) or SKIPS.search(one) for one in own)
+    return level <= _indent(text[line - 1]) and not left
 
 
 def _indent(line: bytes) -> int:

@@ -23,6 +23,9 @@ DATABASE = re.compile(
 ADDRESS = re.compile(  # of an address, or of a statement that is sent there
     r"(?i)url|uri|endpoint|path|base|host|api$|href|route|query|mutation|(?-i:^[A-Z][A-Z0-9_]+$)"
 )
+EVENT = frozenset(
+    ["event_name", "eventName", "event_type", "eventType", "code", "feature_id", "featureId", "name", "type"]
+)
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
     r"|time|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
@@ -69,6 +72,20 @@ def _of_kit(call: Call, kit: re.Pattern[str], module: Module) -> bool:
     """Whether a bare `track` is the kit's own: not where another module gives a function of this name."""
     sources = [one.source for one in module.imports if one.local == call.callee]
     return not sources or any(kit.search(one) for one in sources)
+
+
+def event_of(call: Call) -> str:
+    """The name under which a report counts, where it is written out: `event_name: "pages"`."""
+    return next((found for one in call.args if (found := _event(one))), "")
+
+
+def _event(value: Expr, depth: int = 0) -> str:
+    if depth > 4:
+        return ""
+    for name, part in zip(value.keys, value.parts, strict=False):
+        if name in EVENT and part.kind == "const":
+            return part.text
+    return next((found for part in value.parts if (found := _event(part, depth + 1))), "")
 
 
 def constants(value: Expr, depth: int = 0) -> str:
