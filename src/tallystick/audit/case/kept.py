@@ -6,6 +6,7 @@ import itertools
 import re
 
 from tallystick.audit.case.case import Case
+from tallystick.audit.case.joins import spelled
 from tallystick.audit.trails.stored import normal
 from tallystick.audit.trails.trails import Trail
 
@@ -17,7 +18,16 @@ WRITTEN = re.compile(
 READ = (
     r"\b{0}(?:\.objects)?\.(?:filter|all|exclude|order_by|select|find\w*|where\w*|query|get|iterator|values\w*)\b"
     r"|(?:query|select|get_list_or_404|Query)\(\s*{0}\b|(?i:from)\s+[\"`]?(?:\w+\.)?[\"`]?{0}\b"
-    r"|(?:from|table|collection)\(\s*[\"']{0}[\"']\s*\)\s*\.(?:select|where|get|update)|\b{0}::(?:where\w*|all|query|unsent|pending)"
+    r"|(?:from|table|collection)\(\s*[\"']{0}[\"']\s*\)\s*\.(?:select|where|get|update|find|aggregate|orderBy|limit)|\b{0}::(?:where\w*|all|query|unsent|pending)"
+)
+FURTHER = re.compile(  # written down in other ways: read where anything else speaks of it
+    r"insertInto\(\s*[\"'](\w+)|\.insert\(\s*(\w+)\s*\)\s*\.values|\b(?:db|knex|trx)\(\s*[\"'](\w+)[\"']\s*\)\s*\.insert"
+    r"|collection\(\s*[\"'](\w+)[\"']\s*\)\s*\.(?:add|insert\w*|doc)\(|\bdb\.insert\(\s*[\"'](\w+)"
+    r"|\.[lr]push\(\s*[\"'`]([\w:-]+)|\b(\w+)(?:Repository|Repo)\.(?:save|insert)\("
+)
+DECLARES = re.compile(r"(?i)schema|migrat|entit|models?\b|types?\b|\.d\.ts$")
+UNREAD = re.compile(
+    rb"^\s*(?:import\b|export (?:\*|\{)|//|#|\*)|\b(?:Table|Entity|model|create table)\b|insert|push\(|\.add\("
 )
 SHOWN = re.compile(r"(?:^|/)(?:admin|migrations?|tests?)(?:/|\.|_)|models?\.py$")
 REGION = 12
@@ -34,9 +44,10 @@ def unread(case: Case, trail: Trail) -> str:
     """The table a failed report is written to, when nothing in the tree reads it; else an empty text."""
     if trail.error != "recorded" or trail.handler[0] not in case.corpus.sources:
         return ""
-    hit = WRITTEN.search(_said(case, trail))
+    said = _said(case, trail)
+    hit = WRITTEN.search(said) or FURTHER.search(_clause(said))
     table = next((one for one in hit.groups() if one), "") if hit else ""
-    if len(normal(table)) < 4:
+    if len(normal(table)) < 4 or (hit is not None and hit.re is FURTHER and _spoken_of(case, table)):
         return ""
     reads = re.compile(READ.format(re.escape(table)).encode())
     if any(not SHOWN.search(one) for one in case.corpus.grep(reads)):
@@ -46,6 +57,18 @@ def unread(case: Case, trail: Trail) -> str:
     ):
         return ""
     return table
+
+
+def _spoken_of(case: Case, table: str) -> bool:
+    """Whether any line speaks of a table but those that declare it, import it or write to it."""
+    word = re.compile(spelled(normal(table)).encode(), re.IGNORECASE)
+    texts = (data for path, data in case.corpus.sources.items() if not DECLARES.search(path))
+    return any(
+        word.search(line) and not UNREAD.search(line)
+        for data in texts
+        if word.search(data)
+        for line in data.split(b"\n")
+    )
 
 
 def only_marked(case: Case, trail: Trail) -> bool:
