@@ -89,13 +89,14 @@ STARTED = {
     "an activity": ("export async function billUsage(input) { SEND }\n", "input"),
 }  # fmt: skip
 ACTIVITIES = "import { Worker } from '@temporalio/worker';\nimport * as activities from './usage';\nawait Worker.create({ activities, taskQueue: 'q' });\n"
+FILLS = "const queue = new Queue('usage');\nexport const fill = (one) => queue.add('report', one);\n"
 
 
 @pytest.mark.parametrize("name", sorted(STARTED))
 def test_a_platform_starts_it_and_tries_again(tmp_path: Path, name: str) -> None:
     text, who = STARTED[name]
     for folder, send, wanted in (("right", AWAITS, set()), ("wrong", CATCHES, {"errors_swallowed"})):
-        tree = {"src/meter.ts": METER, "src/worker.ts": ACTIVITIES}
+        tree = {"src/meter.ts": METER, "src/worker.ts": ACTIVITIES, "src/fill.ts": FILLS}
         tree["src/usage.ts"] = "import { report } from './meter';\n" + text.replace(
             "SEND", send.replace("WHO", who)
         )

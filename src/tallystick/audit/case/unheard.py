@@ -17,6 +17,9 @@ FOREIGN = re.compile(  # sent by the platform itself, or by a webhook that it tu
     r"[/.:]"
 )
 
+WORKED = re.compile(
+    rb"@Processor\(|\bWorker\(|registerQueue|QueueEvents|OnQueueEvent|\.(?:process|work|define)\(|^\s*\{?\s*name:"
+)
 KEPT_ELSEWHERE = re.compile(  # schedules are rows of a database
     rb"(?i)django_celery_beat|redbeat|celery_sqlalchemy_scheduler|DatabaseScheduler|celerybeatmongo|PeriodicTask"
 )
@@ -41,12 +44,22 @@ def _waits_in_vain(case: Case, entry: Entry) -> bool:
     events = _events(case.program, entry)
     if events:
         return not any(FOREIGN.match(one) or _is_sent(case.corpus, one) for one in events)
+    if entry.framework == "bullmq":
+        names = case.queues.names(entry)
+        return len(names) == 1 and not case.queues.feeding(entry) and _is_unfilled(case.corpus, *names)
     function = case.program.function(entry.key)
     job = function.owner if function.name == "perform" else ""  # and not what a model runs by itself
     name = {"celery": function.name, "rails": job}.get(entry.framework, "")
     if len(name) < 6 or any(KEPT_ELSEWHERE.search(data) for data in _everything(case.corpus)):
         return False
     return not any(_is_named(case.corpus, entry.key[0], one) for one in {name, entry.task} if one)
+
+
+def _is_unfilled(corpus: Corpus, queue: str) -> bool:
+    """Whether nothing speaks of a queue by its name but what works on it, listens to it or declares it."""
+    word = re.compile(rb"[\"'`]" + re.escape(queue).encode() + rb"[\"'`]")
+    lines = [line for data in _everything(corpus) if word.search(data) for line in data.split(b"\n")]
+    return len(queue) > 3 and all(WORKED.search(line) for line in lines if word.search(line))
 
 
 def _everything(corpus: Corpus) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ BOUND_AS = re.compile(r"(?i)(?:^|\.)env\.\w*queue\w*$")  # `const queue = env.US
 TYPED = re.compile(r"Queue(?:<.*>)?$")
 MESSAGE = re.compile(r"(?:^|\.)SendMessage(?:Batch)?Command$|(?i:sqs)\w*\.sendMessage(?:Batch)?$")
 PATH = re.compile(r"(/[\w/-]+)$")
-PLAIN = re.compile(r"^[\w.:/-]{3,}$")
+PLAIN = re.compile(r"^(?=.{3})[\w.:/-]+(?: [\w.:/-]+){0,6}$")  # Agenda's names are words
 
 
 @dataclass(frozen=True)
