@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tallystick.audit.cache.facts import Cache
 from tallystick.audit.case import joins
 from tallystick.audit.case.case import Case
+from tallystick.audit.case.products import products
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.models.knowledge import Knowledge
 from tallystick.audit.program.program import COMMON, NAMED, Program, signals
@@ -244,6 +245,8 @@ class Gathering:
             found |= self.graph.importers(sold, 400) | self._unimported(sold)
             if sold & {one.entry.path for one in case.trails if one.entry is not None}:
                 found |= set(self.corpus.grep(COSTLY)[:300])
+            made = {key[0] for key, _ in products(case, case.live)}
+            found |= self.graph.importers(made, 400)
         words = joins.words(case, tables)
         joined = set(self.corpus.grep(words)[:400]) if words is not None else set()
         joined |= set(sorted(joins.callers(case))[:400])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tallystick.audit.case.case import Case
+from tallystick.audit.case.products import products
 from tallystick.audit.case.reaching import inside, reach, workers
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.model import Confidence, Finding, Hop, Severity
@@ -29,6 +30,7 @@ class Metered:
     entries: set[Key]
     holders: set[Key]
     sold: dict[Key, Entry]
+    made: dict[Key, Entry]
     inline: dict[str, Entry]
     names: tuple[str, ...]
 
@@ -50,6 +52,10 @@ def find(case: Case) -> Iterator[Finding]:
         if shared:
             yield _shared(case, entry, shared[0], known.sold[shared[0]])
             continue
+        made = sorted(reached & known.made.keys())
+        if made and not ASIDE.search(entry.route):
+            yield _shared(case, entry, made[0], known.made[made[0]])
+            continue
         yield from [*_commented(case, entry, known)] or _same_work(case, entry, known)
 
 
@@ -66,6 +72,7 @@ def _metered(case: Case) -> Metered:
     holders = {one.site.key for one in case.live}
     costly = workers(case) if entries else set()
     sold: dict[Key, Entry] = {}
+    made: dict[Key, Entry] = {}
     inline: dict[str, Entry] = {}
     for trail in trails:
         entry = trail.entry
@@ -75,11 +82,14 @@ def _metered(case: Case) -> Metered:
             sold.setdefault(work, entry)
         for callee in _costly(case, {entry.key, *inside(case, entry.key)} & costly):
             inline.setdefault(callee, entry)
+    for work, trail in products(case, trails):
+        if trail.entry is not None and work not in holders | entries and not ADMIN.search(trail.entry.route):
+            made.setdefault(work, trail.entry)
     on_trails = {
         case.program.function(key).name for one in trails for key, _ in one.hops if key not in entries
     }
     names = tuple(sorted(name for name in on_trails if len(name) > 5))
-    return Metered(entries, holders, sold, inline, names)
+    return Metered(entries, holders, sold, made, inline, names)
 
 
 def _beside(case: Case, trail: Trail, costly: set[Key]) -> set[Key]:
@@ -134,7 +144,7 @@ def _same_work(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
     """The same costly call, made in the route itself, that a metered route makes in itself."""
     own = {entry.key, *inside(case, entry.key)}
     shared = sorted(_costly(case, own) & known.inline.keys())
-    if not shared or "secret" in case.program.function(entry.key).flags or ASIDE.search(entry.route):
+    if not shared or _is_aside(case, entry):
         return
     yield RULE.finding(
         f"{entry.route} calls {shared[0]} without reporting usage, while {known.inline[shared[0]].route} reports it",
@@ -143,6 +153,11 @@ def _same_work(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
         case.program.function(entry.key).name,
         (Hop(case.place(entry.key, entry.line), entry.route),),
     )
+
+
+def _is_aside(case: Case, entry: Entry) -> bool:
+    """Whether a way in is for the application's own services, or for what is given away."""
+    return "secret" in case.program.function(entry.key).flags or ASIDE.search(entry.route) is not None
 
 
 def _shared(case: Case, entry: Entry, work: Key, twin: Entry) -> Finding:
