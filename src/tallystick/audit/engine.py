@@ -15,6 +15,7 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.case.endpoints import endpoints_of
 from tallystick.audit.case.gathering import Gathering, Progress
 from tallystick.audit.case.scheduled import scheduled
+from tallystick.audit.case.switches import shut
 from tallystick.audit.case.unheard import silence
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import pinned
@@ -22,7 +23,7 @@ from tallystick.audit.entries import crontabs, timetables
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.schedules import Schedule
 from tallystick.audit.handbook.remedies import fitting
-from tallystick.audit.inventory.kinds import is_page, is_script
+from tallystick.audit.inventory.kinds import is_page, is_script, is_table
 from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
 from tallystick.audit.models.knowledge import Knowledge
 from tallystick.audit.program.program import Program
@@ -113,6 +114,7 @@ class Run:
             case.schedules = self._schedules
         scheduled(case)
         silence(case)
+        shut(case)
         return case
 
     @cached_property
@@ -137,7 +139,7 @@ class Run:
         bare = not case.trails  # without a reporting call, prices and counters have to speak
         idle = bool(case.trails) and not case.live
         case.metered = signal("metered", also=is_script)
-        case.priced = signal("priced") if bare or idle else ()
+        case.priced = signal("priced", also=is_table) if bare or idle else ()
         case.promised = signal("promised", also=is_page) if bare or idle else ()
         case.counted = signal("counted") if bare else ()
         case.sold = (*case.metered, *self._sold(case)) if idle else ()

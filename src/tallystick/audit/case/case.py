@@ -23,6 +23,7 @@ from tallystick.audit.trails.trails import Trail
 
 SLOW = 6 * 3600
 OVERAGE = "an overage price in code"
+SPOKEN = "a price per unit that a page speaks of"
 SUBSCRIBED = "a metered subscription is made"
 CRON_PATH = re.compile(r"(?i)(?:^|/)(?:crons?|scheduled?|jobs?)(?:/|-|$)")
 STAFF = re.compile(r"(?i)admin|internal|back-?office|staff|support/|webhook")
@@ -101,7 +102,8 @@ class Case:
         """Whether usage is sold at all: not where every price found is flat and nothing live reports."""
         metered = any(one.site.sink.provider in METERS_ONLY for one in self.trails)
         metered = metered or any(one.note == SUBSCRIBED for one in self.sold)
-        if metered or self.metered or self.promised or any(one.note == OVERAGE for one in self.priced):
+        promised = any(one.note != SPOKEN for one in self.promised)
+        if metered or self.metered or promised or any(one.note == OVERAGE for one in self.priced):
             return True
         return not self.prepaid and (bool(self.sold) or not self.flat)
 

@@ -183,6 +183,11 @@ def is_script(path: str) -> bool:
     return ending(path.rpartition("/")[2]) == "sh"
 
 
+def is_table(path: str) -> bool:
+    """Whether a file declares the tables that prices are kept in."""
+    return ending(path.rpartition("/")[2]) == "sql"
+
+
 def folder_left_out(path: str) -> str:
     """Why a whole folder is left out, or an empty text; `path` is relative to the root."""
     above, _, name = path.rpartition("/")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tallystick.audit.case.case import OVERAGE, Case
+from tallystick.audit.case.case import OVERAGE, SPOKEN, Case
 from tallystick.audit.case.joins import outboxes, spelled
-from tallystick.audit.model import Confidence, Finding, Severity
+from tallystick.audit.case.switches import OFF
+from tallystick.audit.corpus.lexical import ASIDE
+from tallystick.audit.inventory.kinds import is_page
+from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 from tallystick.audit.trails.trails import Trail
@@ -16,6 +19,11 @@ ROUTED = re.compile(
     r"(?:^|/)(?:pages|routes|app)/(?:[^/A-Z]*/)*[^/A-Z]+$"
 )  # a component is named with a capital
 REMARK = 12  # lines above a function in which its own remark stands
+REMARKED = re.compile(  # a call of a provider's own, and none that stands in a text of documentation
+    rb"(?m)^\s*(?://|#)\s*(?:await\s+|return\s+|void\s+)?((?:[\w$]+(?:\(\))?\??\.)*"
+    rb"(?:meter_?[eE]vents?(?:\(\))?\.create|create_?[uU]sage_?[rR]ecords?|usage_?[rR]ecords?\.create|events\.ingest|usage\.ingest))\("
+)
+BEYOND = "a price beyond the plan in code"  # of use where something counts
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -28,11 +36,17 @@ def find(case: Case) -> Iterator[Finding]:
     for trail in dead if not case.judged else []:
         sold = case.sells and not _retired(case, trail)
         meant = sold or _commented_out(case, trail)
+        off = OFF in trail.flags
+        name = case.name(trail) or trail.site.call.callee
         yield RULE.finding(
-            f"nothing in the application calls {case.name(trail) or trail.site.call.callee}, which would report usage"
+            (
+                f"what reports usage ({name}) stands behind a switch that nothing turns on"
+                if off
+                else f"nothing in the application calls {name}, which would report usage"
+            )
             + ("" if meant else ", and every price found here is flat or paid ahead"),
             case.at(trail),
-            Confidence.HIGH if sold else Confidence.MEDIUM if meant else Confidence.LOW,
+            Confidence.HIGH if sold and not off else Confidence.MEDIUM if meant else Confidence.LOW,
             case.name(trail),
             case.hops(trail),
         )
@@ -41,15 +55,37 @@ def find(case: Case) -> Iterator[Finding]:
         message = f"{setup.note} is set up here, and no code reports usage to it"
         yield RULE.finding(message, setup.place, Confidence.MEDIUM)
         return
+    if not case.trails and case.payment:
+        yield from _remarked(case)
     counters = {hop.place.path for hop in case.counted}
-    hop = next((one for one in case.priced if one.note == OVERAGE or one.place.path in counters), None)
-    hop = hop or next((one for one in case.promised if _shown(case, one.place.path)), None)
+    strong = {OVERAGE, BEYOND} if counters else {OVERAGE}
+    hop = next((one for one in case.priced if one.note in strong or one.place.path in counters), None)
+    promised = (one for one in case.promised if counters or one.note != SPOKEN)
+    hop = hop or next((one for one in promised if _shown(case, one.place.path)), None)
     if not case.trails and hop is not None and case.payment:
         known = "usage is only counted; nothing" if counters else "nothing"
         yield RULE.finding(
             f"a price per unit is promised here and {known} reports it to be billed",
             hop.place,
             Confidence.MEDIUM,
+        )
+
+
+def _remarked(case: Case) -> Iterator[Finding]:
+    """A report that is there as a remark alone: it was to be sent, where usage is sold at all."""
+    hits = [
+        (path, hit)
+        for path in case.corpus.grep(REMARKED)
+        for hit in REMARKED.finditer(case.corpus.sources[path])
+        if not ASIDE.search(path)
+    ]
+    if hits:
+        path, hit = hits[0]
+        sold = bool(case.corpus.signals("sold", 1, is_page) or case.promised or case.priced)
+        yield RULE.finding(
+            "the call that reports usage is commented out here, and nothing else reports any",
+            Place(path, case.corpus.sources[path].count(b"\n", 0, hit.start(1)) + 1),
+            Confidence.MEDIUM if sold else Confidence.LOW,
         )
 
 
