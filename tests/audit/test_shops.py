@@ -207,3 +207,66 @@ def test_words_are_a_name_for_a_job(tmp_path: Path) -> None:
     for every, wanted in (("24 hours", {"scheduled_reporting"}), ("5 minutes", set())):
         tree = {"meter.ts": METER, "jobs.js": jobs, "app.js": start.replace("EVERY", every)}
         assert codes(audited(tmp_path / every, tree)) == wanted
+
+
+HELD = "class Billing {\n  #stripe = new Stripe(process.env.KEY!);\n  async record(customer, id) { return this.#attempt(() => this.#stripe.billing.meterEvents.create(EVENT)); }\n  async #attempt(work) { try { return await work(); } catch (e) { console.error(e); CAUGHT } }\n}\nexport const billing = new Billing();\n"
+
+
+@pytest.mark.parametrize(("caught", "wanted"), [("return null;", {"errors_swallowed"}), ("throw e;", set())])
+def test_what_a_class_keeps_for_itself(tmp_path: Path, caught: str, wanted: set[str]) -> None:
+    held = f"import Stripe from 'stripe';\n{HELD.replace('EVENT', EVENT).replace('CAUGHT', caught)}"
+    route = "import { billing } from './billing';\napp.post('/run', requireUser, async (req, res) => { const out = await work(); await billing.record(req.user.customer, out.id); res.json(out); });\n"
+    assert codes(audited(tmp_path, {"billing.ts": held, "app.ts": route})) == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("parsedInput.labels", {"client_supplied_quantity"}),
+        ("ctx.labels", set()),
+        ("ctx.batch.length", set()),
+    ],
+)
+def test_what_a_safe_action_is_given(tmp_path: Path, given: str, wanted: set[str]) -> None:
+    """The client fills the input; the middleware fills the rest."""
+    action = f"'use server';\nimport {{ stripe }} from '@/stripe';\nexport const finish = authed.schema(batch).action(async ({{ parsedInput, ctx }}) => {{\n  const done = await save(parsedInput.batchId);\n  await stripe.billing.meterEvents.create({{ event_name: 'labels', identifier: done.id, payload: {{ stripe_customer_id: ctx.customer, value: String({given}) }} }});\n}});\n"
+    tree = {"tsconfig.json": '{"compilerOptions": {"paths": {"@/*": ["./*"]}}}', "stripe.ts": HEAD}
+    found = codes(audited(tmp_path, {**tree, "app/actions.ts": action}))
+    assert found - {"client_side_only"} == wanted
+
+
+@pytest.mark.parametrize(
+    ("again", "wanted"), [("", {"unmetered_endpoint"}), ("await charge(user.customer, id);", set())]
+)
+def test_short_names_at_hand_in_a_server_of_nitro(tmp_path: Path, again: str, wanted: set[str]) -> None:
+    tree = {
+        "package.json": '{"dependencies": {"nuxt": "3.14.0"}}',
+        "server/utils/draw.ts": "export async function draw(prompt) { return replicate.run('a/b', { input: { prompt } }); }\n",
+        "server/utils/charge.ts": f"{HEAD}export async function charge(customer, id) {{ await stripe.billing.meterEvents.create({EVENT}); }}\n",
+        "server/api/sketches/index.post.ts": "export default defineEventHandler(async (event) => { const { user } = await requireUserSession(event); const { prompt } = await readBody(event); const url = await draw(prompt); const id = save(url); await charge(user.customer, id); return url; });\n",
+        "server/api/sketches/again.post.ts": f"export default defineEventHandler(async (event) => {{ const {{ user }} = await requireUserSession(event); const {{ id, prompt }} = await load(event); const url = await draw(prompt); {again} return url; }});\n",
+    }
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("often", "wanted"), [("0 5 * * *", {"scheduled_reporting"}), ("*/10 * * * *", set())]
+)
+def test_a_service_that_railway_starts_with_its_package(tmp_path: Path, often: str, wanted: set[str]) -> None:
+    job = f"{HEAD}const {{ rows }} = await pool.query('select id, customer from usage where billed_at is null');\nfor (const {{ id, customer }} of rows) {{\n  await stripe.billing.meterEvents.create({EVENT});\n  await pool.query('update usage set billed_at = now() where id = $1', [id]);\n}}\n"
+    route = "app.post('/hash', requireKey, async (req, res) => { const out = await work(); await pool.query('insert into usage (account_id, units) values ($1, 1)', [req.key.account_id]); res.json(out); });\n"
+    tree = {
+        "apps/api/index.js": route,
+        "apps/meter/index.js": job,
+        "apps/meter/package.json": '{"scripts": {"start": "node index.js"}}',
+        "apps/meter/railway.json": f'{{"deploy": {{"startCommand": "npm start", "cronSchedule": "{often}"}}}}',
+    }
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("often", "wanted"), [("{ days: 1 }", {"scheduled_reporting"}), ("{ minutes: 5 }", set())]
+)
+def test_a_task_that_a_job_runs_by_the_clock(tmp_path: Path, often: str, wanted: set[str]) -> None:
+    job = f"import {{ AsyncTask, SimpleIntervalJob }} from 'toad-scheduler';\nimport {{ meter }} from './meter';\nasync function send() {{ for (const {{ id, customer }} of await unsent()) await meter(customer, id); }}\nconst task = new AsyncTask('send', send, (e) => log.error(e));\nscheduler.addSimpleIntervalJob(new SimpleIntervalJob({often}, task));\n"
+    assert codes(audited(tmp_path, {"meter.ts": METER, "job.ts": job})) == wanted

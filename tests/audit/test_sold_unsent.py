@@ -59,6 +59,9 @@ PRICES = {
     "a column": ({"init.sql": "create table plans (\n  id text primary key,\n  overage_cents_per_minute numeric(6,3) not null\n);\n"}, True),
     "a page": ({"app/pricing/page.tsx": "export default () => <li>60 minutes included, then $0.35 per minute</li>;\n"}, True),
     "a price with its name": ({"buy.ts": "await stripe.subscriptions.create({ customer, items: [{ price: process.env.METERED_MINUTE_PRICE }] });\n"}, True),
+    "an extra piece by its price": ({"tiers.ts": "export const tiers = { starter: { monthly: 900, logos: 10, extraLogo: 120 } };\n"}, True),
+    "for each extra piece": ({"app/pricing/page.tsx": "export default () => <p>10 logos a month. $1.20 for each extra logo.</p>;\n"}, True),
+    "for each extra member": ({"app/pricing/page.tsx": "export default () => <p>5 people. $4 for each extra member.</p>;\n"}, False),
     "none, by default": ({"init.sql": "create table plans (\n  id text primary key,\n  overage_cents_per_minute numeric not null default 0\n);\n"}, False),
     "a month": ({"app/pricing/page.tsx": "export default () => <li>First month free, then $29 per month</li>;\n"}, False),
     "seats": ({"app/pricing/page.tsx": "export default () => <li>5 seats, then $4 per seat. Additional seats $3 each.</li>;\n", "plans.ts": "export const plans = { team: { price: 24, extraSeatPrice: 4 } };\n"}, False),
@@ -77,6 +80,8 @@ def test_a_price_beyond_the_plan_and_a_counter(tmp_path: Path, how: str) -> None
 COUNTERS = {
     "mongo": "export const record = (customer) => months.updateOne({ customer }, { $inc: { calls: 1 } }, { upsert: true });\n",
     "a function of the database": "export const record = (customer) => supabase.rpc('increment_calls', { customer });\n",
+    "a field that goes up": "export const record = (id) => pb.collection('users').update(id, { 'calls+': 1 });\n",
+    "an expression of the database": "export const record = (id) => db.update(users).set({ calls: sql`${users.calls} + 1` });\n",
     "a row of usage": "export const record = (customer) => supabase.from('usage_events').insert({ customer });\n",
     "rows that are counted": "export const used = (customer, start) => prisma.call.count({ where: { customer, createdAt: { gte: start } } }).then((n) => n - plan.included);\n",
 }

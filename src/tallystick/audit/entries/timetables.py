@@ -13,6 +13,7 @@ from tallystick.audit.entries.schedules import DAY, UNITS, Schedule, named_field
 
 SQL_COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))--[^\n]*$")
 CRONTAB = re.compile(r"^\s*(?:.*?\becho\s+[\"']\s*)?((?:[\d*,/\-]+\s+){5}|@\w+\s+)(.+)$")
+PROGRAM = re.compile(r"[\w./-]+\.(?:[cm]?[jt]s|py|rb)\b")
 SCRIPT = re.compile(r"[\w.-]+\.sh\b")
 SCRIPTED = 20_000
 RUN = re.compile(r"\b(?:npm|pnpm|yarn|bunx?|nx|turbo)\s+([^\n;&|]+)")
@@ -29,7 +30,7 @@ def written(corpus: Corpus) -> list[Schedule]:
         if name == "vercel.json":
             found += _vercel(path, data)
         elif name.startswith("railway."):
-            found += _railway(path, data)
+            found += _railway(path, data, corpus)
         elif name.endswith((".yml", ".yaml")):
             found += _yaml(path, data)
         elif name.endswith(".sql"):
@@ -100,14 +101,20 @@ def _vercel(path: str, data: bytes) -> list[Schedule]:
     return found
 
 
-def _railway(path: str, data: bytes) -> list[Schedule]:
-    """A service that is started by the clock, with all that its file says of how."""
+def _railway(path: str, data: bytes, corpus: Corpus) -> list[Schedule]:
+    """A service that is started by the clock, with all that its file and its package say of how."""
     text = data.decode("utf-8", "replace")
     hit = re.search(r"cronSchedule\"?\s*[=:]\s*\"([^\"]+)\"", text)
     seconds = seconds_of(hit[1]) if hit else None
     if not hit or not seconds:
         return []
-    return [Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, hit[1], text[:SCRIPTED])]
+    folder = posixpath.dirname(path)
+    package = corpus.support.get(posixpath.join(folder, "package.json"), b"").decode("utf-8", "replace")
+    start = re.search(r"\"start\"\s*:\s*\"([^\"]*)\"", package)
+    said = f"{text[:SCRIPTED]} {start[1] if start else ''}"
+    files = (posixpath.normpath(posixpath.join(folder, one)) for one in PROGRAM.findall(said))
+    line = text.count("\n", 0, hit.start()) + 1
+    return [Schedule(path, line, seconds, hit[1], " ".join([said, *files]))]
 
 
 def _yaml(path: str, data: bytes) -> list[Schedule]:

@@ -234,8 +234,14 @@ class Program:
         if len(same) == 1:
             return same  # a package is a folder
         if path.endswith(NAMED) or "server/" in path or "convex/" in path:
-            return self._unique(name, bare=True)
+            return self._unique(name, bare=True) or self._at_hand(name)
         return []
+
+    def _at_hand(self, name: str) -> list[Key]:
+        """What Nitro gives to every file without an import: what the utils of its server export."""
+        found = [key for key in self.by_name.get(name, ()) if "server/utils/" in key[0]]
+        found = [key for key in found if self.function(key).exported]
+        return found if len(found) == 1 else []
 
     def _through(self, path: str, found: Import, rest: list[str]) -> list[Key]:
         source, name = found.source, found.name

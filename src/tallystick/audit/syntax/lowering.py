@@ -21,7 +21,7 @@ from tallystick.audit.syntax.expressions import (
     named,
     text_of,
 )
-from tallystick.audit.syntax.grammars import grammar_of, parsed
+from tallystick.audit.syntax.grammars import grammar_of, parsable, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
 from tallystick.audit.syntax.patterns import HOOKS, USE, catch_kind, flags_of, is_beside, is_of_reports
@@ -58,7 +58,6 @@ SPAWNING = re.compile(
     r"(?:^|\.)(?:waitUntil|after|unstable_after|create_task|ensure_future|run_coroutine_threadsafe|start_soon)$"
 )
 PROTOTYPE = re.compile(r"^(\w+)\.prototype\b")
-TAGGED = re.compile(rb"(\w)(<[\w\s\[\]{}:;,|?]{1,200}>)(`)")
 
 
 class Lowering:
@@ -76,7 +75,7 @@ class Lowering:
 
     def module(self) -> Module:
         """The lowered file."""
-        source = TAGGED.sub(lambda hit: hit[1] + b" " * len(hit[2]) + hit[3], self.source)
+        source = parsable(self.grammar, self.source)
         tree = parsed(self.grammar, source)
         self.drafts[0].end_line = tree.root_node.end_point[0] + 1
         self.children(tree.root_node, Context())
