@@ -270,3 +270,20 @@ def test_a_service_that_railway_starts_with_its_package(tmp_path: Path, often: s
 def test_a_task_that_a_job_runs_by_the_clock(tmp_path: Path, often: str, wanted: set[str]) -> None:
     job = f"import {{ AsyncTask, SimpleIntervalJob }} from 'toad-scheduler';\nimport {{ meter }} from './meter';\nasync function send() {{ for (const {{ id, customer }} of await unsent()) await meter(customer, id); }}\nconst task = new AsyncTask('send', send, (e) => log.error(e));\nscheduler.addSimpleIntervalJob(new SimpleIntervalJob({often}, task));\n"
     assert codes(audited(tmp_path, {"meter.ts": METER, "job.ts": job})) == wanted
+
+
+def test_a_request_by_another_kit_of_requests(tmp_path: Path) -> None:
+    """The provider is told by the address, whoever sends there."""
+    emit = "import { request } from 'undici';\nexport async function emit(subscription, id) {\n  const { statusCode } = await request(`${process.env.LAGO_URL}/api/v1/events`, { method: 'POST', body: JSON.stringify({ event: { transaction_id: id, external_subscription_id: subscription, code: 'stops' } }) });\n  if (statusCode >= 300) throw new Error('lago');\n}\n"
+    route = "import { emit } from './emit';\napp.post('/run', requireUser, async (req, res) => { const out = await work(); await emit(req.user.subscription, out.id); res.json(out); });\n"
+    report = audited(tmp_path, {"emit.ts": emit, "app.ts": route})
+    assert report.verdict is Verdict.PASS, report.findings
+
+
+@pytest.mark.parametrize(
+    ("customer", "wanted"),
+    [("await env.KEYS.get(request.headers.get('x-api-key') ?? '')", set()), ("request.headers.get('x-customer')", {"client_supplied_customer"})],
+)  # fmt: skip
+def test_a_key_looked_up_in_a_store_of_workers(tmp_path: Path, customer: str, wanted: set[str]) -> None:
+    route = f"import {{ meter }} from './meter';\nrouter.get('/preview', async (request, env) => {{ const customer = {customer}; if (!customer) return error(401); const out = await work(); await meter(customer, out.id); return out; }});\n"
+    assert codes(audited(tmp_path, {"meter.ts": METER, "index.ts": route})) == wanted

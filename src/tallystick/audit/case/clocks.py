@@ -193,8 +193,12 @@ def occasional(corpus: Corpus, entry: Entry) -> bool:
     aside = aside or (JOBS.search(path) is not None and corpus.grep(word) in ([], [path]))
     if not (entry.kind == "script" and aside) and not (entry.framework == "laravel" and "Commands/" in path):
         return False
+    starters = {name: data for name, data in corpus.support.items() if STARTED.search(name)}
+    packages = [data for name, data in starters.items() if name.endswith("package.json")]
+    hands = [hit[0] for data in packages for hit in BY_HAND.finditer(data) if word.search(hit[0])]
+    run = [rb"(?:run|yarn|pnpm)\s+" + re.escape(one.split(b'"')[1]) + rb"\b" for one in hands]
+    named = re.compile(b"|".join([word.pattern, *run]))
     return not any(
-        STARTED.search(name)
-        and word.search(BY_HAND.sub(b"", data) if name.endswith("package.json") else data)
-        for name, data in corpus.support.items()
+        named.search(BY_HAND.sub(b"", data) if name.endswith("package.json") else data)
+        for name, data in starters.items()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tallystick.audit.syntax.ir import Call, Expr
+from tallystick.audit.syntax.ir import Call, Expr, Module
 
 HOUR, DAY = 3600, 86400
 CRON = re.compile(r"^\s*(?:[\d*,/\-]+\s+){4,5}[\d*,/\-A-Za-z?#L]+\s*$")
@@ -123,6 +123,15 @@ def number_of(value: Expr) -> int | None:
 def of_call(call: Call) -> int | None:
     """How often a scheduling call runs what it is given."""
     return gap(call.callee, call.args)
+
+
+def of_task(call: Call, module: Module) -> int | None:
+    """How often a task runs that a job is given: `new SimpleIntervalJob({ days: 1 }, new AsyncTask("x", report))`."""
+    if call.callee not in ("AsyncTask", "Task"):
+        return None
+    calls = [one for function in module.functions for one in function.calls]
+    found = [of_call(one) for one in calls if re.search(r"(?:Interval|Cron)Job$", one.callee)]
+    return min((one for one in found if one), default=None)
 
 
 def gap(callee: str, values: tuple[Expr, ...]) -> int | None:

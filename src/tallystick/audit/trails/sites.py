@@ -62,7 +62,7 @@ def sink_of(
                 continue
         if nearness is not None and not near(nearness):
             continue
-        if kit is not None and not (kit.search(whole) and _of_kit(call, kit, module)):
+        if kit is not None and not (kit.search(whole) and (text is not None or _of_kit(call, kit, module))):
             continue
         return sink
     return None

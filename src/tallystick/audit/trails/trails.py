@@ -330,7 +330,7 @@ class Climb:
             "used",
             "returned",
         )  # `await limiter.schedule(report)`
-        ticks = self._ticks(outer, call)
+        ticks = schedules.of_task(call, self.program.modules[outer[0]])
         if ticks or (SCHEDULER.search(call.callee) and not WRAPPER.search(call.callee) and not at_once):
             seconds = ticks or schedules.gap(call.callee, self.program.spelled(outer, call.args))
             seconds = seconds or self._chained(outer, call)
@@ -350,14 +350,6 @@ class Climb:
         if loop and not further.floating[1]:
             further = replace(further, floating=(outer[0], call.line))
         return [further]
-
-    def _ticks(self, outer: Key, call: Call) -> int | None:
-        """A task that another call runs by the clock: `new IntervalJob({ days: 1 }, new AsyncTask("x", report))`."""
-        if call.callee not in ("AsyncTask", "Task"):
-            return None
-        calls = (one for function in self.program.modules[outer[0]].functions for one in function.calls)
-        found = [schedules.of_call(one) for one in calls if re.search(r"(?:Interval|Cron)Job$", one.callee)]
-        return min((one for one in found if one), default=None)
 
     def _chained(self, outer: Key, call: Call) -> int | None:
         """`schedule.call(f).everyFiveMinutes()`: how often stands behind the call."""
