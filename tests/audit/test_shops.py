@@ -287,3 +287,15 @@ def test_a_request_by_another_kit_of_requests(tmp_path: Path) -> None:
 def test_a_key_looked_up_in_a_store_of_workers(tmp_path: Path, customer: str, wanted: set[str]) -> None:
     route = f"import {{ meter }} from './meter';\nrouter.get('/preview', async (request, env) => {{ const customer = {customer}; if (!customer) return error(401); const out = await work(); await meter(customer, out.id); return out; }});\n"
     assert codes(audited(tmp_path, {"meter.ts": METER, "index.ts": route})) == wanted
+
+
+@pytest.mark.parametrize(("page", "wanted"), [(True, {"client_side_only"}), (False, set())])
+def test_a_function_of_the_edge_that_a_page_asks_to_report(
+    tmp_path: Path, page: bool, wanted: set[str]
+) -> None:
+    """A page that reports after the work can leave it out."""
+    handler = f"{HEAD}Deno.serve(async (req) => {{ const {{ data: {{ user }} }} = await admin.auth.getUser(req.headers.get('Authorization')); const {{ data: profile }} = await admin.from('profiles').select('customer').eq('id', user.id).single(); await stripe.billing.meterEvents.create({{ event_name: 'logos', identifier: crypto.randomUUID(), payload: {{ stripe_customer_id: profile.customer, value: '1' }} }}); return Response.json({{}}); }});\n"
+    called = "export const generate = async () => { await supabase.functions.invoke('generate-logo'); await supabase.functions.invoke('report-usage', { body: {} }); };\n"
+    name = "src/pages/Generator.tsx" if page else "server/jobs.ts"
+    tree = {"supabase/functions/report-usage/index.ts": handler, name: called}
+    assert codes(audited(tmp_path, tree)) == wanted

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.corpus.lexical import ASIDE
+from tallystick.audit.entries.forms import Entry
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails import stored
@@ -20,6 +21,8 @@ REPORTING = re.compile(r"(?i)usage|meter|track|consum|report|bill|deduct")
 CHARGES = frozenset(
     ["shopify-usage-charges", "stripe-invoice-items"]
 )  # who asks for one buys, and counts nothing
+CALLS = rb"(?:fetch|axios[\w.]*|\$?fetch|ky[\w.]*|post|sendBeacon)\(\s*[\"'`]"
+FUNCTION = re.compile(r"(?:^|/)functions/([\w-]+)/")
 PAGE = re.compile(r"\.(?:tsx|jsx|vue|svelte)$|(?:^|/)(?:hooks|components)/")
 USES = re.compile(rb"^\s*[\"']use client[\"']", re.MULTILINE)
 
@@ -55,19 +58,25 @@ def _called_to_report(case: Case, trail: Trail) -> bool:
         return False
     if trail.site.sink.provider in CHARGES:
         return False
-    path = entry.route.partition(" ")[2]
-    if not path.startswith("/") or not REPORTING.search(path) or "[" in path or ":" in path:
+    call = _asked_for(entry)
+    if call is None:
         return False
     if any(
         row.writes and not stored.USAGE.search(row.table) for row in stored.rows(case.program, [entry.key])
     ):
         return False
-    call = re.compile(
-        rb"(?:fetch|axios[\w.]*|\$?fetch|ky[\w.]*|post|sendBeacon)\(\s*[\"'`]"
-        + re.escape(path).encode()
-        + rb"[\"'`?]"
-    )
     return any(PAGE.search(one) or USES.search(case.corpus.sources[one]) for one in case.corpus.grep(call))
+
+
+def _asked_for(entry: Entry) -> re.Pattern[bytes] | None:
+    """How a page calls a route whose address, or name, speaks of reporting."""
+    path = entry.route.partition(" ")[2]
+    function = FUNCTION.search(entry.key[0]) if entry.framework == "supabase-edge" else None
+    if function is not None and REPORTING.search(function[1]):
+        return re.compile(rb"functions\.invoke\(\s*[\"'`]" + re.escape(function[1]).encode() + rb"[\"'`]")
+    if not path.startswith("/") or not REPORTING.search(path) or "[" in path or ":" in path:
+        return None
+    return re.compile(CALLS + re.escape(path).encode() + rb"[\"'`?]")
 
 
 def _bare(case: Case, trail: Trail, key: tuple[str, int]) -> bool:

@@ -24,6 +24,9 @@ REMARKED = re.compile(  # a call of a provider's own, and none that stands in a 
     rb"(?:meter_?[eE]vents?(?:\(\))?\.create|create_?[uU]sage_?[rR]ecords?|usage_?[rR]ecords?\.create|events\.ingest|usage\.ingest))\("
 )
 BEYOND = "a price beyond the plan in code"  # of use where something counts
+BOUGHT = re.compile(
+    rb"\bmode[\"']?\s*[:=]\s*[\"']payment[\"']|payment_?[iI]ntents?\.create"
+)  # piece by piece
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -58,9 +61,10 @@ def find(case: Case) -> Iterator[Finding]:
     if not case.trails and case.payment:
         yield from _remarked(case)
     counters = {hop.place.path for hop in case.counted}
-    strong = {OVERAGE, BEYOND} if counters else {OVERAGE}
-    hop = next((one for one in case.priced if one.note in strong or one.place.path in counters), None)
-    promised = (one for one in case.promised if counters or one.note != SPOKEN)
+    weak = bool(counters) and not case.corpus.grep(BOUGHT)
+    priced = (one for one in case.priced if weak or one.note != BEYOND)
+    hop = next((one for one in priced if one.note in (OVERAGE, BEYOND) or one.place.path in counters), None)
+    promised = (one for one in case.promised if weak or one.note != SPOKEN)
     hop = hop or next((one for one in promised if _shown(case, one.place.path)), None)
     if not case.trails and hop is not None and case.payment:
         known = "usage is only counted; nothing" if counters else "nothing"
