@@ -144,6 +144,7 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
 
 def _stands_near(program: Program, sources: dict[str, bytes], key: Key, word: re.Pattern[str]) -> bool:
     """Whether a word stands in a function or, when that is only a wrapper, in one that calls it."""
+    key = _outermost(program, key)
     callers = [edge.caller for edge in program.callers.get(key, ()) if key[1] and edge.caller[1]]
     for path, index in (key, *callers[:20]):
         function = program.function((path, index))
@@ -151,6 +152,13 @@ def _stands_near(program: Program, sources: dict[str, bytes], key: Key, word: re
         if word.search(b"\n".join(lines).decode("utf-8", "replace")):
             return True
     return False
+
+
+def _outermost(program: Program, key: Key) -> Key:
+    """The function that a literal stands in: `retry(() => stripe.invoiceItems.create(item))`."""
+    while program.function(key).via >= 0 and program.function(key).parent > 0:
+        key = (key[0], program.function(key).parent)
+    return key
 
 
 def _decorated(program: Program, key: Key, call: Call) -> Key | None:
