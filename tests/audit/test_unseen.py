@@ -45,7 +45,7 @@ def test_a_product_of_numbers_is_no_clock(tmp_path: Path) -> None:
 def test_a_script_that_tries_the_reporter_is_a_test(tmp_path: Path) -> None:
     body = f"await stripe.billing.meterEvents.create({EVENT});"
     tree = {"report.ts": REPORT.replace("BODY", body), "server.ts": ROUTE}
-    tried = "import { report } from './report';\nasync function main() { try { await report('c', 1, 'i'); } catch (e) { console.error(e); } }\nmain();\n"
+    tried = "import { report } from './report';\nasync function main() { try { await report(await nextCustomer(), 1, 'i'); } catch (e) { console.error(e); } }\nmain();\n"
     assert codes(audited(tmp_path / "test", {**tree, "test-report.ts": tried})) == set()
     assert codes(audited(tmp_path / "tool", {**tree, "contest.ts": tried})) == {"errors_swallowed"}
 

@@ -20,6 +20,12 @@ MONTHLY = re.compile(  # what is left of a month that has ended is never asked f
 )
 METERING = re.compile(r"(?i)usage|meter|bill|overage|consum|charge|credit|invoice|report")
 WITHIN = 6  # calls below a worker
+LOOKING = re.compile(  # in a database, or by a function that says so
+    r"(?i)prisma|supabase|drizzle|\bdb\b|redis|\bkv\.|objects\.|(?-i:[A-Z]\w*\.find$)"
+    r"|(?:^|\.)(?:find_?\w+|select\w*|query\w*|execute|fetch_?all|scan\w*|[lz]range\w*|collection\w*|where|rpc"
+    r"|(?:get|list|load|fetch|claim|take|pop|drain)_?\w*"
+    r"(?:pending|usage|event|row|record|org|customer|team|user|account|tenant|subscription|meter|batch|un[a-z]+ed)\w*)$"
+)
 REQUESTED = frozenset(["http", "action", "worker"])
 
 
@@ -86,7 +92,7 @@ def drained(case: Case, trail: Trail) -> bool:
         apart = (trail.site.stored or forgets) and other.site.call != trail.site.call
         if apart or _does_the_same(case, other):
             continue  # its rows are others than those that were lost here
-        if not by_clock and not trail.site.stored:
+        if not by_clock and not trail.site.stored and _looks_up(case, other):
             return True
         if takes_unsent(case, other) and not marks_lost(case, other):
             return True
@@ -97,6 +103,15 @@ def _alike(one: Trail, other: Trail) -> bool:
     """Whether two reports go to the same provider, and not under two names that are both written out."""
     names = {name for name in (event_of(one.site.call), event_of(other.site.call)) if name}
     return one.site.sink.provider == other.site.sink.provider and len(names) < 2
+
+
+def _looks_up(case: Case, trail: Trail) -> bool:
+    """Whether a run by the clock, or what it calls, looks up what there is to send: other runs do work of their own."""
+    if any(kind == STORED for kind, _ in trail.quantity | trail.customer) or takes_unsent(case, trail):
+        return True
+    steps = [key for key, _ in trail.hops]
+    steps += [to for key in steps for to, _ in case.program.callees.get(key, ())]
+    return any(LOOKING.search(call.callee) for key in steps for call in case.program.function(key).calls)
 
 
 def _does_the_same(case: Case, trail: Trail) -> bool:

@@ -26,6 +26,17 @@ FIRST = re.compile(  # the first day of the month that runs
     rb"(\w+)\.set(?:UTC)?Date\(\s*1\s*\)|(\w+)\s*=\s*new Date\([^;\n]*?get(?:UTC)?Month\(\)\s*,\s*1\s*[,)]"
 )
 COUNTED = re.compile(rb"(?i)\bcount\b|\bhead\s*:\s*true|aggregate|\bsum\b")
+MONTH = re.compile(  # the name of the month that runs
+    rb"(\w+)\s*=\s*(?:(?:\w+\.)*(?:get_?)?(?:current|this)_?(?:year_?)?month\w*\(\s*\)|(?:\w+\.)*(?:get_?)?month_?key\(\s*\)"
+    rb"|new Date\(\)\.toISOString\(\)\.(?:slice|substring|substr)\(0,\s*7\)"
+    rb"|[\w.]*now\([\w.]*\)\.strftime\([\"']%Y-?%m[\"']\)|(?:dayjs|moment)(?:\.utc)?\(\)\.format\([\"']YYYY-?MM[\"']\)"
+    rb"|format\(new Date\(\),\s*[\"']yyyy-?MM[\"']\))",
+    re.IGNORECASE,
+)
+OF_MONTH = (
+    rb"(?i:\bdoc|\beq|where|filter|\bm?get|find\w*|select|query)\w*\s*\([^;\n]{0,100}?(?:\{%s\}|\b%s\b)"
+)
+BEFORE = re.compile(rb"(?i)prev|last_?month|earlier|sub(?:tract)?_?months?|\bmonths\b")
 EARLIER = rb"\b%s\.set(?:UTC)?Month\("
 DEEPEST = 4
 LONGEST = 20  # lines of a query
@@ -37,12 +48,12 @@ def open_period(case: Case, trail: Trail) -> Place | None:
         function = case.program.function(key)
         lines = case.corpus.sources[key[0]].split(b"\n")[: function.end_line]
         text = b"\n".join(lines[function.line - 1 :])
-        found = sorted({function.line + text.count(b"\n", 0, one) for one in _bounds(function, text)})
+        found, months = (_lines(function, text, one) for one in (_bounds(function, text), _of_month(text)))
         if asks_unsent(text):
             found = [line for line in found if _unsent_there(function, lines, line)]
-            if not found:
+            if not found and not months:
                 return None
-        found = [line for line in found if not _only_compared(function, lines, line, trail.quantity)]
+        found = [one for one in found if not _only_compared(function, lines, one, trail.quantity)] or months
         if found and key[1]:
             return None if _passed_by(case, trail, step) else case.place(key, found[0])
     return None
@@ -78,6 +89,18 @@ def _bounds(function: Function, text: bytes) -> Iterator[int]:
     given |= {name for name in firsts if not re.search(EARLIER % re.escape(name), text)}
     yield from (hit.start() for hit in FROM_START.finditer(text))
     yield from (hit.start() for hit in SINCE.finditer(text) if hit[1] in given)
+
+
+def _of_month(text: bytes) -> Iterator[int]:
+    """Where only the row of this month is read, `usage/${month}`; one with a mark of its own is found later."""
+    if BEFORE.search(text) or FLAGGED.search(text):
+        return
+    for name in sorted({re.escape(hit[1]) for hit in MONTH.finditer(text)}):
+        yield from (hit.start() for hit in re.finditer(OF_MONTH % (name, name), text))
+
+
+def _lines(function: Function, text: bytes, places: Iterator[int]) -> list[int]:
+    return sorted({function.line + text.count(b"\n", 0, one) for one in places})
 
 
 def _words(value: Expr, depth: int = 0) -> list[str]:

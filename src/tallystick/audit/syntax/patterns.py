@@ -6,7 +6,7 @@ import re
 
 RETHROW = re.compile(
     rb"\bthrow\b|\braise\b|\breject\(|\bnext\(\s*\w|\bpanic\(|\breturn err\b(?!\()|\bexit(?:Code)?\b\s*[=(]"
-    rb"|\babort\(|\bself::FAILURE\b|Promise\.reject|\b(?:cb|callback|done)\(\s*(?:e|err|error|ex|new\s)"
+    rb"|\babort\(|::FAILURE\b|Promise\.reject|\b(?:cb|callback|done)\(\s*(?:e|err|error|ex|new\s)"
 )
 RESPOND = re.compile(
     rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:(?!\s*20\d\b)|[,(]\s*[45]\d\d\s*\)"
