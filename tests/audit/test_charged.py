@@ -79,6 +79,29 @@ def test_invoice_items_bill_usage_where_the_code_says_so(tmp_path: Path, name: s
         assert ("stripe-invoice-items" in report.providers) is sites, (said, report)
 
 
+TOLD = """export function mount(router) {
+  router.get('/usage', async (req, res) => res.json(await usageOf(req.user)));
+  router.get('/a', a);
+  router.get('/b', b);
+  router.get('/c', c);
+  router.post('/bill', async (req, res) => { CALL res.json({}); });
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
+        ("await stripe.invoiceItems.create({ customer: req.user.customer, amount: 500 });", False),
+        ("const overage = await over(req.user); await retry(() => stripe.invoiceItems.create({ customer: req.user.customer, amount: overage * 2 }));", True),
+    ],
+)  # fmt: skip
+def test_words_of_another_route_are_not_near(tmp_path: Path, call: str, found: bool) -> None:
+    """What waits for a literal speaks of it; what stands in the same function beside it does not."""
+    report = audited(tmp_path, {"routes.ts": TOLD.replace("CALL", call)})
+    assert ("stripe-invoice-items" in report.providers) is found
+
+
 COUNTED = "import Stripe from 'stripe';\nexport async function POST() { const { user } = await auth(); await redis.incr(`calls:${user.id}`); return Response.json({}); }\n"
 
 

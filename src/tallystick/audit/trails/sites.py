@@ -17,6 +17,7 @@ from tallystick.audit.trails.labels import CLIENT, MEASURED, Labelling, Labels
 
 Nearness = Callable[[re.Pattern[str]], bool]
 HARMLESS = frozenset([MEASURED])
+WAITED = frozenset(["awaited", "used", "returned", "assigned"])
 DATABASE = re.compile(
     r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
 )  # a table named like a provider's resource is a table
@@ -155,9 +156,13 @@ def _stands_near(program: Program, sources: dict[str, bytes], key: Key, word: re
 
 
 def _outermost(program: Program, key: Key) -> Key:
-    """The function that a literal stands in: `retry(() => stripe.invoiceItems.create(item))`."""
-    while program.function(key).via >= 0 and program.function(key).parent > 0:
-        key = (key[0], program.function(key).parent)
+    """The function that waits for what a literal does: `await retry(() => stripe.invoiceItems.create(item))`."""
+    function = program.function(key)
+    while function.via >= 0 and function.parent > 0:
+        holder = (key[0], function.parent)
+        if program.function(holder).calls[function.via].state not in WAITED:
+            break
+        key, function = holder, program.function(holder)
     return key
 
 
