@@ -352,3 +352,8 @@ def _fields(value: Expr, depth: int = 0) -> list[tuple[str, Expr]]:
         elif part.kind in ("name", "call", "member"):
             found.append((field, part))
     return found
+
+
+def written_out(labels: Labels) -> bool:
+    """Whether all that a value can be is written out in the program."""
+    return bool(labels) and all(kind == CONST and text for kind, text in labels)

@@ -15,7 +15,7 @@ from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Handler
 from tallystick.audit.syntax.returned import TOLD
 from tallystick.audit.trails import answers
-from tallystick.audit.trails.labels import CLIENT, CONST, Labelling, Labels
+from tallystick.audit.trails.labels import CLIENT, Labelling, Labels, written_out
 from tallystick.audit.trails.sites import Site
 
 SCHEDULER = re.compile(
@@ -194,7 +194,7 @@ class Climb:
             fed = entry.kind == "worker" or (entry.kind == "http" and self.queues.feeding(entry))
             return self._fed(trail, entry) if fed else []
         if key[1] == 0 or self._is_program(key):
-            if not _for_show(trail):
+            if not written_out(trail.customer):  # else a demonstration, in which nobody buys
                 done.append(replace(trail, entry=Entry(key, "script", "script", key[0], 1)))
             return []
         if len(trail.hops) > LONGEST:
@@ -396,8 +396,3 @@ def _given_later(args: tuple[Expr, ...], name: str) -> tuple[Expr, ...]:
         if arg.kind == "name" and arg.text.rpartition(".")[2] == name:
             return args[index + 1 :]
     return ()
-
-
-def _for_show(trail: Trail) -> bool:
-    """Whether a program bills a customer that is written out in it: a demonstration, in which nobody buys."""
-    return bool(trail.customer) and all(kind == CONST and text for kind, text in trail.customer)
