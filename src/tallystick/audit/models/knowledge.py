@@ -119,7 +119,7 @@ class Knowledge:
                 row,
                 compiled(self.spelled(row.callee)),
                 compiled(row.text) if row.text else None,
-                compiled(self._spelled(row.near)) if row.near else None,
+                compiled(self.spelled(row.near)) if row.near else None,
                 compiled(row.kit) if row.kit else None,
             )
             for row in rows
