@@ -75,7 +75,7 @@ def only_marked(case: Case, trail: Trail) -> bool:
     """Whether a failed report is only noted in its row, while nothing in the tree takes rows up again by itself."""
     if (
         trail.error != "recorded"
-        or trail.queued
+        or trail.queued is not None
         or trail.site.stored
         or trail.handler[0] not in case.corpus.sources
     ):
@@ -101,6 +101,11 @@ def _left(case: Case, trail: Trail, said: str) -> bool:
     return uses == len(word.findall(said.encode()))
 
 
+def caught(case: Case, trail: Trail) -> str:
+    """The catch that ends an error on this way."""
+    return _clause(_said(case, trail))
+
+
 def _clause(said: str) -> str:
     """The catch at the start of these lines, without what follows it."""
     first, _, rest = said.partition("\n")
@@ -116,7 +121,9 @@ def _clause(said: str) -> str:
 
 def _by_itself(trail: Trail) -> bool:
     """Whether a way starts without a request: by the clock, from a queue, as a program."""
-    return trail.queued or (trail.entry is not None and trail.entry.kind not in ("http", "action"))
+    return trail.queued is not None or (
+        trail.entry is not None and trail.entry.kind not in ("http", "action")
+    )
 
 
 def _said(case: Case, trail: Trail) -> str:

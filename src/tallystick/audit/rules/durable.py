@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 
 from tallystick.audit.case.case import SLOW, Case
-from tallystick.audit.case.reaching import reach, workers
 from tallystick.audit.entries.schedules import DAY
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.marks import marks_lost, marks_sent, speaks_of_unsent, takes_unsent, texts
-from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails.labels import STORED
-from tallystick.audit.trails.sites import constants, event_of
+from tallystick.audit.trails.sites import event_of
 from tallystick.audit.trails.trails import Trail
 
 MONTHLY = re.compile(  # what is left of a month that has ended is never asked for
     rb"(?i)for_month\(|(?:this|current)_?month|(?:beginning|start)_?of_?month|month\s*[:=]\s*(?:Date\.(?:current|today)|now)"
 )
-METERING = re.compile(r"(?i)usage|meter|bill|overage|consum|charge|credit|invoice|report")
-WITHIN = 6  # calls below a worker
 LOOKING = re.compile(  # in a database, or by a function that says so
     r"(?i)prisma|supabase|drizzle|\bdb\b|redis|\bkv\.|objects\.|(?-i:[A-Z]\w*\.find$)"
     r"|(?:^|\.)(?:find_?\w+|select\w*|query\w*|execute|fetch_?all|scan\w*|[lz]range\w*|collection\w*|where|rpc"
@@ -30,33 +25,8 @@ REQUESTED = frozenset(["http", "action", "worker"])
 
 
 def excused(case: Case, trail: Trail) -> bool:
-    """Whether a lost attempt on this way is harmless: drained, put on a queue, or a row beside a direct report."""
-    return trail.queued or _beside(case, trail) or drained(case, trail)
-
-
-def unqueued(case: Case, trail: Trail) -> bool:
-    """Whether a job that only reports is lost before it is on its queue: no work with it, nothing else sends it."""
-    if not trail.queued or trail.site.stored or drained(case, trail):
-        return False
-    at = next((number for number, (key, _) in enumerate(trail.hops) if key in case.entries.found), None)
-    if at is None or reach(case, {trail.hops[at][0]}, WITHIN) & workers(case):
-        return False
-    if not any(METERING.search(one) for one in _names(case, trail.hops[at:])):
-        return False
-    putting = {key for key, _ in trail.hops if key[0] == trail.handler[0]}
-    return not any(
-        one.site.call is trail.site.call and not one.queued and putting & {key for key, _ in one.hops}
-        for one in case.live
-        if one.entry is not None and one.entry.kind in REQUESTED
-    )
-
-
-def _names(case: Case, hops: Sequence[tuple[Key, Call]]) -> Iterator[str]:
-    """What a worker, those who give it jobs, and the jobs are called."""
-    for number, (key, call) in enumerate(hops):
-        yield f"{key[0].rpartition('/')[2]} {case.program.function(key).name}"
-        if number:
-            yield f"{call.callee} {' '.join(constants(one) for one in call.args)}"
+    """Whether a lost attempt on this way is harmless: drained, or a row beside a direct report."""
+    return _beside(case, trail) or drained(case, trail)
 
 
 def _beside(case: Case, trail: Trail) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import SLOW, Case
+from tallystick.audit.case.enqueued import carries_usage, otherwise
 from tallystick.audit.case.kept import only_marked, unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.rules.durable import drained_late, excused, sent_later, unqueued
+from tallystick.audit.rules.durable import drained_late, excused, sent_later
 from tallystick.audit.rules.open_period import open_period
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
@@ -40,11 +41,10 @@ def find(case: Case) -> Iterator[Finding]:
                 case.name(trail),
                 case.hops(trail),
             )
-        if trail.error != "swallowed":
+        if trail.error != "swallowed" or excused(case, trail) or otherwise(case, trail):
             continue
-        if excused(case, trail):
-            if unqueued(case, trail):
-                yield _unqueued(case, trail)
+        if trail.queued is not None:
+            yield from _unqueued(case, trail)
             continue
         if trail.site.stored and trail.entry is not None and trail.entry.kind in ("script", "schedule"):
             continue  # what a run by the clock writes down it finds again the next time
@@ -63,14 +63,16 @@ def find(case: Case) -> Iterator[Finding]:
         )
 
 
-def _unqueued(case: Case, trail: Trail) -> Finding:
-    return RULE.finding(
-        "when the queue cannot be reached, the error stops here: the job that reports the usage is never there",
-        Place(*trail.handler),
-        Confidence.MEDIUM,
-        case.name(trail),
-        case.hops(trail),
-    )
+def _unqueued(case: Case, trail: Trail) -> Iterator[Finding]:
+    """A job that tells of usage and could not be put on its queue."""
+    if carries_usage(case, trail):
+        yield RULE.finding(
+            "when the queue is down, the error stops here: the customer got the work, and no job is left to bill it",
+            Place(*trail.handler),
+            Confidence.LOW if drained_late(case, trail) else Confidence.MEDIUM,
+            case.name(trail),
+            case.hops(trail),
+        )
 
 
 def _told_again(case: Case, trail: Trail) -> bool:

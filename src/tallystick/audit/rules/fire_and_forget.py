@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tallystick.audit.case.buffers import waiting
 from tallystick.audit.case.case import Case
+from tallystick.audit.case.enqueued import carries_usage
 from tallystick.audit.case.reaching import goes_on, works, works_below
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
@@ -18,6 +19,10 @@ REPORTING = re.compile(
     r"|send|sync|flush|ingest|invoice|post|after|then|push|save|write|incr"
 )
 
+ENDS = frozenset(  # frameworks whose process may end with the answer
+    ["next-app", "next-pages", "next-action", "vercel", "sveltekit", "remix", "astro", "lambda", "workers", "netlify",
+     "supabase-edge", "firebase", "pages-functions", "functions"]
+)  # fmt: skip
 DEEP = 4  # calls below what is left alone: by then it is no reporter, but work of which a report is a part
 
 
@@ -28,7 +33,7 @@ def find(case: Case) -> Iterator[Finding]:
         if place is not None:
             yield _in_memory(case, trail, place)
             continue
-        if excused(case, trail):
+        if excused(case, trail) or (trail.queued is not None and not carries_usage(case, trail)):
             continue
         if trail.floating[1] and not _ticks(trail):
             place, how = Place(*trail.floating), "without waiting for it"
@@ -72,6 +77,9 @@ def _confidence(case: Case, trail: Trail) -> Confidence:
     """Sure where the report is what is left alone; a larger unit of work that reports at its end is for review."""
     if trail.entry is None:
         return Confidence.MEDIUM
+    if trail.queued is not None:  # a server that goes on hands the job over in a moment
+        ends = trail.floating[1] and trail.entry.framework in ENDS
+        return Confidence.MEDIUM if ends else Confidence.LOW
     for number, (key, call) in enumerate(trail.hops):
         if number and (key[0], call.line) == trail.floating and not REPORTING.search(call.callee):
             below, onward = trail.hops[number - 1]

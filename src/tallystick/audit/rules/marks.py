@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tallystick.audit.case.case import Case
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Call, Expr
+from tallystick.audit.syntax.patterns import LOGGING
 from tallystick.audit.trails.trails import Trail
 
 UNSENT = re.compile(
@@ -24,6 +25,10 @@ METERED = re.compile(
     rb"(?i)usage|meter|consum|outbox|ledger|billable|overage|tally|event|count|pending|report"
 )
 LOWERED = re.compile(r"(?i)(?:h|z)?incr\w*$")
+BY_SO_MUCH = re.compile(
+    r"(?i)(?:redis|kv|cache|store)\S*\.[hz]?decr_?by\w*$"
+)  # a number that was read, not a lock
+ACKED = re.compile(r"(?i)\.x_?ack$")  # what a stream keeps for its reader until then
 SQL_SENT = re.compile(
     r"(?is)\bupdate\s+\S+\s+set\b.*?\b(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported|flushed|pushed|invoiced|metered|ingested|dispatched|submitted)"
 )
@@ -77,6 +82,8 @@ def _removes(case: Case, trail: Trail) -> bool:
 
 def _takes(text: list[bytes], call: Call) -> bool:
     """Whether a call takes usage from a store: `redis.del(key)`, `redis.hIncrBy("usage", customer, -count)`."""
+    if BY_SO_MUCH.search(call.callee) or ACKED.search(call.callee):
+        return True
     said = _said(text, call.line, call.end_line)
     lowered = LOWERED.search(call.callee) and re.search(rb",\s*-", said)
     return bool(TAKEN.search(call.callee) or lowered) and METERED.search(said) is not None
@@ -102,7 +109,8 @@ def _text(case: Case, key: Key) -> bytes:
 
 
 def asks_unsent(text: bytes) -> bool:
-    """Whether code asks for what was not sent yet; `getattr(org, "billing", None)` asks for something else."""
+    """Whether code asks for what was not sent yet; `getattr(org, "billing", None)`, or a log, says something else."""
+    text = LOGGING.sub(b"", text)
     counted = {name for name in STARTED.findall(text) if re.search(rb"\b" + name + rb"\s*(?:\+\+|\+=)", text)}
     text = STARTED.sub(lambda hit: b"" if hit[1] in counted else hit[0], READ.sub(b"", text))
     return UNSENT.search(text) is not None  # `let reported = 0` only counts how many were

@@ -19,13 +19,18 @@ RESPOND = re.compile(
     rb"|(?<![\w.])(?:handle|send|respond\w*|write|render|return)\w*(?:Error|_error)\w*\(\s*(?:res|reply|response|ctx|c)\s*[,)]"
 )
 RECORD = re.compile(
-    rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|enqueue|dispatch|send_?message|apply_async|perform_(?:later|async)|kiq)\w*\("
+    rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|xadd|enqueue|dispatch|send_?message|apply_async|perform_(?:later|async)|kiq)\w*\("
     rb"|\.delay\(\s*[^(),]+,"
     rb"|queue\w*(?:\(\))?\.(?:add|push|send|publish)\w*\(|inngest\.send\(|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
+    rb"|\b(?:redis|kv|cache)\w*(?:\(\))?\.[hz]?incr_?by\w*\("  # a counter gets back what was taken from it
     rb"|\.perform_in\b|\.apply_async\(|batch_?item_?failures?|item_?identifier|\.nack\(|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."
 )
+STRING = rb"\"(?:\\.|[^\"\\\n])*+\"|'(?:\\.|[^'\\\n])*+'|`(?:\\.|[^`\\])*+`"
+GIVEN = rb"(?:" + STRING + rb"|[^()\"'`]|\(%s\))*+"  # between parentheses, however many lines
+DEEPER = GIVEN % (GIVEN % (GIVEN % rb"[^()]*"))
 LOGGING = re.compile(
-    rb"(?i)(?:console|log|logger|logging|sentry|\blog)\.[\w.]*\([^;\n]*\)?|captureException\([^;\n]*\)|print\([^;\n]*\)"
+    rb"(?i)(?:(?:console|log|logger|logging|sentry|\blog|bugsnag)\.[\w.]{0,60}|\bcapture_?(?:exception|message|error|event)|print|\b\w{0,20}alert\w{0,20})"
+    rb"\((?:" + DEEPER + rb"\)|[^;\n]*\)?)"
 )
 ERRORS = re.compile(rb"\b[A-Z]\w*\b(?!\s*(?:::|\.|\\))")
 BESIDE = re.compile(
@@ -91,13 +96,12 @@ def is_beside(head: bytes) -> bool:
 
 def catch_kind(text: bytes) -> str:
     """What a catch clause does with the error; what its remarks say of that proves nothing."""
-    text = REMARK.sub(b"", text)
+    text = LOGGING.sub(b"", REMARK.sub(b"", text))
     if RETHROW.search(text):
         return "rethrow"
     if RESPOND.search(text):
         return "respond"
-    bare = LOGGING.sub(b"", text)
-    if RECORD.search(bare):
+    if RECORD.search(text):
         return "record"
     said = SPECIAL.sub(b"", text)
     if not SIGNAL.search(said):

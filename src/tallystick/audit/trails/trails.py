@@ -57,7 +57,7 @@ class Trail:
     floating: tuple[str, int] = ("", 0)
     deferred: tuple[str, int, str] = ("", 0, "")
     remote: bool = False
-    queued: bool = False
+    queued: Call | None = None  # what put the job on its queue: what becomes of an error is told of that
     flags: frozenset[str] = frozenset()
     client: bool = False
     seen: frozenset[Key] = field(default_factory=frozenset)
@@ -84,7 +84,8 @@ class Climb:
         while stack and len(visited) < MOST:
             trail = stack.pop(0)
             fate = (
-                trail.top, trail.error, bool(trail.floating[1]), bool(trail.deferred[1]), trail.remote, trail.queued,
+                trail.top, trail.error, bool(trail.floating[1]), bool(trail.deferred[1]), trail.remote,
+                trail.queued is not None,
             )  # fmt: skip
             if fate in visited:
                 continue
@@ -241,9 +242,9 @@ class Climb:
         )
 
     def _fed(self, trail: Trail, entry: Entry) -> list[Trail]:
-        """Above a worker: whoever puts its jobs on the queue. From here on errors are those of putting them there."""
-        settled = replace(
-            trail, error="open", handler=("", 0), floating=("", 0), deferred=("", 0, ""), queued=True,
+        """Above a worker: whoever puts its jobs on the queue. What the queue takes it keeps, so all begins anew."""
+        begun = replace(
+            trail, error="open", handler=("", 0), floating=("", 0), deferred=("", 0, ""),
             quantity=self._jobs(trail.quantity, entry.key), customer=self._jobs(trail.customer, entry.key),
         )  # fmt: skip
         steps = [(one.caller, one.call, one.given) for one in self.queues.feeding(entry)]
@@ -253,14 +254,12 @@ class Climb:
             if DIRECT.search(edge.call.callee)
         ]
         return [
-            replace(
-                self._through(
-                    self._substituted(settled, entry.key, caller, given), caller, call, False, False
-                ),
-                floating=("", 0),
+            self._through(
+                replace(self._substituted(begun, entry.key, caller, given), queued=call),
+                caller, call, False, self._is_script(caller),
             )
             for caller, call, given in steps
-        ]
+        ]  # fmt: skip
 
     def _jobs(self, labels: Labels, worker: Key) -> Labels:
         """What a worker reads from its job is whatever was put there: not a client's word by its name."""
@@ -321,8 +320,10 @@ class Climb:
     def _promises(self, trail: Trail, key: Key) -> bool:
         """Whether a function gives the promise of what it calls, though it is not declared to wait: `() => send()`."""
         last, sent = trail.hops[-1]
-        script = self.program.modules[key[0]].language in ("typescript", "tsx")
-        return script and last == key and sent.state == "returned"
+        return self._is_script(key) and last == key and sent.state == "returned"
+
+    def _is_script(self, key: Key) -> bool:
+        return self.program.modules[key[0]].language in ("typescript", "tsx")
 
     def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
         """A function given to a call: by the clock, put off, or run in place."""

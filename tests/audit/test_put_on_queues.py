@@ -1,0 +1,166 @@
+# ruff: noqa: E501
+"""Usage that goes through a queue: what becomes of it where the queue itself does not take the job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trees import Tree, audited, codes
+
+HEAD = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\n"
+SEND = "await stripe.billing.meterEvents.create({ event_name: 'c', identifier: JOB.id, payload: { stripe_customer_id: JOB.customer, value: String(JOB.tokens) } });"
+JOB = "{ id: out.id, customer: req.user.customer, tokens: out.usage.total_tokens }"
+BULL = "import { Queue } from 'bullmq';\nexport const usageQueue = new Queue('usage', { connection });\nexport async function enqueue(job) {\n  try {\n    await usageQueue.add('report', job);\n  } catch (err) { CATCH }\n}\n"
+SERVER = "import { inngest } from './inngest';\nimport { usageQueue, enqueue } from './queue';\nimport { sendUsage } from './report';\napp.post('/run', requireUser, async (req, res) => {\n  const out = await openai.responses.create({ input: req.body.prompt });\n  PUT\n  res.json(out);\n});\n"
+WORKERS = {
+    "bullmq": "new Worker('usage', async (job) => { await sendUsage(job.data); }, { connection });\n",
+    "pg-boss": "boss.work('usage', async ([job]) => { await sendUsage(job.data); });\n",
+    "inngest": "export const f = inngest.createFunction({ id: 'usage' }, { event: 'usage/made' }, async ({ event, step }) => { await step.run('r', async () => sendUsage(event.data)); });\n",
+    "trigger.dev": "export const t = task({ id: 'usage', run: async (payload) => { await sendUsage(payload); } });\n",
+}
+PUTS = {
+    "bullmq": f"await usageQueue.add('report', {JOB})",
+    "pg-boss": f"await boss.send('usage', {JOB})",
+    "inngest": f"await inngest.send({{ name: 'usage/made', data: {JOB} }})",
+    "trigger.dev": f"await tasks.trigger('usage', {JOB})",
+}
+LOGS = "console.error(\n    'failed to enqueue usage, no retry',\n    err,\n  );"
+
+
+def tree(library: str, put: str, caught: str = "throw err;") -> Tree:
+    report = f"{HEAD}export async function sendUsage(job) {{ {SEND.replace('JOB', 'job')} }}\n"
+    return {
+        "src/report.ts": report,
+        "src/queue.ts": BULL.replace("CATCH", caught),
+        "src/server.ts": SERVER.replace("PUT", put),
+        "src/worker.ts": f"import {{ sendUsage }} from './report';\n{WORKERS[library]}",
+    }
+
+
+@pytest.mark.parametrize("library", sorted(WORKERS))
+def test_a_job_that_could_not_be_put_on_its_queue(tmp_path: Path, library: str) -> None:
+    """Waited for it is a report; with its own failure only logged, the usage is gone when the queue is down."""
+    put = PUTS[library]
+    for name, code, wanted in (
+        ("right", f"{put};", set()),
+        ("raises", f"try {{ {put}; }} catch (err) {{ console.error(err); throw err; }}", set()),
+        ("caught", f"try {{ {put}; }} catch (err) {{ {LOGS} }}", {"errors_swallowed"}),
+        ("chained", f"{put}.catch((err) => console.error('enqueue', err));", {"errors_swallowed"}),
+        ("directly", f"try {{ {put}; }} catch (err) {{ await sendUsage({JOB}); }}", set()),
+    ):
+        report = audited(tmp_path / name, tree(library, code))
+        assert codes(report) == wanted, (name, report.findings)
+
+
+@pytest.mark.parametrize(
+    ("caught", "wanted"),
+    [
+        (LOGS, {"errors_swallowed"}),
+        ("logger.warn('queue down'); return null;", {"errors_swallowed"}),
+        ("throw err;", set()),
+        ("await sendUsage(job);", set()),
+        ("await prisma.usageOutbox.create({ data: job });", {"errors_swallowed"}),  # which nothing reads
+    ],
+)  # fmt: skip
+def test_a_helper_that_puts_jobs_on_a_queue(tmp_path: Path, caught: str, wanted: set[str]) -> None:
+    files = tree("bullmq", f"await enqueue({JOB});", caught)
+    files["src/queue.ts"] = "import { sendUsage } from './report';\n" + files["src/queue.ts"]
+    report = audited(tmp_path, files)
+    assert codes(report) == wanted, report.findings
+
+
+def test_a_row_that_a_sweeper_puts_on_the_queue_again(tmp_path: Path) -> None:
+    """What could not be put there is still unsent in its table; without the sweeper nothing asks for it."""
+    keeps = "const row = await prisma.usageEvent.create({ data: { customer: req.user.customer, tokens: out.usage.total_tokens } });\n"
+    files = tree("bullmq", f"{keeps}try {{ await usageQueue.add('report', row); }} catch (err) {{ {LOGS} }}")
+    sweep = "import { usageQueue } from './queue';\ncron.schedule('*/5 * * * *', async () => {\n  for (const row of await prisma.usageEvent.findMany({ where: { reportedAt: null } })) await usageQueue.add('report', row);\n});\n"
+    assert codes(audited(tmp_path / "alone", files)) == {"errors_swallowed"}
+    assert codes(audited(tmp_path / "swept", {**files, "src/sweep.ts": sweep})) == set()
+
+
+def test_a_job_that_is_the_work(tmp_path: Path) -> None:
+    """Where the worker makes what is sold, a job that is lost costs the customer, not the seller."""
+    put = "try { await usageQueue.add('make', { id: req.body.id, customer: req.user.customer, prompt: req.body.prompt }); } catch (err) { console.error(err); }"
+    files = tree("bullmq", put)
+    files["src/server.ts"] = files["src/server.ts"].replace(
+        "const out = await openai.responses.create({ input: req.body.prompt });", ""
+    )
+    files["src/worker.ts"] = (
+        "import { sendUsage } from './report';\nnew Worker('usage', async (job) => {\n  const out = await openai.responses.create({ input: job.data.prompt });\n  await sendUsage({ id: out.id, customer: job.data.customer, tokens: out.usage.total_tokens });\n}, { connection });\n"
+    )
+    assert codes(audited(tmp_path, files)) == set()
+
+
+def test_a_job_that_nobody_waits_for(tmp_path: Path) -> None:
+    """Where the process ends with the answer it may never be sent; a server that goes on sends it."""
+    files = tree("inngest", "")
+    put = PUTS["inngest"].removeprefix("await ").replace("req.user", "session.user")
+    files["app/api/run/route.ts"] = (
+        f"import {{ inngest }} from '../../../src/inngest';\nexport async function POST(req: Request) {{ const session = await auth(); const out = await openai.responses.create({{}}); {put}; return Response.json(out); }}\n"
+    )
+    del files["src/server.ts"]
+    assert codes(audited(tmp_path / "function", files)) == {"fire_and_forget"}
+    report = audited(tmp_path / "server", tree("bullmq", PUTS["bullmq"].removeprefix("await ") + ";"))
+    assert codes(report) == set()
+    assert [one.code for one in report.findings if one.decides] == ["fire_and_forget"]
+
+
+CELERY: Tree = {
+    "app/tasks.py": "import stripe\nfrom celery import shared_task\n\n@shared_task(bind=True, max_retries=5)\ndef report_usage(self, customer, tokens, key):\n    try:\n        stripe.billing.MeterEvent.create(event_name='c', identifier=key, payload={'stripe_customer_id': customer, 'value': str(tokens)})\n    except Exception as exc:\n        raise self.retry(exc=exc)\n",
+    "app/main.py": "from fastapi import FastAPI, Depends\nfrom app.tasks import report_usage\napp = FastAPI()\n\n@app.post('/run')\nasync def run(ask: Ask, user=Depends(current_user)):\n    out = await client.responses.create(model='m', input=ask.prompt)\nPUT\n    return out\n",
+}
+DELAY = "report_usage.delay(user.customer_id, out.usage.total_tokens, out.id)"
+
+
+@pytest.mark.parametrize(
+    ("put", "wanted"),
+    [
+        (f"    {DELAY}", set()),
+        (f"    try:\n        {DELAY}\n    except Exception:\n        logger.exception(\n            'could not enqueue'\n        )", {"errors_swallowed"}),
+        (f"    try:\n        {DELAY}\n    except Exception:\n        pass", {"errors_swallowed"}),
+        (f"    try:\n        {DELAY}\n    except Exception:\n        logger.exception('broker is down')\n        {DELAY.replace('.delay', '')}", set()),
+    ],
+)  # fmt: skip
+def test_a_task_of_celery(tmp_path: Path, put: str, wanted: set[str]) -> None:
+    files = {**CELERY, "app/main.py": CELERY["app/main.py"].replace("PUT", put)}
+    report = audited(tmp_path, files)
+    assert codes(report) == wanted, report.findings
+
+
+PUSHED = f"await redis.rpush('usage:events', JSON.stringify({JOB}));"
+DRAINS = {
+    # a list that is emptied as it is read
+    ("const event = JSON.parse(await redis.lpop('usage:events'));", "console.error(err);"): {"errors_swallowed"},
+    ("const event = JSON.parse(await redis.lpop('usage:events'));", "await redis.rpush('usage:events', JSON.stringify(event));"): set(),
+    ("const event = JSON.parse(await redis.lpop('usage:events'));", "await redis.rpush('usage:dead', JSON.stringify(event));"): {"errors_swallowed"},
+    # a counter that is taken, and given back
+    ("const event = { id, customer, tokens: await redis.getdel(key) };", "logger.error(\n'usage is put in no outbox', err\n);"): {"errors_swallowed"},
+    ("const event = { id, customer, tokens: await redis.getdel(key) };", "await redis.incrby(key, event.tokens);"): set(),
+}  # fmt: skip
+SENT = SEND.replace("JOB", "event")
+ACKED = "const event = read(fields);\ntry {\nSENT\nMORE\n} catch (err) { console.error(err); }\nTHEN"
+
+
+@pytest.mark.parametrize("case", DRAINS)
+def test_what_is_taken_before_it_is_sent(tmp_path: Path, case: tuple[str, str]) -> None:
+    taken, caught = case
+    text = f"{HEAD}export async function flush(id, customer, key) {{\n{taken}\ntry {{\n{SENT}\n}} catch (err) {{ {caught} }}\n}}\ncron.schedule('* * * * *', () => flush());\n"
+    report = audited(tmp_path, {"src/server.ts": SERVER.replace("PUT", PUSHED), "src/flush.ts": text})
+    assert codes(report) == DRAINS[case], report.findings
+
+
+@pytest.mark.parametrize(
+    ("more", "then", "wanted"),
+    [
+        ("await redis.xack('usage', 'meter', id);", "", set()),
+        ("await redis.decrby(key, event.tokens);", "", set()),
+        ("", "await redis.xack('usage', 'meter', id);", {"errors_swallowed"}),
+        ("", "", {"errors_swallowed"}),
+    ],
+)
+def test_what_is_acknowledged_once_it_is_sent(tmp_path: Path, more: str, then: str, wanted: set[str]) -> None:
+    body = ACKED.replace("SENT", SENT).replace("MORE", more).replace("THEN", then)
+    text = f"{HEAD}export async function flush(key) {{\nfor (const [id, fields] of await redis.xreadgroup('GROUP', 'meter', 'one', 'STREAMS', 'usage', '>')) {{\n{body}\n}}\n}}\ncron.schedule('* * * * *', () => flush());\n"
+    report = audited(tmp_path, {"src/server.ts": SERVER.replace("PUT", PUSHED), "src/flush.ts": text})
+    assert codes(report) == wanted, report.findings
