@@ -82,7 +82,10 @@ class Case:
     payment: tuple[Hop, ...] = ()
     schedules: list[Schedule] = field(default_factory=list)
     versions: Pins = field(default_factory=dict)
-    silent: set[Key] = field(default_factory=set)  # workers whose event nothing sends
+    silent: set[Key] = field(default_factory=set)  # workers whose event nothing sends, and routes as below
+    refused: dict[Key, Schedule] = field(
+        default_factory=dict
+    )  # what calls a route by a method it does not answer
 
     @property
     def live(self) -> list[Trail]:

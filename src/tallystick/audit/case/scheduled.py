@@ -6,7 +6,7 @@ import posixpath
 import re
 from dataclasses import replace
 
-from tallystick.audit.case import clocks
+from tallystick.audit.case import clocks, methods
 from tallystick.audit.case.case import CRON_PATH, Case
 from tallystick.audit.case.configured import configured
 from tallystick.audit.corpus.lexical import ASIDE
@@ -51,7 +51,9 @@ def scheduled(case: Case) -> None:
         trail = replace(trail, entry=entry)
         loop = clocks.kept(case.program, case.corpus, trail)
         case.trails[number] = trail
-        found = _told(case, trail) or _named(case, entry) or _repeated(case, entry)
+        named = _named(case, entry)
+        heard = [one for one in named if methods.answered(case, trail, one)]
+        found = _told(case, trail) or _quickest(heard) or _repeated(case, entry)
         if found is None and loop is not None:
             found, trail = loop[0], _undeferred(trail, loop[1])
         found = found or clocks.said(case.corpus, entry)
@@ -60,9 +62,7 @@ def scheduled(case: Case) -> None:
         elif clocks.occasional(case.corpus, entry):
             case.trails[number] = replace(trail, entry=_retimed(entry))
         elif entry.kind == "http" and _for_the_clock(case, trail, entry):
-            timer = clocks.calling(case.program, case.corpus, entry)
-            called = _timed(entry, timer) if timer is not None else _retimed(entry)
-            case.trails[number] = trail if case.queues.feeding(entry) else replace(trail, entry=called)
+            case.trails[number] = replace(trail, entry=_called(case, trail, entry, named))
     for number, trail in enumerate(case.trails):  # once the clocks above are known
         if trail.entry is not None and trail.entry.kind == "worker":
             clock = _fed_by_clock(case, trail.entry)
@@ -72,6 +72,18 @@ def scheduled(case: Case) -> None:
     case.sites = [
         one for one in case.sites if not one.sink.clock or any(one is each.site for each in case.trails)
     ]
+
+
+def _called(case: Case, trail: Trail, entry: Entry, named: list[Schedule]) -> Entry | None:
+    """A route for a clock, as what was found to call it says; none where that asks in a way it does not answer."""
+    timer = clocks.calling(case.program, case.corpus, entry)
+    if case.queues.feeding(entry):
+        return entry
+    if timer is None and named:
+        case.silent.add(trail.top)
+        case.refused[trail.top] = named[0]
+        return None
+    return _timed(entry, timer) if timer is not None else _retimed(entry)
 
 
 def _by_clock(trail: Trail) -> bool:
@@ -110,7 +122,7 @@ def _fed_by_clock(case: Case, worker: Entry) -> Schedule | None:
         entry = one.entry
         assert entry is not None
         if entry.kind == "worker":
-            found = _named(case, entry)
+            found = _quickest(_named(case, entry))
         elif entry.kind == "schedule" and entry.seconds is not None:
             found = Schedule(
                 *(entry.where if entry.where[1] else (entry.path, entry.line)), entry.seconds, entry.route, ""
@@ -120,7 +132,7 @@ def _fed_by_clock(case: Case, worker: Entry) -> Schedule | None:
         if found is None and entry.key != worker.key:
             return None
         clocks_above += [found] if found is not None else []
-    return min(clocks_above, key=lambda one: (one.seconds, one.path, one.line), default=None)
+    return _quickest(clocks_above)
 
 
 def _dotted(case: Case, trail: Trail) -> Entry | None:
@@ -195,7 +207,7 @@ def _repeated(case: Case, entry: Entry) -> Schedule | None:
                     path == entry.key[0] or case.queues.called(path, call) & names or _puts(call, own)
                 ):
                     found.append(Schedule(path, call.line, seconds, call.callee, entry.route))
-    return min(found, key=lambda one: (one.seconds, one.path, one.line), default=None)
+    return _quickest(found)
 
 
 def _clocked(call: Call) -> bool:
@@ -230,21 +242,24 @@ def _timed(entry: Entry, found: Schedule) -> Entry:
     )  # fmt: skip
 
 
-def _named(case: Case, entry: Entry) -> Schedule | None:
-    """The most frequent written schedule that starts this entry."""
+def _named(case: Case, entry: Entry) -> list[Schedule]:
+    """The written schedules that start this entry."""
     if entry.kind == "schedule" and entry.seconds is not None:
-        return None
+        return []
     path = entry.route.partition(" ")[2]
     name = case.program.function(entry.key).name
     file = entry.key[0]
     signature = _signature(case, entry)
-    matches = [
+    return [
         one
         for one in case.schedules
         if (_starts(one, path, name, file, entry) and not _meant_for_another(case, one, entry, name))
         or (signature and signature in one.target.split())
     ]
-    return min(matches, key=lambda one: (one.seconds, one.path, one.line), default=None)
+
+
+def _quickest(schedules: list[Schedule]) -> Schedule | None:
+    return min(schedules, key=lambda one: (one.seconds, one.path, one.line), default=None)
 
 
 def _meant_for_another(case: Case, one: Schedule, entry: Entry, name: str) -> bool:

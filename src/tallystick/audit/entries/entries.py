@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tallystick.audit.entries import schedules
-from tallystick.audit.entries.forms import Entry, Forms, path_route
+from tallystick.audit.entries.addresses import path_route
+from tallystick.audit.entries.forms import Entry, Forms
 from tallystick.audit.program.dependencies import before
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.program.registries import registered
@@ -59,7 +60,13 @@ class Entries:
                         line = self.program.function(key).line
                         self.found.setdefault(
                             key,
-                            Entry(key, row.kind, row.framework, path_route(row, module.path, name), line),
+                            Entry(
+                                key,
+                                row.kind,
+                                row.framework,
+                                path_route(row.framework, module.path, name),
+                                line,
+                            ),
                         )
 
     def _handed(self, module: Module) -> None:

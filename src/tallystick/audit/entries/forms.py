@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tallystick.audit.entries import crontabs, schedules
+from tallystick.audit.entries.addresses import path_route
 from tallystick.audit.models.knowledge import Route, compiled
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Expr, Function, Module
@@ -15,13 +16,6 @@ CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
 VISIBILITY = frozenset(["private", "protected", "public"])
 JOB = re.compile(r"^\*?(asynq\.Task|river\.Job|work\.Job|events\.SQSEvent)\b")
 RECORDS = re.compile(r"^\w+\.Records\b")
-FOLDERS = {  # below which a file's place is its address
-    "remix": re.compile(r"(?:^|/)routes/"),
-    "sveltekit": re.compile(r"(?:^|/)src/routes/"),
-    "astro": re.compile(r"(?:^|/)src/pages/"),
-    "vercel": re.compile(r"(?:^|/)api/"),
-    "pages-functions": re.compile(r"(?:^|/)functions/"),
-}
 ROUTER = re.compile(  # what makes a router, whatever it is called
     r"(?:^|\.)(?:(?:Auto|Itty)?Router|express|OpenAPIHono|Hono|Elysia|[fF]astify|polka|restana)$"
 )
@@ -118,7 +112,9 @@ class Forms:
                 continue
             if row.framework == "lambda" and reads_records(module, key[1]):
                 return Entry(key, "worker", "sqs", f"queue {module.path}", function.line)
-            return Entry(key, row.kind, row.framework, path_route(row, module.path, name), function.line)
+            return Entry(
+                key, row.kind, row.framework, path_route(row.framework, module.path, name), function.line
+            )
         return None
 
     def _by_via(self, module: Module, key: Key, function: Function) -> Entry | None:
@@ -153,7 +149,8 @@ class Forms:
             if not routed or (row.framework == "convex" and "convex/" not in module.path):
                 continue
             verb = callee.rpartition(".")[2].upper()
-            route = f"{verb} {first}" if first else callee
+            by_file = path_route("nitro", module.path, callee) if row.framework == "nitro" else callee
+            route = f"{verb} {first}" if first else by_file
             kind = "schedule" if row.framework == "trigger.dev" and "schedules" in callee else row.kind
             if row.framework == "inngest" and any("cron" in str(one) for one in args):
                 kind = "schedule"
@@ -304,33 +301,3 @@ def _row(row: Route) -> Row:
     return (
         row, pattern(row.file), pattern(row.names), pattern(row.owner), pattern(row.via), pattern(row.decorator),
     )  # fmt: skip
-
-
-def path_route(row: Route, path: str, name: str) -> str:
-    """The route that a file stands for by its place in the tree."""
-    if row.framework == "next-app":
-        folder = re.sub(r"^.*?(?:^|/)app/|/route\.\w+$|route\.\w+$", "", path)
-        return f"{name} /" + re.sub(r"\([^)]*\)/?", "", folder)
-    if row.framework == "next-pages":
-        return "ANY /api/" + re.sub(r"^.*?pages/api/|\.\w+$|/index\.\w+$", "", path)
-    above = FOLDERS.get(row.framework)
-    placed = above.search(path) if above is not None else None
-    if placed is None:
-        return f"{name} {path}"
-    below = (_flat if row.framework == "remix" else _nested)(path[placed.end() :])
-    return f"{name} /{'api/' if row.framework == 'vercel' else ''}{below}"
-
-
-def _nested(path: str) -> str:
-    """The address of a file by its folders: `(app)/api/[id]/+server.ts`."""
-    steps = re.sub(r"\.\w+$", "", path).split("/")
-    return "/".join(
-        one for one in steps if one not in ("index", "+server", "+page.server") and one[:1] != "("
-    )
-
-
-def _flat(path: str) -> str:
-    """The address of a file by its name, a dot for a slash: `cron.usage.tsx`, `_app.teams_.$id/route.tsx`."""
-    bare = re.sub(r"(?:/(?:route|index))?\.\w+$", "", path)
-    steps = [one for one in re.split(r"[./](?![^\[]*\])", bare) if one and not one.startswith("_")]
-    return "/".join(re.sub(r"^\$", ":", one.strip("[]").removesuffix("_")) for one in steps)

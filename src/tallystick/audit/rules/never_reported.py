@@ -10,7 +10,7 @@ from tallystick.audit.case.joins import outboxes, spelled
 from tallystick.audit.case.switches import OFF
 from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.inventory.kinds import is_page
-from tallystick.audit.model import Confidence, Finding, Place, Severity
+from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 from tallystick.audit.trails.trails import Trail
@@ -35,7 +35,17 @@ def find(case: Case) -> Iterator[Finding]:
     if case.live:
         yield from _unfilled(case)
         return
-    dead = [one for one in case.trails if one.entry is None and not one.client]
+    for key, schedule in sorted(case.refused.items()):
+        yield RULE.finding(
+            "this schedule asks with GET, and the route it calls reports usage only when it is asked with POST",
+            Place(schedule.path, schedule.line),
+            Confidence.MEDIUM,
+            case.program.function(key).name,
+            (Hop(case.place(key), "is never called"),),
+        )
+    dead = [
+        one for one in case.trails if one.entry is None and not one.client and one.top not in case.refused
+    ]
     for trail in dead if not case.judged else []:
         sold = case.sells and not _retired(case, trail)
         meant = sold or _commented_out(case, trail)
