@@ -7,12 +7,16 @@ from dataclasses import replace
 from tallystick.audit.entries import schedules
 from tallystick.audit.entries.addresses import path_route
 from tallystick.audit.entries.forms import Entry, Forms
-from tallystick.audit.program.dependencies import before
+from tallystick.audit.program import dependencies, procedures
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.program.registries import registered
 from tallystick.audit.syntax.ir import Call, Expr, Module
 
-HANDLING = frozenset(["handler", "start", "worker", "view_func", "endpoint"])
+HANDLING = frozenset(
+    ["handler", "start", "worker", "view_func", "endpoint", "onRequest", "preHandler", "preValidation", "onSend",
+     "onResponse", "beforeHandle", "afterHandle", "afterResponse"]
+)  # fmt: skip
+BEFORE = {"fastapi": dependencies.before, "trpc": procedures.before}
 
 
 class Entries:
@@ -38,8 +42,8 @@ class Entries:
             self.found.setdefault(key, _kept(key, job, program.function(key).line))
         self._urls()
         self._wrapped()
-        for entry in [one for one in self.found.values() if one.framework == "fastapi"]:
-            for key in before(program, entry.key):
+        for entry in [one for one in self.found.values() if one.framework in BEFORE and not one.handler[0]]:
+            for key in BEFORE[entry.framework](program, entry.key):
                 self._also(key, replace(entry, key=key, handler=entry.key))
 
     def _aliased(self, module: Module) -> None:
@@ -82,9 +86,9 @@ class Entries:
                     if part.kind == "name"
                 ]
                 nested += [
-                    part.text for one in call.args if one.kind == "object"
+                    each.text for one in call.args if one.kind == "object"
                     for key, part in zip(one.keys, one.parts, strict=False) if key in HANDLING
-                    if part.kind == "name"
+                    for each in (part, *(part.parts if part.kind == "mix" else ())) if each.kind == "name"
                 ]  # fmt: skip
                 nested += [one.text.removesuffix(".bind") for one in call.args if one.text.endswith(".bind")]
                 self._factories(module, (module.path, index), call)

@@ -15,9 +15,12 @@ from tallystick.audit.syntax.ir import Expr, Function, Module
 CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
 VISIBILITY = frozenset(["private", "protected", "public"])
 JOB = re.compile(r"^\*?(asynq\.Task|river\.Job|work\.Job|events\.SQSEvent)\b")
+TYPED = re.compile(
+    r"[:\s]*(?:\w+\.)?(?:Fastify(?:Instance|App)\w*|Express|Hono|OpenAPIHono|I?Router|Application|Elysia)\b"
+)
 RECORDS = re.compile(r"^\w+\.Records\b")
 ROUTER = re.compile(  # what makes a router, whatever it is called
-    r"(?:^|\.)(?:(?:Auto|Itty)?Router|express|OpenAPIHono|Hono|Elysia|[fF]astify|polka|restana)$"
+    r"(?:^|\.)(?:\w*Router|express|OpenAPIHono|Hono|Elysia|Koa|[fF]astify|polka|restana|createApp)$"
 )
 Pattern = re.Pattern[str] | None
 Row = tuple[Route, Pattern, Pattern, Pattern, Pattern, Pattern]
@@ -52,7 +55,7 @@ class Forms:
     def __init__(self, program: Program) -> None:
         """Sort the models by what they look at."""
         self.program = program
-        self.routers: dict[str, set[str]] = {}  # by file
+        self.routers: dict[str, set[str]] = {}
         rows = [_row(row) for row in program.knowledge.routes]
         self.by_file = [row for row in rows if any(row[1:4]) and not row[4] and not row[5]]
         self.by_via = [row for row in rows if row[4]]
@@ -136,15 +139,17 @@ class Forms:
 
     def via(self, module: Module, key: Key, callee: str, args: tuple[Expr, ...], line: int) -> Entry | None:
         """The way in that a function is when it is given to this call."""
-        callee = self._as_router(module, callee)
+        head, _, rest = callee.partition(".")
+        called = f"router.{rest}" if head in self._routers(module) else callee  # whatever its name is here
         for row, file, names, _, via, _ in self.by_via:
-            if via is None or not via.search(callee) or (file is not None and not file.search(module.path)):
+            if via is None or not via.search(called) or (file is not None and not file.search(module.path)):
                 continue
             if names is not None and not names.search(self.program.function(key).name):
                 continue
             if row.languages and module.language not in row.languages:
                 continue
             first = next((one.text for one in args[:1] if one.kind in ("const", "mix")), "")
+            first = first or (self._routes_on(module, callee, line) if ".route()." in callee else "")
             routed = row.framework not in ("express", "go") or _routed(callee, args, first)
             if not routed or (row.framework == "convex" and "convex/" not in module.path):
                 continue
@@ -164,14 +169,24 @@ class Forms:
             return entry
         return None
 
-    def _as_router(self, module: Module, callee: str) -> str:
-        """The call as one of a router, where its file makes one under a name of its own: `const v1 = Router()`."""
+    def _routers(self, module: Module) -> set[str]:
+        """The names of a file for what it makes as a router, or is given as one."""
         if module.path not in self.routers:
-            given = (one for function in module.functions for one in function.assigns)
-            made = {name for name, value in given if value.kind == "call" and ROUTER.search(value.text)}
-            self.routers[module.path] = made
-        head, dot, rest = callee.partition(".")
-        return f"router.{rest}" if dot and head in self.routers[module.path] else callee
+            found = {
+                name
+                for one in module.functions
+                for name, value in one.assigns
+                if value.kind == "call" and ROUTER.search(value.text.partition("()")[0])
+            }
+            found |= {one.name for each in module.functions for one in each.bindings if TYPED.match(one.kind)}
+            self.routers[module.path] = found if module.language in ("typescript", "tsx") else set()
+        return self.routers[module.path]
+
+    def _routes_on(self, module: Module, callee: str, line: int) -> str:
+        """`app.route("/x").post(handler)`: the address stands in the first call of the chain."""
+        head = callee.partition("()")[0]
+        calls = (call for one in module.functions for call in one.calls if call.callee == head)
+        return next((call.args[0].text for call in calls if call.line == line and call.args), "")
 
     def _opened(self, module: Module, callee: str, line: int) -> int | None:
         """`schedule("every 5 minutes").onRun(f)`: how often stands in the first call of the chain."""
@@ -270,7 +285,7 @@ def reads_records(module: Module, index: int) -> bool:
 
 def _routed(callee: str, args: tuple[Expr, ...], first: str) -> bool:
     method = callee.rpartition(".")[2].lower()
-    if method in ("use", "all", "handle") and len(args) == 1:
+    if (method in ("use", "all", "handle") and len(args) == 1) or ".route()." in callee:
         return True
     if args and (
         (args[0].kind == "object" and "openapi" in method) or (args[0].kind == "name" and method == "openapi")

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from tallystick.audit.models.knowledge import Knowledge
 from tallystick.audit.program import receivers
@@ -88,6 +89,17 @@ class Program:
 
     def _imports(self, module: Module) -> dict[str, Import]:
         return {one.local: one for one in module.imports if one.local}
+
+    @cached_property
+    def includes(self) -> list[tuple[str, Call]]:
+        """The calls that put a router of Python on another: `app.include_router(v1.router)`."""
+        return [
+            (path, call)
+            for path, module in self.modules.items()
+            for function in (module.functions if path.endswith(".py") else ())
+            for call in function.calls
+            if call.callee.endswith(".include_router") and call.args
+        ]
 
     def function(self, key: Key) -> Function:
         """The function of a key."""
@@ -222,10 +234,13 @@ class Program:
         return found if len({one[0] for one in found}) == 1 else []  # one class, whatever it overloads
 
     def _bare(self, path: str, name: str) -> list[Key]:
-        own = [one for one in self.local[path].get(name, ()) if not self.modules[path].functions[one].owner]
-        if own:
-            return [(path, own[0])]
+        functions = self.modules[path].functions
+        own = [one for one in self.local[path].get(name, ()) if not functions[one].owner]
         found = self.imports[path].get(name)
+        if own and (
+            found is None or functions[own[0]].via < 0
+        ):  # what only a key is called by hides no import
+            return [(path, own[0])]
         if found is not None:
             return self._through(path, found, [])
         folder = posixpath.dirname(path)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tallystick.audit.case.case import Case
+from tallystick.audit.case.case import CRON_PATH, STAFF, Case
+from tallystick.audit.case.coverage import Coverage
 from tallystick.audit.case.products import products
 from tallystick.audit.case.reaching import inside, reach, workers
 from tallystick.audit.entries.forms import Entry
@@ -21,6 +22,7 @@ ASIDE = re.compile(
     r"|invit|welcome|password|magic-?link|contact|waitlist|newsletter|feedback"  # mails of the application itself
 )
 KINDS = frozenset(["http", "action", "worker"])
+NEAR = 3  # calls from a route to the work it sells
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,16 @@ class Metered:
 def find(case: Case) -> Iterator[Finding]:
     """Entries that do the work which a metered entry also does, and never reach the meter."""
     known = _metered(case)
-    if not known.entries or any(_passed(case, key) for key in known.entries):
-        return
+    before = {key for key in known.entries if _passed(case, key)}
+    free = set[Key]() if before or not known.entries else None  # where meters stand before routes: those without
+    if before or (known.entries and not known.sold and not known.inline):
+        coverage = Coverage(case)
+        if coverage.tells(before | (known.entries & coverage.meters)):
+            known, free = _covered(case, known, coverage.metered), coverage.free
     for key, entry in sorted(case.entries.found.items()):
         if key in known.entries or entry.handler[0] or entry.kind not in KINDS:
             continue
-        if ADMIN.search(f"{entry.route} {key[0]}"):
+        if ADMIN.search(f"{entry.route} {key[0]}") or (free is not None and not _sells(case, key, free)):
             continue
         reached = reach(case, {key})
         if reached & known.holders:
@@ -59,10 +65,32 @@ def find(case: Case) -> Iterator[Finding]:
         yield from [*_commented(case, entry, known)] or _same_work(case, entry, known)
 
 
+def _sells(case: Case, key: Key, free: set[Key]) -> bool:
+    """Whether a route that no meter stands before is for customers, and not to try things out or for one's own."""
+    route = case.entries.found[key].route
+    own = CRON_PATH.search(route) or STAFF.search(route) or "secret" in case.program.function(key).flags
+    return key in free and not own and not ASIDE.search(route)
+
+
+def _covered(case: Case, known: Metered, routes: set[Key]) -> Metered:
+    """With the routes that a meter stands before, and the work they do."""
+    sold, inline, costly = dict(known.sold), dict(known.inline), workers(case)
+    for key in sorted(routes):
+        entry = case.entries.found[key]
+        for work in reach(case, {key}, NEAR) & costly - known.holders - {key}:
+            sold.setdefault(work, entry)
+        for callee in _costly(case, {key, *inside(case, key)} & costly):
+            inline.setdefault(callee, entry)
+    return replace(known, entries=known.entries | routes, sold=sold, inline=inline)
+
+
 def _passed(case: Case, key: Key) -> bool:
     """Whether a meter stands where every request passes."""
     entry = case.entries.found.get(key)
-    return entry is not None and (entry.framework == "middleware" or entry.route.startswith("USE"))
+    route = entry.route if entry is not None else ""
+    return entry is not None and (
+        entry.framework == "middleware" or route.startswith("USE") or route.endswith(".use")
+    )
 
 
 def _metered(case: Case) -> Metered:
@@ -80,7 +108,11 @@ def _metered(case: Case) -> Metered:
             continue  # what stands beside a webhook's report is an answer to it, not what is sold
         for work in _beside(case, trail, costly) - holders - entries:
             sold.setdefault(work, entry)
-        for callee in _costly(case, {entry.key, *inside(case, entry.key)} & costly):
+        behind = entry.handler if entry.handler[0] else entry.key
+        if entry.handler[0]:
+            for work in reach(case, {behind}, NEAR) & costly - holders - entries:
+                sold.setdefault(work, entry)
+        for callee in _costly(case, {behind, *inside(case, behind)} & costly):
             inline.setdefault(callee, entry)
     for work, trail in products(case, trails):
         if trail.entry is not None and work not in holders | entries and not ADMIN.search(trail.entry.route):

@@ -1,0 +1,97 @@
+"""Which routes a meter stands before, and which it surely does not."""
+
+from __future__ import annotations
+
+import re
+
+from tallystick.audit.case.case import Case
+from tallystick.audit.case.reaching import inside
+from tallystick.audit.entries.routers import GIVEN, Routers
+from tallystick.audit.program.program import Key
+from tallystick.audit.syntax.ir import Expr
+
+FAR = 5
+DEEPEST = 4
+NAMING = re.compile(rb"^\s*(?:import\b|export\s*\{|//|\*|/\*|(?:export\s+)?(?:type|interface)\b|\}\s*from\b)")
+
+
+class Coverage:
+    """The routes of routers in JavaScript, told apart by whether a meter stands before them."""
+
+    def __init__(self, case: Case) -> None:
+        """Ask every route what stands before it."""
+        self.case = case
+        self.routers = Routers(case.program)
+        self.metered: set[Key] = set()
+        self.free: set[Key] = set()
+        self.meters: set[Key] = set()
+        self.named: set[tuple[str, int]] = set()  # lines on which a meter is put before a route
+        self.sending = {one.site.key for one in case.live}
+        for key, entry in sorted(case.entries.found.items()):
+            if entry.kind == "http" and not entry.handler[0]:
+                self._sort(key)
+
+    def _sort(self, route: Key) -> None:
+        standing = self.routers.before(route)
+        if standing is None:
+            return
+        held = [one for one in standing if self._meters(one[0], one[1])]
+        for caller, _, call in held:
+            self.named |= {(caller[0], line) for line in range(call.line, call.end_line + 1)}
+        if any(value.kind != GIVEN for _, value, _ in held):
+            self.metered.add(route)
+        elif not held:
+            self.free.add(route)
+
+    def _meters(self, caller: Key, value: Expr, depth: int = 0) -> bool:
+        """Whether what stands before a route reports usage, or holds what does."""
+        program = self.case.program
+        literal = program.literal(caller[0], value)
+        found = [literal] if literal else program.targets(caller, value.text) if value.text else []
+        told = False
+        for key in found:  # all of them: each is remembered
+            told = self._reports(key) or told
+        for one in (*value.parts, *self._assigned(caller, value)) if depth < DEEPEST else ():
+            told = self._meters(caller, one, depth + 1) or told
+        return told
+
+    def _reports(self, start: Key) -> bool:
+        """Whether a function reports usage by itself, and not in a route that it adds."""
+        seen, fringe = {start}, [start]
+        for _ in range(FAR):
+            below = {target for key in fringe for target, _ in self.case.program.callees.get(key, ())}
+            below |= {target for key in fringe for target in inside(self.case, key)}
+            fringe = sorted(below - seen - self.routers.handlers)
+            seen.update(fringe)
+        if seen & self.sending:
+            self.meters |= seen
+        return bool(seen & self.sending)
+
+    def _assigned(self, caller: Key, value: Expr) -> list[Expr]:
+        """What a name stands for: `const paid = [auth, meter]`."""
+        functions = self.case.program.modules[caller[0]].functions
+        holders = (functions[caller[1]], functions[0]) if value.kind == "name" else ()
+        return [given for one in holders for name, given in one.assigns if name == value.text]
+
+    def tells(self, meters: set[Key]) -> bool:
+        """Whether all places are known where these are put before routes."""
+        return meters <= self.meters and all(self._is_followed(one) for one in sorted(meters))
+
+    def _is_followed(self, meter: Key) -> bool:
+        functions = self.case.program.modules[meter[0]].functions
+        name, index = functions[meter[1]].name, meter[1]
+        while not name and functions[index].parent > 0 and functions[index].via < 0:  # what a factory makes
+            index = functions[index].parent
+            name = functions[index].name
+        word = re.compile(rb"\b" + re.escape(name).encode() + rb"\b")
+        for path in self.case.corpus.grep(word) if name else ():
+            for number, line in enumerate(self.case.corpus.sources[path].split(b"\n"), 1):
+                own = path == meter[0] and number in (functions[index].line, functions[meter[1]].line)
+                if (
+                    word.search(line)
+                    and not own
+                    and not NAMING.match(line)
+                    and (path, number) not in self.named
+                ):
+                    return False
+        return True
