@@ -163,6 +163,63 @@ def test_a_procedure_that_meters(tmp_path: Path, second: str, wanted: set[str]) 
     assert codes(report) == wanted, (report.findings, report.endpoints)
 
 
+NEST: Tree = {
+    "src/record.ts": METER,
+    "src/ai.service.ts": "import OpenAI from 'openai';\nexport class AiService {\n  private readonly openai = new OpenAI();\n  async summarize(text: string) {\n    return this.openai.chat.completions.create({ model: 'm', messages: [] });\n  }\n}\n",
+    "src/usage.ts": "import { record } from './record';\nexport class UsageInterceptor implements NestInterceptor {\n  async intercept(context: ExecutionContext, next: CallHandler) {\n    const { user, id } = context.switchToHttp().getRequest();\n    await record(user.customer, id);\n    return next.handle();\n  }\n}\n",
+}
+APPLIED = "import { record } from './record';\nexport class UsageInterceptor implements NestMiddleware {\n  async use(req, res, next) {\n    await record(req.user.customer, req.id);\n    next();\n  }\n}\n"
+CONTROLLER = "import { AiService } from './ai.service';\nimport { UsageInterceptor } from './usage';\n@Controller('PATH')\n@UseGuards(AuthGuard)\nCLASSexport class NAMEController {\n  constructor(private readonly ai: AiService) {}\n  @Post('sum')\nMETHOD  async sum(@Body() body: Ask) {\n    return this.ai.summarize(body.text);\n  }\n}\n"
+USED = "@UseInterceptors(UsageInterceptor)\n"
+
+
+def controllers(one: tuple[str, str], two: tuple[str, str], module: str, provided: str = "") -> Tree:
+    files = {**NEST}
+    for name, path, (on_class, on_method) in (("One", "v1", one), ("Two", "v2", two)):
+        text = CONTROLLER.replace("PATH", path).replace("NAME", name)
+        files[f"src/{path}.controller.ts"] = text.replace("CLASS", on_class).replace("METHOD", on_method)
+    head = "import { OneController } from './v1.controller';\nimport { TwoController } from './v2.controller';\nimport { UsageInterceptor } from './usage';\n"
+    files["src/app.module.ts"] = (
+        f"{head}@Module({{\n  controllers: [OneController, TwoController],\n  providers: [{provided}AiService],\n}})\nexport class AppModule {{\n{module}}}\n"
+    )
+    return files
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "provided", "wanted"),
+    [
+        ((USED, ""), (USED, ""), "", set()),
+        ((USED, ""), ("", ""), "UsageInterceptor, ", {"unmetered_endpoint"}),
+        (("", USED), ("", USED), "", set()),
+        (("", USED), ("", ""), "", {"unmetered_endpoint"}),
+        ((USED, ""), ("", ""), "{ provide: APP_INTERCEPTOR, useClass: UsageInterceptor }, ", set()),
+        (("", ""), ("", ""), "{ provide: APP_INTERCEPTOR, useClass: UsageInterceptor }, ", set()),
+    ],
+)
+def test_an_interceptor(
+    tmp_path: Path, one: tuple[str, str], two: tuple[str, str], provided: str, wanted: set[str]
+) -> None:
+    report = audited(tmp_path, controllers(one, two, "", provided))
+    assert codes(report) == wanted, (report.findings, report.endpoints)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("'*'", set()),
+        ("OneController, TwoController", set()),
+        ("OneController", {"unmetered_endpoint"}),
+        ("'v1/*'", {"unmetered_endpoint"}),
+        ("{ path: 'v1/sum', method: RequestMethod.POST }", {"unmetered_endpoint"}),
+    ],
+)
+def test_a_middleware_that_is_applied(tmp_path: Path, given: str, wanted: set[str]) -> None:
+    module = f"  configure(consumer: MiddlewareConsumer) {{\n    consumer.apply(UsageInterceptor).forRoutes({given});\n  }}\n"
+    files = {**controllers(("", ""), ("", ""), module), "src/usage.ts": APPLIED}
+    report = audited(tmp_path, files)
+    assert codes(report) == wanted, (report.findings, report.endpoints)
+
+
 FAST: Tree = {
     "app/__init__.py": "",
     "app/record.py": "import stripe\n\nasync def record(customer, key):\n    await stripe.billing.MeterEvent.create_async(event_name='c', identifier=key, payload={'stripe_customer_id': customer, 'value': '1'})\n",

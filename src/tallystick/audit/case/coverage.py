@@ -6,13 +6,18 @@ import re
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.reaching import inside
-from tallystick.audit.entries.routers import GIVEN, Routers
+from tallystick.audit.entries.controllers import Controllers
+from tallystick.audit.entries.routers import GIVEN, Routers, Standing
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Expr
 
 FAR = 5
 DEEPEST = 4
-NAMING = re.compile(rb"^\s*(?:import\b|export\s*\{|//|\*|/\*|(?:export\s+)?(?:type|interface)\b|\}\s*from\b)")
+NAMING = re.compile(  # where a meter is spoken of, and not put before anything that is not looked at already
+    rb"^\s*(?:import\b|export\s*\{|//|\*|/\*|(?:export\s+)?(?:type|interface)\b|\}\s*from\b|@Use(?:Interceptors|Guards)\()"
+    rb"|\bclass\s|\b(?:providers|exports)\s*:(?!.*\buse[A-Z])"  # `useClass: Meter` is everywhere
+)
+LISTED = re.compile(rb"^\s*\w+,?\s*$")  # a class among the providers of a module
 
 
 class Coverage:
@@ -22,6 +27,7 @@ class Coverage:
         """Ask every route what stands before it."""
         self.case = case
         self.routers = Routers(case.program)
+        self.controllers = Controllers(case.program)
         self.metered: set[Key] = set()
         self.free: set[Key] = set()
         self.meters: set[Key] = set()
@@ -29,10 +35,10 @@ class Coverage:
         self.sending = {one.site.key for one in case.live}
         for key, entry in sorted(case.entries.found.items()):
             if entry.kind == "http" and not entry.handler[0]:
-                self._sort(key)
+                nest = entry.framework == "nest"
+                self._sort(key, self.controllers.before(entry) if nest else self.routers.before(key))
 
-    def _sort(self, route: Key) -> None:
-        standing = self.routers.before(route)
+    def _sort(self, route: Key, standing: list[Standing] | None) -> None:
         if standing is None:
             return
         held = [one for one in standing if self._meters(one[0], one[1])]
@@ -79,19 +85,16 @@ class Coverage:
 
     def _is_followed(self, meter: Key) -> bool:
         functions = self.case.program.modules[meter[0]].functions
-        name, index = functions[meter[1]].name, meter[1]
+        name, index = functions[meter[1]].owner or functions[meter[1]].name, meter[1]
         while not name and functions[index].parent > 0 and functions[index].via < 0:  # what a factory makes
             index = functions[index].parent
             name = functions[index].name
         word = re.compile(rb"\b" + re.escape(name).encode() + rb"\b")
-        for path in self.case.corpus.grep(word) if name else ():
-            for number, line in enumerate(self.case.corpus.sources[path].split(b"\n"), 1):
-                own = path == meter[0] and number in (functions[index].line, functions[meter[1]].line)
-                if (
-                    word.search(line)
-                    and not own
-                    and not NAMING.match(line)
-                    and (path, number) not in self.named
-                ):
-                    return False
-        return True
+        listed = LISTED if functions[meter[1]].owner else NAMING
+        own = {(meter[0], functions[index].line), (meter[0], functions[meter[1]].line)}
+        return not any(
+            word.search(line)
+            and not (NAMING.search(line) or listed.search(line) or (path, number) in self.named | own)
+            for path in (self.case.corpus.grep(word) if name else ())
+            for number, line in enumerate(self.case.corpus.sources[path].split(b"\n"), 1)
+        )

@@ -148,7 +148,12 @@ class Routers:
         home = self.home(caller, name)
         for holder, other in self.calls[home]:
             later = holder == caller and _end(other) >= _end(call) and not ANYTIME.search(other.callee)
-            if other is not call and STANDING.search(other.callee) and not later and _covers(other, path):
+            if (
+                other is not call
+                and STANDING.search(other.callee)
+                and not later
+                and covers(next(iter(other.args), None), path)
+            ):
                 yield from ((holder, one, other) for one in other.args)
         for one in self.program.function(caller).calls:  # `useMiddleware(app)`
             if any(arg.kind == "name" and arg.text == name for arg in one.args) and one is not call:
@@ -232,12 +237,11 @@ def _path(call: Call, beside: tuple[Call, ...]) -> str:
     return ""
 
 
-def _covers(standing: Call, path: str) -> bool:
-    """Whether what stands there is for this address as well; one that is not written out is for all."""
-    first = standing.args[0] if standing.args else None
+def covers(first: Expr | None, path: str) -> bool:
+    """Whether what stands at one address is for another as well; one that is not written out is for all."""
     if first is None or first.kind != "const" or not first.text.startswith(("/", "*")):
         return True
-    asked = [one for one in first.text.split("/") if one and not one.startswith("*")]
+    asked = [one for one in first.text.split("/") if one and not one.startswith(("*", "(.*"))]
     given = [one for one in path.split("/") if one]
     return len(asked) <= len(given) and all(
         one == other or one.startswith(":") or other.startswith(":")

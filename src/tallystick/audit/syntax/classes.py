@@ -11,7 +11,9 @@ from tallystick.audit.syntax.expressions import annotated, text_of
 from tallystick.audit.syntax.ir import Expr
 
 BASE = re.compile(r"\bextends\s+(?:[\w$]+\.)*([\w$]+)")
-SHARED = frozenset(["Processor", "UseGuards"])  # what a class says of all its methods
+SHARED = frozenset(
+    ["Processor", "UseGuards", "UseInterceptors", "Controller"]
+)  # what a class says of all its methods
 KEPT = re.compile(r"(?:^|[\s)])(?:public|private|protected|readonly)\s")
 PARAMETERS = frozenset(["required_parameter", "optional_parameter"])
 
