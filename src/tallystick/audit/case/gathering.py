@@ -251,7 +251,7 @@ class Gathering:
         joined = set(self.corpus.grep(words)[:400]) if words is not None else set()
         joined |= set(sorted(joins.callers(case))[:400])
         named = {path for path in joined if path.endswith(NAMED) and not path.endswith(".go")}
-        found |= joined | self.graph.importers(joined, 400)
+        found |= joined | self.graph.importers(joined, 400) | self.graph.imported(joined, 1, 400)
         found |= self._unimported(named) if named and len(named) <= FEW else set()
         return found
 

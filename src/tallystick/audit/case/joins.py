@@ -10,6 +10,7 @@ from tallystick.audit.case.case import CRON_PATH, STAFF, Case
 from tallystick.audit.case.reaching import works
 from tallystick.audit.entries.queues import spelled as reached_by
 from tallystick.audit.models.knowledge import Sink
+from tallystick.audit.program.constants import called
 from tallystick.audit.program.program import Key
 from tallystick.audit.trails import stored
 from tallystick.audit.trails.labels import CONST, STORED, UNKNOWN, Labelling
@@ -94,7 +95,10 @@ def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
     for trail in case.live:
         entry = trail.entry
         if entry is not None and entry.kind in ("worker", "schedule", "http"):
-            parts += [reached_by(name) for name in sorted(case.queues.names(entry)) if len(name) > 2]
+            names = sorted(name for name in case.queues.names(entry) if len(name) > 2)
+            parts += [reached_by(name) for name in names]
+            known = {one for name in names for one in called(case.program, name)}
+            parts += [rf"(?-i:\b{re.escape(one)}\b)" for one in sorted(known)]
     return re.compile("|".join(sorted(set(parts))).encode(), re.IGNORECASE) if parts else None
 
 

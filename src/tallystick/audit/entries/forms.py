@@ -9,8 +9,9 @@ from functools import cached_property
 from tallystick.audit.entries import crontabs, schedules
 from tallystick.audit.entries.addresses import path_route
 from tallystick.audit.models.knowledge import Route, compiled
+from tallystick.audit.program import constants
 from tallystick.audit.program.program import Key, Program
-from tallystick.audit.syntax.ir import Expr, Function, Module
+from tallystick.audit.syntax.ir import NOTHING, Expr, Function, Module
 
 CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
 VISIBILITY = frozenset(["private", "protected", "public"])
@@ -42,6 +43,9 @@ class Entry:
     handler: Key = ("", 0)  # the route's own function, when this is a wrapper or a middleware before it
     flags: set[str] = field(default_factory=set)
     job: str = ""  # the name a table of handlers knows it by
+    by: str = ""  # the call that it is given to, and what else that is given
+    given: tuple[Expr, ...] = ()
+    said_in: str = ""
 
     @property
     def path(self) -> str:
@@ -160,6 +164,7 @@ class Forms:
             if row.framework == "inngest" and any("cron" in str(one) for one in args):
                 kind = "schedule"
             entry = Entry(key, kind, row.framework, route, self.program.function(key).line or line)
+            entry.by, entry.given, entry.said_in = callee, args, module.path
             if kind == "schedule":
                 spelled = self.program.spelled(key, args)
                 entry.seconds = schedules.gap(callee, spelled) or self._opened(module, callee, line)
@@ -211,7 +216,7 @@ class Forms:
                     continue
                 if names is not None and not names.search(function.name):
                     continue
-                first = next((arg.text for arg in one.parts[:1] if arg.kind == "const"), "")
+                first = next((constants.word(self.program, module.path, arg) for arg in one.parts[:1]), "")
                 if row.framework == "fastapi" and one.kind != "call":
                     continue
                 verb = one.text.rpartition(".")[2].upper()
@@ -221,8 +226,9 @@ class Forms:
                     else f"{verb} {first}".strip()
                 )
                 entry = Entry(key, row.kind, row.framework, route, function.line)
-                entry.task = _given(one, "name") if row.kind == "worker" else ""
-                entry.job = (first or _works_on(function)) if row.kind == "worker" else ""
+                if row.kind == "worker":
+                    entry.task = _given(one, "name")
+                    entry.job = first or constants.word(self.program, module.path, _works_on(function))
                 if row.kind == "schedule":
                     entry.seconds = schedules.gap(one.text, one.parts)
                     entry.where = (module.path, function.line)
@@ -241,10 +247,10 @@ def _is_helper(module: Module, function: Function) -> bool:
     return any(one.callee == function.name for each in module.functions for one in each.calls)
 
 
-def _works_on(function: Function) -> str:
+def _works_on(function: Function) -> Expr:
     """The queue that the class of a method works on."""
-    named = [one.parts[0].text for one in function.decorators if one.kind == "call" and one.parts]
-    return named[0] if len(named) == 1 else ""
+    named = [one.parts[0] for one in function.decorators if one.kind == "call" and one.parts]
+    return named[0] if len(named) == 1 else NOTHING
 
 
 def _called_back(module: Module, key: Key, function: Function) -> Entry | None:

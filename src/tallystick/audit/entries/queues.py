@@ -7,15 +7,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from tallystick.audit.entries.forms import Entry
-from tallystick.audit.program.program import Key, Program
-from tallystick.audit.syntax.ir import Call, Expr
+from tallystick.audit.program import constants
+from tallystick.audit.program.program import Edge, Key, Program
+from tallystick.audit.syntax.ir import NOTHING, Binding, Call, Expr
 
 CALLED = re.compile(r"(?:^|\.)(?:Queue|QueuePro|FlowProducer|getQueue|createQueue)$")
 NAMING = frozenset(
     ["name", "id", "event", "queue", "queueName", "task", "trigger", "url", "topic", "topicName"]
 )
-WRAPS = ("data", "event", "payload", "body", "[]", "message", "params", "messages", "Records")
-DEEP = frozenset(["event", "[]", "message", "messages", "Records"])
+SENT_TO = frozenset(["task", "httpRequest", "http_request"])  # of Google's tasks
+WRAPS = ("data", "event", "payload", "body", "[]", "message", "params", "messages", "Records", "attrs")
+DEEP = frozenset(["event", "[]", "message", "messages", "Records", "attrs"])
 CARRIES = ("data", "payload", "body", "MessageBody")
 DIRECT = re.compile(r"\.(?:delay|apply_async|dispatch|perform_later|perform_async|s|trigger|triggerAndWait)$")
 BOUND = {"workers": "a queue of the worker", "sqs": "a queue of SQS"}  # joined by the platform, not by a name
@@ -34,6 +36,9 @@ class Producer:
     caller: Key
     call: Call
     given: tuple[Expr, ...]
+    relay: Edge | None = (
+        None  # the call that says which queue, where the function with this one leaves that open
+    )
 
 
 class Queues:
@@ -66,7 +71,7 @@ class Queues:
             for function in module.functions:
                 for name, value in function.assigns:
                     if value.kind == "call" and CALLED.search(value.text):
-                        first = next((one.text for one in value.parts[:1] if one.kind == "const"), "")
+                        first = next((self._word(path, one) for one in value.parts[:1]), "")
                         if first:
                             found[name.rpartition(".")[2]].add(first)
                             found[f"{path}:{name.rpartition('.')[2]}"].add(first)
@@ -89,15 +94,35 @@ class Queues:
             return {BOUND["workers"]}
         if MESSAGE.search(call.callee):
             return {BOUND["sqs"]}
-        names = {one.text for one in call.args[:2] if one.kind == "const" and PLAIN.match(one.text)}
-        names |= {text for one in call.args[:1] for text in _named(one)}
+        said = [self._word(path, one) for one in self._naming(path, call)]
         receiver = call.callee.rpartition(".")[0].rpartition(".")[2].removesuffix("()")
-        return names | self._of(path, receiver)
+        return {one for one in said if PLAIN.match(one)} | self._of(path, receiver)
+
+    def _word(self, path: str, value: Expr) -> str:
+        return constants.word(self.program, path, value)
+
+    def _naming(self, path: str, call: Call) -> list[Expr]:
+        """What in a call says where a job goes: its first words, its settings, `getQueue(name)` before it."""
+        found = [one for one in call.args[:2] if one.kind in ("const", "name")]
+        found += [part for one in call.args[:1] for part in _settings(one)]
+        head = call.callee.partition("()")[0]
+        for function in self.program.modules[path].functions if head != call.callee else ():
+            for one in function.calls:
+                if one.callee == head and (one.line, one.column) == (call.line, call.column):
+                    found += one.args[:1]
+        return found
 
     def _take(self, caller: Key, call: Call) -> None:
-        producer = Producer(caller, call, (_job(call),))
         for name in self.called(caller[0], call):
-            self.by_name[name].append(producer)
+            self.by_name[name].append(Producer(caller, call, (_job(call),)))
+        bindings = self.program.function(caller).bindings
+        given = {one.text for one in self._naming(caller[0], call) if one.kind == "name"}
+        for bound in (one for one in bindings if one.name in given):
+            for edge in self.program.callers.get(caller, ()):
+                if edge.kind == "call":
+                    name = self._word(edge.caller[0], _filling(edge.call, bound))
+                    step = (Producer(caller, call, (_job(call),), edge),) if PLAIN.match(name) else ()
+                    self.by_name[name].extend(step)
 
     def feeding(self, entry: Entry) -> list[Producer]:
         """The producers of a worker's jobs."""
@@ -108,20 +133,27 @@ class Queues:
 
     def names(self, entry: Entry) -> set[str]:
         """What a worker answers to."""
-        function = self.program.function(entry.key)
         if entry.framework in BOUND:
             return {BOUND[entry.framework]}
         address = entry.route.partition(" ")[2]
         if address.startswith("/"):
             return {address}  # a queue that calls by HTTP
-        if function.via < 0:
+        if not entry.by:
             return {entry.job} if entry.job else set()
-        call = self.program.modules[entry.key[0]].functions[function.parent].calls[function.via]
-        names = {one.text for one in call.args[:1] if one.kind == "const" and PLAIN.match(one.text)}
-        receiver = call.callee.rpartition(".")[0].rpartition(".")[2]
-        return (
-            names | self.variables.get(receiver, set()) | {text for one in call.args for text in _named(one)}
-        )
+        said = [*entry.given[:1], *(part for one in entry.given for part in _settings(one))]
+        if entry.framework == "kafka":  # `consumer.subscribe({ topic })` stands beside `consumer.run(…)`
+            subscribes = f"{entry.by.rpartition('.')[0]}.subscribe"
+            calls = (call for one in self.program.modules[entry.said_in].functions for call in one.calls)
+            said += [
+                part
+                for call in calls
+                if call.callee == subscribes
+                for one in call.args
+                for part in _settings(one)
+            ]
+        names = {self._word(entry.said_in, one) for one in said}
+        receiver = entry.by.rpartition(".")[0].rpartition(".")[2]
+        return {one for one in names if PLAIN.match(one)} | self.variables.get(receiver, set())
 
 
 def spelled(name: str) -> str:
@@ -145,16 +177,25 @@ def called_with(call: Call) -> tuple[Expr, ...]:
     return (*listed, *((given["kwargs"],) if "kwargs" in given else ()))
 
 
-def _named(value: Expr) -> set[str]:
-    """Names among the settings of a worker or a job."""
-    if value.kind == "mix":
-        return {text for part in value.parts[:3] for text in _named(part)}
-    if value.kind != "object":
-        return set()
-    pairs = [pair for pair in zip(value.keys, value.parts, strict=False) if pair[0] in NAMING]
-    found = {part.text for _, part in pairs if part.kind == "const" and PLAIN.match(part.text)}
-    ends = (PATH.search(part.text) for name, part in pairs if name == "url")
-    return found | {end[1] for end in ends if end is not None}
+def _settings(value: Expr) -> list[Expr]:
+    """Names among the settings of a worker or a job: `{ event: EVENTS.used }`, the path of an address."""
+    if value.kind == "mix" and not value.text:
+        return [one for part in value.parts[:3] for one in _settings(part)]
+    found = []
+    for name, part in zip(value.keys, value.parts, strict=False) if value.kind == "object" else ():
+        end = PATH.search(part.text) if name == "url" else None
+        found += [Expr("const", end[1]) if end is not None else part] if name in NAMING else []
+        found += part.parts if name == "topics" else ()
+        found += _settings(part) if name in SENT_TO else []
+    return found
+
+
+def _filling(call: Call, bound: Binding) -> Expr:
+    """What a call gives for a parameter, or for what is taken out of one."""
+    value = call.args[bound.index] if bound.index < len(call.args) else NOTHING
+    for step in bound.path.split(".") if bound.path else ():
+        value = dict(zip(value.keys, value.parts, strict=False)).get(step, NOTHING)
+    return value
 
 
 def _job(call: Call) -> Expr:

@@ -11,7 +11,7 @@ from tallystick.audit.syntax.ir import Expr, Module
 
 TABLE = re.compile(
     r"(?i)(?:handlers?|processors?|workers?|consumers?|registry|listeners?|subscribers?|overrides|executors?"
-    r"|(?:job|task)_?(?:definitions|map|types)|jobs|tasks|crons)$"
+    r"|(?:job|task)_?(?:definitions|map|types|list)|jobs|tasks|crons)$"
 )
 RUNS = frozenset(["handler", "handle", "run", "process", "execute", "perform", "fn"])
 DEEPEST = 4

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tree_sitter import Node
 
-from tallystick.audit.syntax.expressions import annotated, text_of
+from tallystick.audit.syntax.expressions import annotated, expression, text_of
 from tallystick.audit.syntax.ir import Expr
 
 BASE = re.compile(r"\bextends\s+(?:[\w$]+\.)*([\w$]+)")
@@ -53,3 +53,15 @@ def typed(node: Node, name: str) -> list[tuple[str, Expr]]:
     return [
         (f"this.{name}", Expr("call", text_of(kind), tuple(part for one in asked for part in one.parts[:1])))
     ]
+
+
+def enumerated(node: Node) -> tuple[str, Expr]:
+    """`enum Queue { Usage = "usage" }` as the object that it is."""
+    body = node.child_by_field_name("body")
+    pairs = [
+        (text_of(one.child_by_field_name("name")), expression(value))
+        for one in (body.named_children if body is not None else ())
+        if (value := one.child_by_field_name("value")) is not None
+    ]
+    name = text_of(node.child_by_field_name("name"))
+    return name, Expr("object", "", tuple(value for _, value in pairs), tuple(key for key, _ in pairs))

@@ -154,6 +154,8 @@ class Lowering:
             self.children(node, replace(context, owner=name, decorators=shared))
         elif kind == "decorated_definition":
             self.decorated(node, context)
+        elif kind == "enum_declaration" and self.grammar in SCRIPTS:
+            self.drafts[0].assigns.append(classes.enumerated(node))
         elif kind in ("return_statement", "return"):
             inner = child_of(node, 0)
             self.drafts[context.function].returns.append(expression(inner) if inner is not None else NOTHING)
@@ -214,10 +216,8 @@ class Lowering:
     def decorated(self, node: Node, context: Context) -> None:
         """A Python definition with its decorators."""
         for child in node.named_children:
-            if child.type == "decorator":
-                self.walk(child, replace(context))
-            else:
-                self.walk(child, replace(context, decorators=self.decorators(node)))
+            own = context.decorators if child.type == "decorator" else self.decorators(node)
+            self.walk(child, replace(context, decorators=own))
 
     def pair(self, node: Node, context: Context) -> None:
         """A key with a value: a function literal takes the key as its name."""

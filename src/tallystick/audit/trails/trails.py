@@ -247,19 +247,25 @@ class Climb:
             trail, error="open", handler=("", 0), floating=("", 0), deferred=("", 0, ""),
             quantity=self._jobs(trail.quantity, entry.key), customer=self._jobs(trail.customer, entry.key),
         )  # fmt: skip
-        steps = [(one.caller, one.call, one.given) for one in self.queues.feeding(entry)]
+        steps = [(one.caller, one.call, one.given, one.relay) for one in self.queues.feeding(entry)]
         steps += [
-            (edge.caller, edge.call, called_with(edge.call))
+            (edge.caller, edge.call, called_with(edge.call), None)
             for edge in self.program.callers.get(entry.key, ())
             if DIRECT.search(edge.call.callee)
         ]
-        return [
-            self._through(
-                replace(self._substituted(begun, entry.key, caller, given), queued=call),
-                caller, call, False, self._is_script(caller),
-            )
-            for caller, call, given in steps
-        ]  # fmt: skip
+        found = []
+        for caller, call, given, relay in steps:
+            put = replace(self._substituted(begun, entry.key, caller, given), queued=call)
+            put = self._through(put, caller, call, False, self._is_script(caller))
+            if relay is not None:
+                put = self._substituted(
+                    replace(put, queued=relay.call), caller, relay.caller, relay.call.args
+                )
+                put = self._through(
+                    put, relay.caller, relay.call, False, self.program.function(caller).is_async
+                )
+            found.append(put)
+        return found
 
     def _jobs(self, labels: Labels, worker: Key) -> Labels:
         """What a worker reads from its job is whatever was put there: not a client's word by its name."""
