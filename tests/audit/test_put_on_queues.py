@@ -164,3 +164,72 @@ def test_what_is_acknowledged_once_it_is_sent(tmp_path: Path, more: str, then: s
     text = f"{HEAD}export async function flush(key) {{\nfor (const [id, fields] of await redis.xreadgroup('GROUP', 'meter', 'one', 'STREAMS', 'usage', '>')) {{\n{body}\n}}\n}}\ncron.schedule('* * * * *', () => flush());\n"
     report = audited(tmp_path, {"src/server.ts": SERVER.replace("PUT", PUSHED), "src/flush.ts": text})
     assert codes(report) == wanted, report.findings
+
+
+POLL = "import json, stripe, logging\n\ndef report(job):\n    stripe.billing.MeterEvent.create(event_name='c', identifier=job['id'], payload={'stripe_customer_id': job['customer'], 'value': str(job['tokens'])})\n\ndef main():\n    while True:\n        for message in receive():\n            job = json.loads(message['Body'])\n            try:\n                report(job)\nINSIDE            except Exception:\n                logging.exception('usage')\nAFTERif __name__ == '__main__':\n    main()\n"
+ACKS = (
+    "sqs.delete_message(QueueUrl=URL, ReceiptHandle=message['ReceiptHandle'])",
+    "message.ack()",
+    "channel.basic_ack(tag)",
+)
+
+
+@pytest.mark.parametrize("ack", ACKS)
+def test_a_message_that_comes_again(tmp_path: Path, ack: str) -> None:
+    """Acknowledged after the report, and nowhere else, it is handed out again when that failed."""
+    for name, inside, after, wanted in (
+        ("once sent", ack, "", set()),
+        ("whatever comes", "", ack, {"errors_swallowed"}),
+        ("both", ack, ack, {"errors_swallowed"}),
+        ("never", "", "", {"errors_swallowed"}),
+    ):
+        text = POLL.replace("INSIDE", f"                {inside}\n" if inside else "")
+        text = text.replace("AFTER", f"            {after}\n" if after else "")
+        assert codes(audited(tmp_path / name, {"worker.py": text})) == wanted, name
+
+
+def test_a_platform_that_acknowledges_by_itself(tmp_path: Path) -> None:
+    """A batch whose handler comes to its end is done, whatever it has said of its messages."""
+    body = f"for (const message of batch.messages) {{ try {{ {SEND.replace('JOB', 'message.body')}\n message.ack(); }} catch (e) {{ console.error(e); }} }}"
+    text = f"{HEAD}export default {{ async queue(batch, env) {{ {body} }} }};\n"
+    assert codes(audited(tmp_path, {"src/index.ts": text})) == {"errors_swallowed"}
+
+
+JOBS = {
+    "dramatiq": ("import dramatiq, stripe\n\n@dramatiq.actor\ndef report_usage(customer, tokens, key):\n", "report_usage.send(user.customer_id, NUMBER, out.id)"),
+    "taskiq": ("import stripe\nfrom app.broker import broker\n\n@broker.task\ndef report_usage(customer, tokens, key):\n", "await report_usage.kiq(user.customer_id, NUMBER, out.id)"),
+    "sqs": ("import json, stripe\n\ndef handler(event, context):\n    for record in event['Records']:\n        job = json.loads(record['body'])\n        customer, tokens, key = job['customer'], job['tokens'], job['id']\n    ", "sqs.send_message(QueueUrl=URL, MessageBody=json.dumps({'customer': user.customer_id, 'tokens': NUMBER, 'id': out.id}))"),
+}  # fmt: skip
+BILLED = "    stripe.billing.MeterEvent.create(event_name='c', identifier=key, payload={'stripe_customer_id': customer, 'value': str(tokens)})\n"
+
+
+@pytest.mark.parametrize("name", sorted(JOBS))
+def test_jobs_of_python(tmp_path: Path, name: str) -> None:
+    worker, put = JOBS[name]
+    for how, code, number, wanted in (
+        ("right", f"    {put}", "out.usage.total_tokens", set()),
+        ("caught", f"    try:\n        {put}\n    except Exception:\n        logger.exception('usage')", "out.usage.total_tokens", {"errors_swallowed"}),
+    ):  # fmt: skip
+        main = CELERY["app/main.py"].replace("PUT", code).replace("NUMBER", number)
+        report = audited(tmp_path / how, {"app/tasks.py": worker + BILLED, "app/main.py": main})
+        assert codes(report) == wanted, (how, report.findings)
+        assert "POST /run" in {one.route for one in report.endpoints}
+
+
+PHP = "<?php\nclass ReportUsage implements ShouldQueue {\n  public function __construct(public string $customer, public int $tokens, public string $key) {}\n  public function handle(): void {\n    $this->stripe->billing->meterEvents->create(['event_name' => 'c', 'identifier' => $this->key, 'payload' => ['stripe_customer_id' => $this->customer, 'value' => (string) $this->tokens]]);\n  }\n}\n"
+ASKED = "<?php\nuse App\\Jobs\\ReportUsage;\nclass RunController extends Controller {\n  public function store(Request $request) {\n    $out = OpenAI::chat()->create(['model' => 'm']);\n    PUT\n    return response()->json($out);\n  }\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("put", "wanted"),
+    [
+        ("ReportUsage::dispatch($user->stripe_id, $out->usage->totalTokens, $out->id);", set()),
+        ("try { ReportUsage::dispatch($user->stripe_id, $out->usage->totalTokens, $out->id); } catch (\\Throwable $e) { Log::error($e->getMessage()); }", {"errors_swallowed"}),
+    ],
+)  # fmt: skip
+def test_a_job_of_laravel(tmp_path: Path, put: str, wanted: set[str]) -> None:
+    files = {
+        "app/Jobs/ReportUsage.php": PHP,
+        "app/Http/Controllers/RunController.php": ASKED.replace("PUT", put),
+    }
+    assert codes(audited(tmp_path, files)) == wanted

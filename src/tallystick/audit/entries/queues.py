@@ -19,12 +19,16 @@ SENT_TO = frozenset(["task", "httpRequest", "http_request"])  # of Google's task
 WRAPS = ("data", "event", "payload", "body", "[]", "message", "params", "messages", "Records", "attrs")
 DEEP = frozenset(["event", "[]", "message", "messages", "Records", "attrs"])
 CARRIES = ("data", "payload", "body", "MessageBody")
-DIRECT = re.compile(r"\.(?:delay|apply_async|dispatch|perform_later|perform_async|s|trigger|triggerAndWait)$")
+DIRECT = re.compile(
+    r"\.(?:delay|apply_async|dispatch|perform_later|perform_async|s|trigger|triggerAndWait|send|send_with_options|kiq"
+    r"|defer|defer_async)$"
+)
 BOUND = {"workers": "a queue of the worker", "sqs": "a queue of SQS"}  # joined by the platform, not by a name
 BINDING = re.compile(r"(?:^|\.)env\.\w+\.(?:send|sendBatch)$")
 BOUND_AS = re.compile(r"(?i)(?:^|\.)env\.\w*queue\w*$")  # `const queue = env.USAGE_QUEUE`
 TYPED = re.compile(r"Queue(?:<.*>)?$")
-MESSAGE = re.compile(r"(?:^|\.)SendMessage(?:Batch)?Command$|(?i:sqs)\w*\.sendMessage(?:Batch)?$")
+MESSAGE = re.compile(r"(?:^|\.)SendMessage(?:Batch)?Command$|(?i:sqs\w*\.send_?message(?:_?batch)?)$")
+DISPATCHED = re.compile(r"^(\w+)\.dispatch\w*$")  # Laravel's jobs, by their class
 PATH = re.compile(r"(/[\w/-]+)$")
 PLAIN = re.compile(r"^(?=.{3})[\w.:/-]+(?: [\w.:/-]+){0,6}$")  # Agenda's names are words
 
@@ -96,7 +100,12 @@ class Queues:
             return {BOUND["sqs"]}
         said = [self._word(path, one) for one in self._naming(path, call)]
         receiver = call.callee.rpartition(".")[0].rpartition(".")[2].removesuffix("()")
-        return {one for one in said if PLAIN.match(one)} | self._of(path, receiver)
+        job = DISPATCHED.match(call.callee)
+        return (
+            {one for one in said if PLAIN.match(one)}
+            | self._of(path, receiver)
+            | ({job[1]} if job else set())
+        )
 
     def _word(self, path: str, value: Expr) -> str:
         return constants.word(self.program, path, value)
@@ -138,6 +147,8 @@ class Queues:
         address = entry.route.partition(" ")[2]
         if address.startswith("/"):
             return {address}  # a queue that calls by HTTP
+        if entry.framework == "laravel":
+            return {self.program.function(entry.key).owner}
         if not entry.by:
             return {entry.job} if entry.job else set()
         said = [*entry.given[:1], *(part for one in entry.given for part in _settings(one))]
@@ -161,7 +172,7 @@ def spelled(name: str) -> str:
     if name == BOUND["workers"]:
         return r"env\.\w+\.send(?:Batch)?\(|\benv\.\w*queue\b|:\s*Queue\b"
     if name == BOUND["sqs"]:
-        return r"SendMessage(?:Batch)?Command|\.sendMessage(?:Batch)?\("
+        return r"SendMessage(?:Batch)?Command|\.send_?message(?:_?batch)?\("
     if name.startswith("/"):
         return rf"publish\w*\([^;]{{0,300}}{re.escape(name)}[\"'`]"
     return rf"[\"'`]{re.escape(name)}[\"'`]"

@@ -7,7 +7,14 @@ import re
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.entries.schedules import DAY
 from tallystick.audit.program.program import Key
-from tallystick.audit.rules.marks import marks_lost, marks_sent, speaks_of_unsent, takes_unsent, texts
+from tallystick.audit.rules.marks import (
+    acknowledged,
+    marks_lost,
+    marks_sent,
+    speaks_of_unsent,
+    takes_unsent,
+    texts,
+)
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.sites import event_of
 from tallystick.audit.trails.trails import Trail
@@ -25,8 +32,8 @@ REQUESTED = frozenset(["http", "action", "worker"])
 
 
 def excused(case: Case, trail: Trail) -> bool:
-    """Whether a lost attempt on this way is harmless: drained, or a row beside a direct report."""
-    return _beside(case, trail) or drained(case, trail)
+    """Whether a lost attempt on this way is harmless: drained, asked for again, or a row beside a direct report."""
+    return _beside(case, trail) or drained(case, trail) or acknowledged(case, trail)
 
 
 def _beside(case: Case, trail: Trail) -> bool:

@@ -24,11 +24,14 @@ TAKEN = re.compile(
 METERED = re.compile(
     rb"(?i)usage|meter|consum|outbox|ledger|billable|overage|tally|event|count|pending|report"
 )
+AT_THE_END = frozenset(["workers", "sqs"])  # where what a handler leaves is acknowledged for it
 LOWERED = re.compile(r"(?i)(?:h|z)?incr\w*$")
 BY_SO_MUCH = re.compile(
     r"(?i)(?:redis|kv|cache|store)\S*\.[hz]?decr_?by\w*$"
 )  # a number that was read, not a lock
-ACKED = re.compile(r"(?i)\.x_?ack$")  # what a stream keeps for its reader until then
+ACKED = re.compile(  # what a queue or a stream hands out again until then
+    r"(?i)(?:^|\.)(?:x_?|basic_?)?ack(?:nowledge)?$|(?:^|\.)delete_?message(?:_?batch)?(?:command)?$"
+)
 SQL_SENT = re.compile(
     r"(?is)\bupdate\s+\S+\s+set\b.*?\b(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported|flushed|pushed|invoiced|metered|ingested|dispatched|submitted)"
 )
@@ -82,7 +85,7 @@ def _removes(case: Case, trail: Trail) -> bool:
 
 def _takes(text: list[bytes], call: Call) -> bool:
     """Whether a call takes usage from a store: `redis.del(key)`, `redis.hIncrBy("usage", customer, -count)`."""
-    if BY_SO_MUCH.search(call.callee) or ACKED.search(call.callee):
+    if BY_SO_MUCH.search(call.callee):
         return True
     said = _said(text, call.line, call.end_line)
     lowered = LOWERED.search(call.callee) and re.search(rb",\s*-", said)
@@ -91,6 +94,21 @@ def _takes(text: list[bytes], call: Call) -> bool:
 
 def _said(text: list[bytes], first: int, last: int) -> bytes:
     return b"\n".join(text[first - 1 : last])
+
+
+def acknowledged(case: Case, trail: Trail) -> bool:
+    """Whether a message is acknowledged only once its usage is told: one that failed is handed out again."""
+    if trail.entry is None or trail.entry.framework in AT_THE_END:
+        return False
+    for key, call in trail.hops:
+        guard = next((one for one in call.handlers if (key[0], one.line) == trail.handler), None)
+        if guard is not None:
+            text = case.corpus.sources[key[0]].split(b"\n")
+            after = [one for one in case.program.function(key).calls if one.line > call.end_line]
+            acks = [one for one in after if ACKED.search(one.callee)]
+            lost = [one for one in acks if guard not in one.handlers and _reached(text, guard.line, one.line)]
+            return bool(acks) and not lost and all(guard in one.handlers for one in acks)
+    return False
 
 
 def speaks_of_unsent(case: Case, key: Key) -> bool:
