@@ -79,6 +79,16 @@ def test_a_row_that_a_sweeper_puts_on_the_queue_again(tmp_path: Path) -> None:
     assert codes(audited(tmp_path / "swept", {**files, "src/sweep.ts": sweep})) == set()
 
 
+def test_a_job_that_only_reminds(tmp_path: Path) -> None:
+    """A worker that is told no number counts rows, and those are there without the job as well."""
+    put = "try { await usageQueue.add('report', { org: req.user.org }); } catch (err) { console.error(err); }"
+    files = tree("bullmq", put)
+    files["src/worker.ts"] = (
+        "import { sendUsage } from './report';\nnew Worker('usage', async (job) => {\n  for (const row of await prisma.document.findMany({ where: { org: job.data.org } })) await sendUsage({ id: row.id, customer: row.customer, tokens: row.pages });\n}, { connection });\n"
+    )
+    assert codes(audited(tmp_path, files)) == set()
+
+
 def test_a_job_that_is_the_work(tmp_path: Path) -> None:
     """Where the worker makes what is sold, a job that is lost costs the customer, not the seller."""
     put = "try { await usageQueue.add('make', { id: req.body.id, customer: req.user.customer, prompt: req.body.prompt }); } catch (err) { console.error(err); }"

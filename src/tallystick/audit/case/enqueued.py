@@ -11,29 +11,44 @@ from tallystick.audit.case.reaching import reach, workers
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Call, Expr
 from tallystick.audit.trails.sites import constants
-from tallystick.audit.trails.stored import QUANTITY
+from tallystick.audit.trails.stored import QUANTITY, rows
 from tallystick.audit.trails.trails import Trail
 
 METERING = re.compile(r"(?i)usage|meter|bill|overage|consum|charge|credit|invoice|report|ledger|tally|quota")
 VAGUE = frozenset(["n", "size", "value", "count", "duration"])  # of a picture to make as well
 REQUESTED = frozenset(["http", "action", "worker"])
 WITHIN = 6  # calls below a worker
-DEEPEST = 4
+DEEPEST = 6
 
 
 def carries_usage(case: Case, trail: Trail) -> bool:
     """Whether a job tells of work that is done already: without the job, the work stays and its usage is gone."""
     if trail.queued is None or trail.site.stored or trail.entry is None or trail.entry.kind not in REQUESTED:
         return False
-    place = next(number for number, (_, call) in enumerate(trail.hops) if call is trail.queued)
-    below = {key for key, _ in trail.hops[:place] if key[1]}
-    if not any(map(_tells, (*_said(trail.queued.args), *_names(case, trail.hops[max(0, place - 1) :])))):
+    said = [*_said(trail.queued.args)]
+    words = [*said, *_names(case, trail.hops[max(0, _place(trail) - 1) :])]
+    if not any(map(_counts, said)) and not any(map(METERING.search, words)):
         return False
-    return not reach(case, below, WITHIN) & workers(case)
+    return not reach(case, _below(trail), WITHIN) & workers(case)
 
 
-def _tells(said: str) -> bool:
-    return METERING.search(said) is not None or (QUANTITY.search(said) is not None and said not in VAGUE)
+def finds_usage(case: Case, trail: Trail) -> bool:
+    """Whether a job is told no number, and its worker reads rows to count: what is lost is only a reminder of them."""
+    told = trail.queued is not None and any(map(_counts, _said(trail.queued.args)))
+    return not told and any(not row.writes for row in rows(case.program, sorted(_below(trail))))
+
+
+def _place(trail: Trail) -> int:
+    """The step at which the job is put on its queue."""
+    return next(number for number, (_, call) in enumerate(trail.hops) if call is trail.queued)
+
+
+def _below(trail: Trail) -> set[Key]:
+    return {key for key, _ in trail.hops[: _place(trail)] if key[1]}
+
+
+def _counts(said: str) -> bool:
+    return QUANTITY.search(said) is not None and said not in VAGUE
 
 
 def _said(values: tuple[Expr, ...], depth: int = 0) -> Iterator[str]:

@@ -61,7 +61,7 @@ def unread(case: Case, trail: Trail) -> str:
 
 def _spoken_of(case: Case, table: str) -> bool:
     """Whether any line speaks of a table but those that declare it, import it or write to it."""
-    word = re.compile(spelled(normal(table)).encode(), re.IGNORECASE)
+    word = re.compile(f"{re.escape(table)}|{spelled(normal(table))}".encode(), re.IGNORECASE)
     texts = (data for path, data in case.corpus.sources.items() if not DECLARES.search(path))
     return any(
         word.search(line) and not UNREAD.search(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import SLOW, Case
-from tallystick.audit.case.enqueued import carries_usage, otherwise
+from tallystick.audit.case.enqueued import carries_usage, finds_usage, otherwise
 from tallystick.audit.case.kept import only_marked, unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
@@ -66,10 +66,11 @@ def find(case: Case) -> Iterator[Finding]:
 def _unqueued(case: Case, trail: Trail) -> Iterator[Finding]:
     """A job that tells of usage and could not be put on its queue."""
     if carries_usage(case, trail):
+        late = finds_usage(case, trail) or drained_late(case, trail)
         yield RULE.finding(
             "when the queue is down, the error stops here: the customer got the work, and no job is left to bill it",
             Place(*trail.handler),
-            Confidence.LOW if drained_late(case, trail) else Confidence.MEDIUM,
+            Confidence.LOW if late else Confidence.MEDIUM,
             case.name(trail),
             case.hops(trail),
         )

@@ -41,7 +41,9 @@ def find(case: Case) -> Iterator[Finding]:
     """Entries that do the work which a metered entry also does, and never reach the meter."""
     known = _metered(case)
     before = {key for key in known.entries if _passed(case, key)}
-    free = set[Key]() if before or not known.entries else None  # where meters stand before routes: those without
+    free = (
+        set[Key]() if before or not known.entries else None
+    )  # where meters stand before routes: those without
     if before or (known.entries and not known.sold and not known.inline):
         coverage = Coverage(case)
         if coverage.tells(before | (known.entries & coverage.meters)):
