@@ -140,6 +140,14 @@ class Queues:
             found += [one for one in self.by_name.get(name, ()) if one not in found]
         return found
 
+    def filling(self, entry: Entry) -> list[Producer]:
+        """The producers of a worker's jobs, and those that put it off by its own name: `report.delay(n)`."""
+        direct = [one for one in self.program.callers.get(entry.key, ()) if DIRECT.search(one.call.callee)]
+        return [
+            *self.feeding(entry),
+            *(Producer(one.caller, one.call, called_with(one.call)) for one in direct),
+        ]
+
     def names(self, entry: Entry) -> set[str]:
         """What a worker answers to."""
         if entry.framework in BOUND:

@@ -10,7 +10,7 @@ from msgspec import structs
 from tallystick.audit.entries import schedules
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.forms import Entry
-from tallystick.audit.entries.queues import DIRECT, Queues, called_with
+from tallystick.audit.entries.queues import Producer, Queues
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Handler
 from tallystick.audit.syntax.returned import TOLD
@@ -247,25 +247,17 @@ class Climb:
             trail, error="open", handler=("", 0), floating=("", 0), deferred=("", 0, ""),
             quantity=self._jobs(trail.quantity, entry.key), customer=self._jobs(trail.customer, entry.key),
         )  # fmt: skip
-        steps = [(one.caller, one.call, one.given, one.relay) for one in self.queues.feeding(entry)]
-        steps += [
-            (edge.caller, edge.call, called_with(edge.call), None)
-            for edge in self.program.callers.get(entry.key, ())
-            if DIRECT.search(edge.call.callee)
-        ]
-        found = []
-        for caller, call, given, relay in steps:
-            put = replace(self._substituted(begun, entry.key, caller, given), queued=call)
-            put = self._through(put, caller, call, False, self._is_script(caller))
-            if relay is not None:
-                put = self._substituted(
-                    replace(put, queued=relay.call), caller, relay.caller, relay.call.args
-                )
-                put = self._through(
-                    put, relay.caller, relay.call, False, self.program.function(caller).is_async
-                )
-            found.append(put)
-        return found
+        return [self._put(begun, entry.key, one) for one in self.queues.filling(entry)]
+
+    def _put(self, trail: Trail, worker: Key, job: Producer) -> Trail:
+        """The trail at the call that puts a job on a queue, and at the one that says which, where that is another."""
+        trail = replace(self._substituted(trail, worker, job.caller, job.given), queued=job.call)
+        trail = self._through(trail, job.caller, job.call, False, self._is_script(job.caller))
+        if job.relay is None:
+            return trail
+        above, call = job.relay.caller, job.relay.call
+        trail = self._substituted(replace(trail, queued=call), job.caller, above, call.args)
+        return self._through(trail, above, call, False, self.program.function(job.caller).is_async)
 
     def _jobs(self, labels: Labels, worker: Key) -> Labels:
         """What a worker reads from its job is whatever was put there: not a client's word by its name."""
