@@ -85,6 +85,17 @@ def test_what_is_not_for_customers(tmp_path: Path, route: str) -> None:
     assert codes(audited(tmp_path, files)) == set()
 
 
+@pytest.mark.parametrize(("last", "wanted"), [("meter, ", set()), ("", {"unmetered_endpoint"})])
+def test_some_report_by_themselves(tmp_path: Path, last: str, wanted: set[str]) -> None:
+    """A meter that several routes name stands before each of them, whatever others do in themselves."""
+    own = "async (req, res) => {\n  const text = await summarize(req.body.text);\n  await record(req.account.customer, req.id);\n  res.json(text);\n}"
+    routes = f"app.post('/own', {own});\napp.post('/a', meter, HANDLER);\napp.post('/b', {last}HANDLER);\n"
+    files = one_file("express", routes)
+    files["src/server.ts"] = "import { record } from './record';\n" + files["src/server.ts"]
+    report = audited(tmp_path, files)
+    assert codes(report) == wanted, (report.findings, report.endpoints)
+
+
 PARTS = {
     "express": ("const part = Router();\n", "", "part.post('/sum', HANDLER);\nexport default part;\n"),
     "hono": ("const part = new Hono();\n", "", "part.post('/sum', HANDLER);\nexport default part;\n"),

@@ -39,31 +39,39 @@ class Metered:
 
 def find(case: Case) -> Iterator[Finding]:
     """Entries that do the work which a metered entry also does, and never reach the meter."""
-    known = _metered(case)
-    before = {key for key in known.entries if _passed(case, key)}
-    free = (
-        set[Key]() if before or not known.entries else None
-    )  # where meters stand before routes: those without
-    if before or (known.entries and not known.sold and not known.inline):
-        coverage = Coverage(case)
-        if coverage.tells(before | (known.entries & coverage.meters)):
-            known, free = _covered(case, known, coverage.metered), coverage.free
+    direct = _metered(case)
+    if not direct.entries:
+        return
+    coverage = Coverage(case)
+    before = {key for key in direct.entries if _passed(case, key)}
+    standing = before | (direct.entries & coverage.meters)
+    followed = coverage.tells(standing)
+    if before and not followed:
+        return
+    covered = _covered(case, direct, coverage.metered) if standing and followed else direct
     for key, entry in sorted(case.entries.found.items()):
-        if key in known.entries or entry.handler[0] or entry.kind not in KINDS:
+        if key in direct.entries | coverage.metered or entry.handler[0] or entry.kind not in KINDS:
             continue
-        if ADMIN.search(f"{entry.route} {key[0]}") or (free is not None and not _sells(case, key, free)):
+        if ADMIN.search(f"{entry.route} {key[0]}"):
             continue
-        reached = reach(case, {key})
-        if reached & known.holders:
-            continue
-        shared = sorted(reached & known.sold.keys())
-        if shared:
-            yield _shared(case, entry, shared[0], known.sold[shared[0]])
-            continue
-        made = sorted(reached & known.made.keys())
-        if made and not ASIDE.search(entry.route):
-            yield _shared(case, entry, made[0], known.made[made[0]])
-            continue
+        if _sells(case, key, coverage.free):
+            yield from _compared(case, entry, covered)
+        elif not before:
+            yield from _compared(case, entry, direct)
+
+
+def _compared(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
+    """What an entry does of the work that is metered elsewhere."""
+    reached = reach(case, {entry.key})
+    if reached & known.holders:
+        return
+    shared = sorted(reached & known.sold.keys())
+    made = sorted(reached & known.made.keys()) if not ASIDE.search(entry.route) else []
+    if shared:
+        yield _shared(case, entry, shared[0], known.sold[shared[0]])
+    elif made:
+        yield _shared(case, entry, made[0], known.made[made[0]])
+    else:
         yield from [*_commented(case, entry, known)] or _same_work(case, entry, known)
 
 
