@@ -12,15 +12,13 @@ from tallystick.audit.syntax.ir import Call, Expr
 ROUTING = re.compile(r"\.(?:get|post|put|patch|delete|del|all|openapi|route|on)$")
 STANDING = re.compile(r"\.(?:use|all|addHook|on[A-Z]\w+|derive|resolve|guard|before)$")
 MOUNTING = re.compile(r"\.(?:use|route|mount|register|group|guard)$")
-ANYTIME = re.compile(
-    r"\.addHook$"
-)  # Fastify's are for all routes of their scope, however late they are added
+ANYTIME = re.compile(r"\.addHook$")  # Fastify's are for all routes of their scope, whenever they are added
 SERVER = re.compile(r"(?:^|\.)(?:express|fastify|Fastify|Koa|polka|restify\.createServer)$")
 PART = re.compile(r"(?:^|\.)(?:Hono|OpenAPIHono|Elysia)$")  # an application by itself, or a part of one
 SCRIPTS = ("typescript", "tsx")
 CHAIN = "@"
 GIVEN = "given"  # a function that is given the router, and may do anything to it
-DEEPEST, WRAPPED = 6, 2
+DEEPEST, WRAPPED, MANY = 6, 2, 99
 
 Home = tuple[str, int, str]  # file, function (0 for the file itself), name
 Standing = tuple[Key, Expr, Call]  # where it is named, what it is, and the call that puts it there
@@ -148,12 +146,9 @@ class Routers:
         home = self.home(caller, name)
         for holder, other in self.calls[home]:
             later = holder == caller and _end(other) >= _end(call) and not ANYTIME.search(other.callee)
-            if (
-                other is not call
-                and STANDING.search(other.callee)
-                and not later
-                and covers(next(iter(other.args), None), path)
-            ):
+            if other is call or later or not STANDING.search(other.callee):
+                continue
+            if covers(next(iter(other.args), None), path):
                 yield from ((holder, one, other) for one in other.args)
         for one in self.program.function(caller).calls:  # `useMiddleware(app)`
             if any(arg.kind == "name" and arg.text == name for arg in one.args) and one is not call:
@@ -169,16 +164,13 @@ class Routers:
     def _handed(self, home: Home) -> Iterator[tuple[Key, Call]]:
         """`registerRoutes(app)`: calls that give a function the router it puts routes on."""
         path, index, name = home
-        position = next(
-            (one.index for one in self.program.modules[path].functions[index].bindings if one.name == name),
-            -1,
-        )
-        for edge in self.program.callers.get((path, index), ()) if index and position >= 0 else ():
-            given = (
-                edge.call.args[position] if edge.kind == "call" and position < len(edge.call.args) else None
-            )
-            if given is not None and given.kind == "name":
-                yield edge.caller, Call(f"{given.text}.use", (), *_span(edge.call), edge.call.state)
+        bindings = self.program.modules[path].functions[index].bindings if index else ()
+        position = next((one.index for one in bindings if one.name == name), MANY)
+        for edge in self.program.callers.get((path, index), ()):
+            given = edge.call.args[position : position + 1] if edge.kind == "call" else ()
+            for one in given:
+                if one.kind == "name":
+                    yield edge.caller, Call(f"{one.text}.use", (), *_span(edge.call), edge.call.state)
 
     def _is_whole(self, home: Home) -> bool:
         """Whether a router is the application itself, and no part that somebody may put elsewhere."""
