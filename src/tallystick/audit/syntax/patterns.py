@@ -79,6 +79,10 @@ USE = re.compile(rb"^\s*[\"']use (server|client)[\"']", re.MULTILINE)
 HOOKS = re.compile(  # what runs in a browser alone
     rb"import\s*(?:\w+\s*,\s*)?\{[^}]*\b(?:useState|useEffect|useReducer|useRef|useCallback)\b[^}]*\}\s*from\s*[\"']react[\"']"
 )
+SERVED = re.compile(  # a page whose file has the server's part as well, which the bundler takes out
+    rb"(?m)^export\s+(?:(?:async\s+)?function\s*\*?|const|let)\s+(?:loader|action|get(?:ServerSide|Static)Props)\b"
+    rb"|\bcreateServerFn\("
+)
 WINDOW = 32 * 1024  # functions lie in each other: what is looked at of each is bounded
 
 
