@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from trees import audited, codes
 
-AUTUMN = "import {{ feature, featureItem, pricedFeatureItem, priceItem, product, plan, item }} from 'atmn';\n{}"
+AUTUMN = (
+    "import {{ feature, featureItem, pricedFeatureItem, priceItem, product, plan, item }} from 'atmn';\n{}"
+)
 SINGLE = "export const ai = feature({ id: 'ai', name: 'AI', type: 'single_use' });\nexport const pro = product({ id: 'pro', items: [priceItem({ price: 9, interval: 'month' }), featureItem({ feature_id: ai.id, included_usage: 20 })] });\n"
 METERED = "export const ai = feature({ id: 'ai', name: 'AI', type: 'metered', consumable: true });\nexport const pro = plan({ id: 'pro', price: { amount: 9, interval: 'month' }, items: [item({ featureId: ai.id, included: 20 })] });\n"
 PRICED = "export const calls = feature({ id: 'calls', type: 'continuous_use' });\nexport const pro = product({ id: 'pro', items: [pricedFeatureItem({ feature_id: calls.id, price: 5, usage_model: 'pay_per_use' })] });\n"

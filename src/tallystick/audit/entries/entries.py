@@ -123,11 +123,20 @@ class Entries:
             if one.kind != "call" or ("." in one.text and module.language != "go"):
                 continue
             for target in self.program.targets(caller, one.text):
+                self._answered(module, target, call)
                 for inner in self._inside(target):
                     entry = self.forms.via(module, inner, call.callee, call.args, call.line)
                     if entry is not None and len(self.program.function(inner).bindings) > 1:
                         entry.handler = self._last(caller, call) or entry.handler
                         self._also(inner, entry)
+
+    def _answered(self, module: Module, factory: Key, call: Call) -> None:
+        """`new Worker("usage", createProcessor())`: a function that the factory gives by its name."""
+        for value in self.program.function(factory).returns:
+            for target in self.program.targets(factory, value.text) if value.kind == "name" else ():
+                entry = self.forms.via(module, target, call.callee, call.args, call.line)
+                if entry is not None and entry.kind == "worker":
+                    self.found.setdefault(target, entry)
 
     def _last(self, caller: Key, call: Call) -> Key | None:
         """The handler at the end of a routing call."""

@@ -24,7 +24,14 @@ from tallystick.audit.syntax.expressions import (
 from tallystick.audit.syntax.grammars import grammar_of, parsable, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
-from tallystick.audit.syntax.patterns import HOOKS, SERVED, USE, catch_kind, flags_of, is_beside, is_of_reports
+from tallystick.audit.syntax.patterns import (
+    USE,
+    catch_kind,
+    flags_of,
+    is_beside,
+    is_of_browser,
+    is_of_reports,
+)
 from tallystick.audit.syntax.returned import (
     PIPED,
     RUBY_CHECKS,
@@ -80,8 +87,7 @@ class Lowering:
         self.drafts[0].end_line = tree.root_node.end_point[0] + 1
         self.children(tree.root_node, Context())
         directive = USE.search(source[:400])
-        client = HOOKS.search(source) is not None and SERVED.search(source) is None
-        head = directive.group(1).decode() if directive else "client" if client else ""
+        head = directive.group(1).decode() if directive else "client" if is_of_browser(source) else ""
         return Module(
             self.path,
             self.grammar,

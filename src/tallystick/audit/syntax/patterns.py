@@ -86,6 +86,11 @@ SERVED = re.compile(  # a page whose file has the server's part as well, which t
 WINDOW = 32 * 1024  # functions lie in each other: what is looked at of each is bounded
 
 
+def is_of_browser(source: bytes) -> bool:
+    """Whether a file that says nothing of it runs in a browser alone."""
+    return HOOKS.search(source) is not None and SERVED.search(source) is None
+
+
 def is_of_reports(head: bytes) -> bool:
     """Whether a catch is for any error, or for those of a provider and the way to it."""
     names = ERRORS.findall(head)
