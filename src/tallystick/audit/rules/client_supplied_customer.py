@@ -11,6 +11,10 @@ from tallystick.audit.model import Confidence, Finding, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.trails import Trail
 
+BELONGS = re.compile(r"(?i)(?:auth\w*|access|member\w*|owner\w*|permissions?|belongs\w*)$")
+CALLER = re.compile(
+    r"(?i)^(?!.*\b(?:body|query|params|input)\b)(?:_?req(?:uest)?|ctx|context|c|event|headers|\w*(?:session|user|auth|token|actor|viewer)\w*)\b"
+)
 REFUSED = r"(?:\b403\b|(?i:forbidden|belong|not (?:the |an? )?own|permission|access denied))"
 
 
@@ -42,7 +46,8 @@ def find(case: Case) -> Iterator[Finding]:
 
 def _sure(case: Case, trail: Trail, parts: list[str]) -> Confidence:
     """No finding where the customer is looked up and refused when it is somebody else's."""
-    if _asks_whose(case, trail, {_last(one) for one in parts}):
+    names = {_last(one) for one in parts}
+    if _asks_whose(case, trail, names) or _asks_to_belong(case, trail, names):
         return Confidence.LOW
     mixed = any(kind in ("session", "stored", "unknown") for kind, _ in trail.customer)
     return Confidence.MEDIUM if mixed else Confidence.HIGH
@@ -57,6 +62,24 @@ def _asks_whose(case: Case, trail: Trail, names: set[str]) -> bool:
         compared = rf"\bif\b[^\n]*\b(?:{words})\b[^\n]*[!=]==?[^\n]*(?:\n[^\n]*){{0,3}}?{REFUSED}"
         if words and re.search(compared.encode(), case.said(key)):
             return True
+    return False
+
+
+def _asks_to_belong(case: Case, trail: Trail, names: set[str]) -> bool:
+    """Whether a guard is given both the caller and what is named: `await withOrganizationAuth(request, orgId)`."""
+    for key in {key for key, _ in trail.hops}:
+        for call in case.program.function(key).calls:
+            if not BELONGS.search(call.callee) or call.state not in (
+                "awaited",
+                "used",
+                "returned",
+                "assigned",
+            ):
+                continue
+            said = set(spoken(call.args))
+            named = {one for one in said if one.rpartition(".")[2] in names}
+            if named and any(CALLER.match(one) for one in said - named):
+                return True
     return False
 
 
