@@ -13,7 +13,8 @@ from tallystick.audit.trails.trails import Trail
 
 BELONGS = re.compile(r"(?i)(?:auth\w*|access|member\w*|owner\w*|permissions?|belongs\w*)$")
 CALLER = re.compile(
-    r"(?i)^(?!.*\b(?:body|query|params|input)\b)(?:_?req(?:uest)?|ctx|context|c|event|headers|\w*(?:session|user|auth|token|actor|viewer)\w*)\b"
+    r"(?i)^(?!.*\b(?:body|query|params|input)\b)"
+    r"(?:_?req(?:uest)?|ctx|context|c|event|headers|\w*(?:session|user|auth|token|actor|viewer)\w*)\b"
 )
 REFUSED = r"(?:\b403\b|(?i:forbidden|belong|not (?:the |an? )?own|permission|access denied))"
 

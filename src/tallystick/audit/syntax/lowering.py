@@ -24,14 +24,7 @@ from tallystick.audit.syntax.expressions import (
 from tallystick.audit.syntax.grammars import grammar_of, parsable, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
-from tallystick.audit.syntax.patterns import (
-    USE,
-    catch_kind,
-    flags_of,
-    is_beside,
-    is_of_browser,
-    is_of_reports,
-)
+from tallystick.audit.syntax.patterns import catch_kind, directive_of, flags_of, is_beside, is_of_reports
 from tallystick.audit.syntax.returned import (
     PIPED,
     RUBY_CHECKS,
@@ -86,21 +79,14 @@ class Lowering:
         tree = parsed(self.grammar, source)
         self.drafts[0].end_line = tree.root_node.end_point[0] + 1
         self.children(tree.root_node, Context())
-        directive = USE.search(source[:400])
-        head = directive.group(1).decode() if directive else "client" if is_of_browser(source) else ""
         return Module(
             self.path,
             self.grammar,
             tuple(draft.finished() for draft in self.drafts),
             tuple(self.imports.names),
             tuple(self.imports.reexports),
-            head if not self._inside_function(directive) else "",
+            directive_of(source),
             tree.root_node.has_error or self.cut,
-        )
-
-    def _inside_function(self, directive: re.Match[bytes] | None) -> bool:
-        return directive is not None and b"{" in re.sub(
-            rb"import[^;\n]*", b"", self.source[: directive.start()]
         )
 
     def children(self, node: Node, context: Context) -> None:

@@ -86,9 +86,13 @@ SERVED = re.compile(  # a page whose file has the server's part as well, which t
 WINDOW = 32 * 1024  # functions lie in each other: what is looked at of each is bounded
 
 
-def is_of_browser(source: bytes) -> bool:
-    """Whether a file that says nothing of it runs in a browser alone."""
-    return HOOKS.search(source) is not None and SERVED.search(source) is None
+def directive_of(source: bytes) -> str:
+    """Where a file says that it runs; "client" as well where what it uses is of the browser alone."""
+    said = USE.search(source[:400])
+    if said is None:
+        return "client" if HOOKS.search(source) is not None and SERVED.search(source) is None else ""
+    inside_function = b"{" in re.sub(rb"import[^;\n]*", b"", source[: said.start()])
+    return "" if inside_function else said.group(1).decode()
 
 
 def is_of_reports(head: bytes) -> bool:
