@@ -68,19 +68,15 @@ def _asks_whose(case: Case, trail: Trail, names: set[str]) -> bool:
 
 def _asks_to_belong(case: Case, trail: Trail, names: set[str]) -> bool:
     """Whether a guard is given both the caller and what is named: `await withOrganizationAuth(request, orgId)`."""
-    for key in {key for key, _ in trail.hops}:
-        for call in case.program.function(key).calls:
-            if not BELONGS.search(call.callee) or call.state not in (
-                "awaited",
-                "used",
-                "returned",
-                "assigned",
-            ):
-                continue
-            said = set(spoken(call.args))
-            named = {one for one in said if one.rpartition(".")[2] in names}
-            if named and any(CALLER.match(one) for one in said - named):
-                return True
+    keys = {key for key, _ in trail.hops}
+    guards = [
+        call for key in keys for call in case.program.function(key).calls if BELONGS.search(call.callee)
+    ]
+    for call in guards:
+        said = set(spoken(call.args)) if call.state != "floating" else set()
+        named = {one for one in said if one.rpartition(".")[2] in names}
+        if named and any(CALLER.match(one) for one in said - named):
+            return True
     return False
 
 
