@@ -7,12 +7,17 @@ from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.program.program import Key
-from tallystick.audit.syntax.ir import Call, Expr
+from tallystick.audit.syntax.ir import Call, Expr, Function
+from tallystick.audit.trails.labels import CONST
 from tallystick.audit.trails.trails import Trail
 
 NEAR = 4
 ACTION = re.compile(r"(?:^|\.)runAction$")
 WAITED = frozenset(["awaited", "used", "assigned"])
+MESSAGE = re.compile(  # sent for the customer, by whatever kit; a mail of the application's own is none
+    r"(?i)(?:sms|whatsapp|twilio|vonage|nexmo|plivo|telnyx|messagebird|sinch|clicksend|elks)\w*\b\S*\.(?:send|create|publish)\w*$"
+    r"|(?:^|[._])send_?(?:sms|text_?message|whatsapp)\w*$"
+)
 
 
 def reach(case: Case, starts: set[Key], hops: int = 12, limit: int = 400) -> set[Key]:
@@ -62,6 +67,47 @@ def works_below(case: Case, trail: Trail, place: tuple[str, int]) -> bool:
 def works(case: Case, trail: Trail) -> bool:
     """Whether the sold work is done on the way to the report: a timer that is lost loses both."""
     return bool({key for key, _ in trail.hops[:-1]} & workers(case))
+
+
+def done_here(case: Case, trail: Trail) -> bool:
+    """Whether what is reported was done right before, in the same function: a reminder that goes out by the clock."""
+    given = any(kind != CONST for kind, _ in trail.quantity)
+    for key, report in trail.hops:
+        function = case.program.function(key)
+        begun = (report.line, report.column)
+        above = [one for one in function.calls if (one.line, one.column) < begun]
+        done = {one.callee for one in above if _is_work(case, key, one)}
+        if done and (not given or _answers(function, done) & _heads(report.args)):
+            return True
+    return False
+
+
+def _is_work(case: Case, key: Key, call: Call) -> bool:
+    """Whether a call is the sold work, or of a function that does it."""
+    below = {target for target, one in case.program.callees.get(key, ()) if one == call}
+    made = [one for each in reach(case, below, 2) for one in case.program.function(each).calls]
+    return any(case.work.search(one.callee) or MESSAGE.search(one.callee) for one in (call, *made))
+
+
+def _answers(function: Function, done: set[str]) -> set[str]:
+    """The names of what such calls answer, and of what is taken from that."""
+    found: set[str] = set()
+    for name, value in function.assigns:
+        if done & set(_called(value)) or found & _heads((value,)):
+            found.add(name)
+    return found
+
+
+def _heads(values: tuple[Expr, ...]) -> set[str]:
+    said = [*spoken(values), *(text for one in values for text in _called(one))]
+    return {text.partition(".")[0] for text in said}
+
+
+def _called(value: Expr, depth: int = 0) -> Iterator[str]:
+    if value.kind == "call":
+        yield value.text
+    for one in value.parts if depth < NEAR else ():
+        yield from _called(one, depth + 1)
 
 
 def ordered(case: Case, trail: Trail, names: set[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import SLOW, Case
+from tallystick.audit.case.reaching import done_here
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.announced import announced
 from tallystick.audit.rules.base import Rule
@@ -34,6 +35,8 @@ def find(case: Case) -> Iterator[Finding]:
         if entry is None or entry.kind != "schedule" or trail.site.stored:
             continue
         if id(trail.site.call) not in soon:
+            if done_here(case, trail):
+                continue  # nothing waits for the clock: before it there was no usage
             yield _unknown(case, trail) if entry.seconds is None else _slow(case, trail, entry.seconds)
         elif entry.seconds is not None:
             place = open_period(case, trail)
