@@ -27,6 +27,7 @@ ADDRESS = re.compile(  # of an address, or of a statement that is sent there
 EVENT = frozenset(
     ["event_name", "eventName", "event_type", "eventType", "code", "feature_id", "featureId", "name", "type"]
 )
+STATEMENT = re.compile(r"\bmutation\b")  # GraphQL, whatever its variable is called
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
     r"|time|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
@@ -104,7 +105,10 @@ def addressed(value: Expr, module: Module, function: Function, depth: int = 0) -
     said = [value.text, *(addressed(part, module, function, depth + 1) for part in value.parts)]
     paths = _paths(value)
     said += [one.text for name, one in function.assigns if name in paths] if paths else []
-    if value.kind == "name" and ADDRESS.search(value.text):
+    own = [one for name, one in function.assigns if name == value.text] if value.kind == "name" else []
+    if own and (ADDRESS.search(value.text) or any(STATEMENT.search(one.text) for one in own)):
+        said += [addressed(one, module, function, depth + 2) for one in own[:3]]
+    elif value.kind == "name" and ADDRESS.search(value.text):
         last = value.text.rpartition(".")[2]
         given = [
             one
