@@ -11,9 +11,10 @@ from tallystick.audit.entries.addresses import path_route
 from tallystick.audit.models.knowledge import Route, compiled
 from tallystick.audit.program import constants
 from tallystick.audit.program.program import Key, Program
-from tallystick.audit.syntax.ir import NOTHING, Expr, Function, Module
+from tallystick.audit.syntax.ir import NOTHING, Call, Expr, Function, Module
 
 CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
+BILLS = re.compile(r"(?i)usage|bill|meter|overage|invoic|stripe|consum")
 VISIBILITY = frozenset(["private", "protected", "public"])
 JOB = re.compile(r"^\*?(asynq\.Task|river\.Job|work\.Job|events\.SQSEvent)\b")
 TYPED = re.compile(
@@ -66,10 +67,15 @@ class Forms:
         self.by_decorator = [row for row in rows if row[5]]
 
     @cached_property
-    def customers_set_clocks(self) -> bool:
-        """Whether schedules are made while the program runs: `schedules.create({ cron })`, and each run is work."""
-        functions = (one for module in self.program.modules.values() for one in module.functions)
-        return any(call.callee == "schedules.create" for one in functions for call in one.calls)
+    def made(self) -> list[tuple[str, Call]]:
+        """Where schedules are made while the program runs; where customers say how often, each run is work."""
+        return [
+            (path, call)
+            for path, module in sorted(self.program.modules.items())
+            for function in module.functions
+            for call in function.calls
+            if call.callee == "schedules.create"
+        ]
 
     def match(self, module: Module, index: int, function: Function) -> Entry | None:
         if index == 0:
@@ -169,8 +175,8 @@ class Forms:
                 spelled = self.program.spelled(key, args)
                 entry.seconds = schedules.gap(callee, spelled) or self._opened(module, callee, line)
                 entry.where = (module.path, line)
-                if entry.seconds is None and row.framework == "trigger.dev" and self.customers_set_clocks:
-                    entry.kind = "worker"
+                if entry.seconds is None and row.framework == "trigger.dev":
+                    self._made(module, entry, callee, args)
             return entry
         return None
 
@@ -192,6 +198,25 @@ class Forms:
         head = callee.partition("()")[0]
         calls = (call for one in module.functions for call in one.calls if call.callee == head)
         return next((call.args[0].text for call in calls if call.line == line and call.args), "")
+
+    def _made(self, module: Module, entry: Entry, callee: str, args: tuple[Expr, ...]) -> None:
+        """A task of which schedules are made while the program runs: `schedules.create({ task: bill.id, cron })`."""
+        given = [name for name, one in module.functions[0].assigns if (one.text, one.parts) == (callee, args)]
+        names = {one.text for one in _fields(args, "id") if one.kind == "const"} | {
+            f"{one}.id" for one in given
+        }
+        clocks = [
+            (seconds, path, call.line)
+            for path, call in self.made
+            if names & {one.text for one in _fields(call.args, "task")}
+            for cron in _fields(call.args, "cron")
+            if cron.kind == "const" and (seconds := schedules.seconds_of(cron.text))
+        ]
+        if clocks and any(BILLS.search(one) for one in names):  # the same for every customer
+            entry.seconds, path, line = min(clocks)
+            entry.where = (path, line)
+        elif self.made:
+            entry.kind = "worker"
 
     def _opened(self, module: Module, callee: str, line: int) -> int | None:
         """`schedule("every 5 minutes").onRun(f)`: how often stands in the first call of the chain."""
@@ -322,3 +347,8 @@ def _row(row: Route) -> Row:
     return (
         row, pattern(row.file), pattern(row.names), pattern(row.owner), pattern(row.via), pattern(row.decorator),
     )  # fmt: skip
+
+
+def _fields(args: tuple[Expr, ...], name: str) -> list[Expr]:
+    """What objects among arguments have under a key."""
+    return [part for one in args for key, part in zip(one.keys, one.parts, strict=False) if key == name]
