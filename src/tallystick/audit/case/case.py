@@ -32,6 +32,11 @@ WHO = re.compile(
     rb"|(?:req|request|ctx|c|locals|context|self)\.user|protect|signature"
     rb"|(?:require|ensure|must|only|with|check|is)_?(?:user|account|customer|logged|signed|admin|org)|signed_?in|logged_?in"
 )
+OPEN = re.compile(r"(?:\w+\.)*(?:public\w*|base|open\w*)?[pP]rocedure\b")
+LOGIN_ONLY = re.compile(r"(?:protected|private|authed|auth|authenticated|loggedIn|signedIn|user)Procedure\b")
+CALLER = re.compile(
+    rb"\bctx\b|\bcontext\b|[sS]ession\.user|\bauth\w*\(|[cC]urrent_?[uU]ser|get_?[uU]ser|(?i:member|permission|owner)"
+)
 NAMES_ONLY = re.compile(
     rb"[\"'`][^\"'`]*[\"'`]|\b\w*[rR]oute\w*"
 )  # where a router is put says nothing of who may come
@@ -185,7 +190,16 @@ class Case:
             return []
         found = [text for kind, text in trail.customer if kind == CHOSEN]
         found += [text for kind, text in trail.customer if kind == KEYED and self.exposed(text, entry)]
-        return sorted(set(found)) if found and not self.known(trail) else []
+        return sorted(set(found)) if found and not self._asks(trail) else []
+
+    def _asks(self, trail: Trail) -> bool:
+        """Whether it is asked who is calling; of a procedure that only wants a login, its handler has to ask more."""
+        entry = trail.entry
+        if entry is None or entry.framework != "trpc" or OPEN.match(entry.route):
+            return self.known(trail)
+        if not LOGIN_ONLY.match(entry.route):
+            return True
+        return any(CALLER.search(self.said(key)) for key, _ in trail.hops)
 
     def known(self, trail: Trail) -> bool:
         """Whether anything on the way asks who is calling."""

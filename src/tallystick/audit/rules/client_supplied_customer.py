@@ -27,7 +27,7 @@ def find(case: Case) -> Iterator[Finding]:
         if picked and not case.guarded(trail) and trail.entry is not None:
             yield RULE.finding(
                 f"{trail.entry.route} bills the stored customer that the caller names "
-                f"({', '.join(map(_last, picked[:3]))}) and never asks who is calling",
+                f"({', '.join(map(_last, picked[:3]))}) and never asks whether that is who calls",
                 case.origin(trail),
                 Confidence.MEDIUM,
                 case.name(trail),

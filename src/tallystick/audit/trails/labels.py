@@ -27,6 +27,8 @@ OURS = frozenset([SESSION, STORED, MEASURED, CONST])
 ANSWERING = re.compile(
     r"(?i)(?:^|\.)(?:\w*fetch\w*|axios|got|ky)$|(?:^|\.)(?:axios|got|ky|http|queue|sqs|redis)\.\w+$"
 )
+COMPARED = frozenset(["eq", "and", "or"])
+EQUAL = 2  # a column and a value
 CONSTRUCTORS = ("constructor", "__init__")
 UPLOADED = re.compile(r"(?i)form|file|upload|blob")
 ADDRESSED = re.compile(r"(?i)(?:params|url|query|search)$")
@@ -264,7 +266,11 @@ class Labelling:
             for one in calls
             if value.text.startswith(f"{one.callee}().") and whole[0].line <= one.line <= whole[0].end_line
         ]
-        return [("", part) for one in inner for part in one.args if part.kind in ("name", "call", "member")]
+        given = [one.args for one in inner]
+        compared = [each for args in given for each in _fields(Expr("mix", "", args)) if each[0]]
+        return compared or [
+            ("", one) for args in given for one in args if one.kind in ("name", "call", "member")
+        ]
 
     def _arguments(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
         found: set[Label] = set()
@@ -347,7 +353,9 @@ def _fields(value: Expr, depth: int = 0) -> list[tuple[str, Expr]]:
     found: list[tuple[str, Expr]] = []
     for number, part in enumerate(value.parts):
         field = value.keys[number] if number < len(value.keys) else ""
-        if part.kind == "object" and depth < 4:
+        if part.kind == "call" and part.text in COMPARED and depth < 4:
+            found += _compared(part, depth + 1)
+        elif part.kind == "object" and depth < 4:
             found += _fields(part, depth + 1)
         elif part.kind in ("name", "call", "member"):
             found.append((field, part))
@@ -357,3 +365,11 @@ def _fields(value: Expr, depth: int = 0) -> list[tuple[str, Expr]]:
 def written_out(labels: Labels) -> bool:
     """Whether all that a value can be is written out in the program."""
     return bool(labels) and all(kind == CONST and text for kind, text in labels)
+
+
+def _compared(value: Expr, depth: int) -> list[tuple[str, Expr]]:
+    """What Drizzle's `and(eq(orders.customerId, id), …)` compares, by column."""
+    if value.text != "eq":
+        return _fields(value, depth)
+    column = value.parts[0].text.rpartition(".")[2] if len(value.parts) == EQUAL else ""
+    return [(column, one) for one in value.parts[1:] if one.kind in ("name", "call", "member")]
