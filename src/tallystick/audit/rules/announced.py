@@ -1,4 +1,4 @@
-"""Usage that is billed when its invoice is announced, days before the period ends."""
+"""Usage that is billed when its invoice is announced, days before the period ends, or told when the period is over."""
 
 from __future__ import annotations
 
@@ -13,16 +13,28 @@ from tallystick.audit.program.program import Key
 from tallystick.audit.trails.trails import Trail
 
 EVENT = re.compile(rb"[\"'`]((?:invoice|customer|checkout|charge|payment_intent|billing)\.[\w.]+)[\"'`]")
-WORD = b"invoice.upcoming"
+ANNOUNCED = frozenset([b"invoice.upcoming"])
+OVER = frozenset([b"invoice.created", b"invoice.finalized", b"invoice.paid", b"invoice.payment_succeeded"])
+BY_TIME = "stripe-meters"  # goes to the period of its moment; an invoice's item goes to the draft
 ASKED = re.compile(rb"\b(?:case|when|if|elif|unless)\b")
 OTHERWISE = re.compile(rb"!==?|\bunless\b")  # whatever else came has left by then
 FALLS = re.compile(rb"^\s*case\s+[\"'`][\w.]+[\"'`]\s*:\s*$")  # another event goes the same way
-TABLE = rb"[\"'`]invoice\.upcoming[\"'`]\s*(?::|=>)\s*(?:\w+(?:\.|->))*:?%s\b"
+TABLE = rb"[\"'`]%s[\"'`]\s*(?::|=>)\s*(?:\w+(?:\.|->))*:?%s\b"
 
 
 def announced(case: Case) -> Iterator[tuple[Trail, Place]]:
     """Ways that turn off for `invoice.upcoming`, where the same call is made on no other way."""
-    turns = Turns(case)
+    yield from _alone(case, Turns(case, ANNOUNCED))
+
+
+def over(case: Case) -> Iterator[tuple[Trail, Place]]:
+    """Meter events without a moment of their own that are sent only once there is an invoice: the next one has them."""
+    for trail, place in _alone(case, Turns(case, OVER)):
+        if trail.site.sink.provider == BY_TIME and not trail.site.stamped:
+            yield trail, place
+
+
+def _alone(case: Case, turns: Turns) -> Iterator[tuple[Trail, Place]]:
     same: dict[int, list[Trail]] = defaultdict(list)
     for trail in case.live if turns.files else ():
         same[id(trail.site.call)].append(trail)
@@ -33,12 +45,13 @@ def announced(case: Case) -> Iterator[tuple[Trail, Place]]:
 
 
 class Turns:
-    """Where code turns off for the announcement; each function is read once."""
+    """Where code turns off for some events; each function is read once."""
 
-    def __init__(self, case: Case) -> None:
-        """Only files that say the word count."""
+    def __init__(self, case: Case, events: frozenset[bytes]) -> None:
+        """Only files that name one of the events count."""
         self.case = case
-        self.files = frozenset(case.corpus.holding([WORD]))
+        self.events = events
+        self.files = frozenset(case.corpus.holding(sorted(events)))
         self.lines: dict[str, list[bytes]] = {}
         self.asked: dict[Key, list[int]] = {}
         self.known: dict[tuple[Key, str], int] = {}
@@ -61,12 +74,18 @@ class Turns:
         return None
 
     def _branch(self, key: Key, line: int) -> int:
-        """The line of a question for this event alone, to which a call on a line is the answer."""
+        """The line of a question for these events alone, to which a call on a line is the answer."""
         text = self._text(key[0])
         asked = self._asked(key)
         number = asked[at - 1] if (at := bisect_right(asked, line)) else 0
         said = text[number - 1] if number else b""
-        if EVENT.findall(said) != [WORD] or not ASKED.search(said) or FALLS.match(text[number - 2]):
+        named = EVENT.findall(said)
+        if (
+            not named
+            or not self.events.issuperset(named)
+            or not ASKED.search(said)
+            or FALLS.match(text[number - 2])
+        ):
             return 0
         below = number == line or _indent(text[line - 1]) > _indent(said)
         return number if below or OTHERWISE.search(said) else 0
@@ -83,7 +102,8 @@ class Turns:
         """The line of a table of handlers that gives this event to a function: `"invoice.upcoming": onUpcoming`."""
         name = self.case.program.function(key).name
         text = self.case.corpus.sources[key[0]]
-        hit = re.search(TABLE % re.escape(name).encode(), text) if len(name) > 3 else None
+        events = b"(?:" + b"|".join(map(re.escape, sorted(self.events))) + b")"
+        hit = re.search(TABLE % (events, re.escape(name).encode()), text) if len(name) > 3 else None
         return text.count(b"\n", 0, hit.start()) + 1 if hit else 0
 
     def _text(self, path: str) -> list[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.case.reaching import done_here
 from tallystick.audit.model import Confidence, Finding, Place, Severity
-from tallystick.audit.rules.announced import announced
+from tallystick.audit.rules.announced import announced, over
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.open_period import open_period
 from tallystick.audit.trails.trails import Trail
@@ -29,6 +29,7 @@ def prompt(case: Case) -> set[int]:
 def find(case: Case) -> Iterator[Finding]:
     """Reporting calls that only a slow schedule starts, or a quick one that forgets the end of the period."""
     yield from (_announced(case, trail, place) for trail, place in announced(case))
+    yield from (_over(case, trail, place) for trail, place in over(case))
     soon = prompt(case)
     for trail in case.live:
         entry = trail.entry
@@ -48,6 +49,17 @@ def _announced(case: Case, trail: Trail, place: Place) -> Finding:
     return RULE.finding(
         "usage is billed when the invoice is announced (invoice.upcoming), days before the period ends; what is used "
         "in those days misses its invoice",
+        place,
+        Confidence.MEDIUM,
+        case.name(trail),
+        case.hops(trail),
+    )
+
+
+def _over(case: Case, trail: Trail, place: Place) -> Finding:
+    return RULE.finding(
+        "usage is told to the meter when its invoice is there, without the moment it happened: its period is over, and "
+        "the usage goes to the next one",
         place,
         Confidence.MEDIUM,
         case.name(trail),
