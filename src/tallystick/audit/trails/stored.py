@@ -37,6 +37,8 @@ SQL_WRITE = re.compile(
 SQL_READ = re.compile(r"(?is)\bselect\b.*?\bfrom\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)")
 SUFFIX = re.compile(r"(?i)_?(?:collection(?:_?name)?|table(?:_?name)?|model|repository|repo|entity|schema)$")
 NAMES = frozenset(["objects", "query", "collection", "_default_manager", "model"])
+JOINS = re.compile(r"[jJ]oin$")
+MADE = re.compile(r"^(?:build|make|to|new|prepare|create)(?:[A-Z_]\w*)$")  # a row of named values
 CALLABLE = re.compile(r"^[A-Z]\w+$")
 
 
@@ -136,11 +138,13 @@ def _chain(key: Key, call: Call, function: Function) -> Row | None:
 
 def _named(function: Function, call: Call, head: str) -> str:
     """The table given to the first call of a chain."""
+    found = []
     for other in function.calls:
         opens = other.callee == head or (other.callee.startswith(head + "()") and other is not call)
         if opens and call.line <= other.line <= other.end_line <= call.end_line and _first(other):
-            return _first(other)
-    return ""
+            found.append(other)
+    joined = [one for one in found if not JOINS.search(one.callee)]
+    return _first((joined or found)[0]) if found else ""
 
 
 def _first(call: Call) -> str:
@@ -195,6 +199,8 @@ def _payload(call: Call, function: Function) -> Expr | None:
     merged: list[tuple[str, Expr]] = []
     for one in (_value(function, given) for given in call.args):
         value = one.parts[0] if one.kind == "mix" and one.parts and one.parts[0].kind == "object" else one
+        if value.kind == "call" and MADE.search(value.text) and len(value.parts) == 1:
+            value = value.parts[0]
         if value.kind == "object":
             merged += _flat(value)
     return Expr("object", "", tuple(part for _, part in merged), tuple(name for name, _ in merged))
