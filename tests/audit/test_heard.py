@@ -11,7 +11,7 @@ from trees import Tree, audited, codes
 SEND = "await stripe.billing.meterEvents.create({ event_name: 'calls', identifier: row.id, payload: { stripe_customer_id: row.customer, value: String(row.n) } });"
 HEAD = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\n"
 CRON = '{"crons": [{"path": "/api/cron/send", "schedule": "*/5 * * * *"}]}'
-EVENT = "stripe.billing.MeterEvent.create(event_name='c', identifier=invoice['id'], payload={'stripe_customer_id': invoice['customer'], 'value': minutes(invoice)})"
+EVENT = "stripe.billing.MeterEvent.create(event_name='c', identifier=invoice['id'], timestamp=invoice['period_end'], payload={'stripe_customer_id': invoice['customer'], 'value': minutes(invoice)})"
 HOOK = f"""import stripe
 
 class Webhooks:
