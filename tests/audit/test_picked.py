@@ -39,3 +39,15 @@ def test_a_customer_by_an_id_of_the_request(
 ) -> None:
     text = ROUTER.replace("PROCEDURE", procedure).replace("TAKEN", taken).replace("LOOKUP", lookup)
     assert codes(audited(tmp_path, {"package.json": PACKAGE, "src/router.ts": text})) == wanted
+
+
+QUEUED = "import { inngest } from './inngest';\nexport const bill = inngest.createFunction({ id: 'bill' }, { event: 'work/done' }, async ({ event }) => {\n  const row = await db.query.orgs.findFirst({ where: eq(orgs.orgId, event.data.orgId) });\n  await stripe.billing.meterEvents.create({ event_name: 'work', identifier: event.id, payload: { stripe_customer_id: row.customer, value: '1' } });\n});\n"
+SENDER = "'use server';\nimport { inngest } from './inngest';\nexport const work = actionClient.action(async ({ ctx: { orgId } }) => {\n  const out = await moderate(orgId);\n  await inngest.send({ name: 'work/done', data: { orgId } });\n  return out;\n});\n"
+
+
+def test_a_job_is_told_whose_it_is_by_who_put_it_there(tmp_path: Path) -> None:
+    package = '{"dependencies": {"inngest": "3", "next": "15", "drizzle-orm": "1", "stripe": "18.0.0"}}'
+    assert (
+        codes(audited(tmp_path, {"package.json": package, "src/bill.ts": QUEUED, "src/work.ts": SENDER}))
+        == set()
+    )

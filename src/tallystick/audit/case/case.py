@@ -188,6 +188,8 @@ class Case:
         entry = trail.entry
         if entry is None or entry.kind not in OPEN_KINDS:
             return []
+        if trail.queued:
+            return []  # who put the job there knew whose it is
         found = [text for kind, text in trail.customer if kind == CHOSEN]
         found += [text for kind, text in trail.customer if kind == KEYED and self.exposed(text, entry)]
         return sorted(set(found)) if found and not self._asks(trail) else []
