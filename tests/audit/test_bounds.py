@@ -171,7 +171,7 @@ BROKEN = {
     "a key is missing": ("[[sink]]\nprovider = 'x'\n", "callee"),
     "not a table": ("sink = 3\n", "Expected"),
     "not a pattern": ("[[sink]]\nprovider = 'x'\ncallee = '('\nword = 'y'\n", "model pattern"),
-    "a pattern that nobody shares": ("[[sink]]\nprovider = 'x'\ncallee = '@post'\nword = 'y'\n", "are: @beyond, @request"),
+    "a pattern nobody shares": ("[[sink]]\nprovider = 'x'\ncallee = '@post'\nword = 'y'\n", "are: @beyond, @request"),
     "a shared pattern without end": ("[shared]\npost = '(?:a+)+$'\n", "repeats what repeats"),
     "a pattern without end": ("[[sink]]\nprovider = 'x'\ncallee = '(?:a+)+$'\nword = 'y'\n", "repeats what repeats"),
     "not TOML": ("[[", "is no model file"),

@@ -78,11 +78,13 @@ METER = "import Stripe from 'stripe';\nconst stripe = new Stripe(key);\nasync fu
 SEND = "await stripe.billing.meterEvents.create({ event_name: 'x', identifier: job.id, payload: { stripe_customer_id: job.data.customer, value: job.data.n } });"
 WORKER = "import { Worker } from 'bullmq';\nimport { createProcessor } from './meter';\nnew Worker('usage', createProcessor(), { connection });\n"
 
+ASKED = "import { Queue } from 'bullmq';\nconst usage = new Queue('usage');\napp.post('/run', requireUser, async (req, res) => { const n = await run(req.user); await usage.add('one', { customer: req.user.customer, n }); res.json(n); });\n"
+
 
 @pytest.mark.parametrize(
     ("sent", "wanted"),
     [(SEND, set()), (f"try {{ {SEND} }} catch (error) {{ console.error(error); }}", {"errors_swallowed"})],
 )
 def test_a_worker_that_a_factory_gives(tmp_path: Path, sent: str, wanted: set[str]) -> None:
-    tree = {"src/meter.ts": METER.replace("SENT", sent), "src/worker.ts": WORKER}
+    tree = {"src/meter.ts": METER.replace("SENT", sent), "src/worker.ts": WORKER, "src/app.ts": ASKED}
     assert codes(audited(tmp_path, tree)) == wanted
