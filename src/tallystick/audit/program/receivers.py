@@ -252,7 +252,8 @@ def chosen(program: Program, caller: Key, parts: list[str]) -> list[Key]:
                 ]
             one = dict(zip(one.keys, one.parts, strict=False)).get(step, NOTHING)
         literal = program.literal(caller[0], one)
-        found += [literal] if literal else program.targets(caller, one.text) if one.kind == "name" else []
+        plain = one.kind == "name" and "[]" not in one.text  # a table may have itself in it
+        found += [literal] if literal else program.targets(caller, one.text) if plain else []
     return found
 
 
