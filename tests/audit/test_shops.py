@@ -299,3 +299,19 @@ def test_a_function_of_the_edge_that_a_page_asks_to_report(
     name = "src/pages/Generator.tsx" if page else "server/jobs.ts"
     tree = {"supabase/functions/report-usage/index.ts": handler, name: called}
     assert codes(audited(tmp_path, tree)) == wanted
+
+
+TYPED = {
+    "await queue.run<typeof bill>(": set(),
+    "await queue.run<{ id: string; n: number }>(": set(),
+    "await queue.run<\n  Array<Job>\n>(": set(),
+    "void queue.run<typeof bill>(": {"fire_and_forget"},
+    "queue.run<typeof bill>(": {"fire_and_forget"},
+}
+
+
+@pytest.mark.parametrize("call", TYPED)
+def test_a_call_with_a_type_is_waited_for_all_the_same(tmp_path: Path, call: str) -> None:
+    helper = "import { meter } from './meter';\nexport const queue = { async run<T>(customer: string, id: string) { await meter(customer, id); } };\n"
+    route = f"import {{ queue }} from './queue';\napp.post('/run', requireUser, async (req, res) => {{ const out = await work(); {call}req.user.customer, out.id); res.json(out); }});\n"
+    assert codes(audited(tmp_path, {"meter.ts": METER, "queue.ts": helper, "app.ts": route})) == TYPED[call]

@@ -139,7 +139,7 @@ class Run:
         bare = not case.trails  # without a reporting call, prices and counters have to speak
         idle = bool(case.trails) and not case.live
         case.metered = signal("metered", also=is_script)
-        case.priced = signal("priced", also=is_table) if bare or idle else ()
+        case.priced = (*signal("priced"), *signal("columns", also=is_table)) if bare or idle else ()
         case.promised = signal("promised", also=is_page) if bare or idle else ()
         case.counted = signal("counted") if bare else ()
         case.sold = (*case.metered, *self._sold(case)) if idle else ()

@@ -81,7 +81,9 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 ROWS: dict[str, Any] = {
     "shared": dict[str, str],
     "sink": Sink, "route": Route, "label": Label, "work": Work,
-    **dict.fromkeys(("metered", "priced", "promised", "counted", "payment", "flat", "prepaid", "sold"), Signal),
+    **dict.fromkeys(
+        ("metered", "priced", "columns", "promised", "counted", "payment", "flat", "prepaid", "sold"), Signal
+    ),
 }  # fmt: skip
 
 
