@@ -88,3 +88,18 @@ def test_the_total_less_what_was_told(tmp_path: Path, asked: str) -> None:
 def test_a_lock_that_is_let_go_takes_no_usage(tmp_path: Path) -> None:
     text = f"async function drain() {{\n  for (const {{ id, customer, quantity: count }} of await prisma.usageEvent.findMany({{ where: {{ reportedAt: null }} }})) {{\ntry {{\n{SENT}\n{MARK}\n}} catch (e) {{ console.error(e); }}\n  }}\n  await redis.del('drain:lock');\n}}\ncron.schedule('*/5 * * * *', drain);\n"
     assert codes(audited(tmp_path, {"server.js": HEAD + KEPT + text})) == set()
+
+
+FOUND = "const rows = await prisma.usageEvent.findMany({ where: { reportedAt: null } });"
+SWEPT = "await prisma.usageEvent.updateMany({ where: { quantity: { lte: 0 } }, data: { reportedAt: new Date() } });"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "wanted"), [(SWEPT, FOUND, set()), (FOUND, SWEPT, {"errors_swallowed"})]
+)
+def test_rows_that_are_marked_before_those_to_send_are_read(
+    tmp_path: Path, first: str, then: str, wanted: set[str]
+) -> None:
+    """What is read after the mark are the rows that have none."""
+    text = f"async function drain() {{\n  {first}\n  {then}\n  for (const {{ id, customer, quantity: count }} of rows) {{\n    try {{\n      {SENT}\n    }} catch (e) {{\n      console.error(e);\n      continue;\n    }}\n    {MARK}\n  }}\n}}\ncron.schedule('*/5 * * * *', drain);\n"
+    assert codes(audited(tmp_path, {"server.js": HEAD + KEPT + text})) == wanted

@@ -153,6 +153,7 @@ def marks_lost(case: Case, trail: Trail) -> bool:
             before = [
                 one for one in case.program.function(key).calls if one.line < call.line and _marks(text, one)
             ]
+            before = [one for one in before if not asks_unsent(_said(text, one.end_line + 1, call.line - 1))]
             if any(guard not in one.handlers and _leads(text, one.line, call.line) for one in before):
                 return True
     return False
