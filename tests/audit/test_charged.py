@@ -140,6 +140,26 @@ def test_a_price_of_what_comes_after(tmp_path: Path, said: str, verdict: Verdict
 
 
 @pytest.mark.parametrize(
+    ("path", "verdict"),
+    [
+        ("app/pricing/page.tsx", Verdict.FAIL),
+        ("components/pricing-table.tsx", Verdict.FAIL),
+        ("app/blog/what-it-costs/page.tsx", Verdict.SKIP),
+        ("app/vs-acme/page.tsx", Verdict.SKIP),
+        ("app/compare/acme/page.tsx", Verdict.SKIP),
+        ("lib/azure_pricing.ts", Verdict.SKIP),
+        ("_archive/pricing/page.tsx", Verdict.SKIP),
+    ],
+)
+def test_whose_price_it_is(tmp_path: Path, path: str, verdict: Verdict) -> None:
+    """A page on what others ask, or a table of what suppliers do, promises nothing of the seller's; nor what is put away."""
+    text = "export const said = '$0.20 overage per 1M executions, then $0.20 per execution';\nexport default () => <p>{said}</p>;\n"
+    named = "import { said } from '@/components/pricing-table';\nimport other from '@/lib/azure_pricing';\n"
+    tree = {"app/api/run/route.ts": COUNTED, path: text, "app/page.tsx": named}
+    assert audited(tmp_path, tree).verdict is verdict
+
+
+@pytest.mark.parametrize(
     ("text", "paid"),
     [
         ("const key = process.env.LEMONSQUEEZY_API_KEY;", True),

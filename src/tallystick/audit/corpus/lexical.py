@@ -17,7 +17,9 @@ TEST = re.compile(
     r"(?:^|/)(?:tests?|__tests__|__mocks__|spec|specs|e2e|cypress|playwright|testing|testdata|mocks?|stories|fixtures?)/"
     r"|\.(?:test|spec|stories|e2e)\.|(?:^|/)test[_-][^/]*\.(?:py|[cm]?[jt]s)$|_test\.(?:py|go|rb)$|_spec\.rb$|Test\.(?:php|java)$|conftest\.py$"
 )
-ASIDE = re.compile(r"(?:^|/)(?:docs?|examples?|benchmarks?|storybook)/(?!.*route\.)|\.mdx?$|\.d\.ts$")
+ASIDE = re.compile(
+    r"(?:^|/)(?:docs?|examples?|benchmarks?|storybook|_?archived?|deprecated|attic)/(?!.*route\.)|\.mdx?$|\.d\.ts$"
+)
 SPECIFIER = re.compile(rb"""(?:\bfrom|\bimport|\brequire\(|\bimport\()\s*["']([^"'\n]+)["']""")
 PYTHON = re.compile(
     rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([\w., ]+))", re.MULTILINE

@@ -18,6 +18,10 @@ from tallystick.audit.trails.trails import Trail
 ROUTED = re.compile(
     r"(?:^|/)(?:pages|routes|app)/(?:[^/A-Z]*/)*[^/A-Z]+$"
 )  # a component is named with a capital
+OTHERS = re.compile(  # a page on what others ask, or a table of what the seller's own suppliers do
+    r"(?i)(?:^|/)(?:blogs?|articles?|news|vs|compar\w+|alternatives?|competitors?)[/_.-]|[/_-]vs-"
+    r"|(?:azure|aws|gcp|cloud|openai|anthropic|llm|models?|vendors?|providers?|competitors?)[_-]?(?:pric|cost|rate|tariff)"
+)
 REMARK = 12  # lines above a function in which its own remark stands
 REMARKED = re.compile(  # a call of a provider's own, and none that stands in a text of documentation
     rb"(?m)^\s*(?://|#)\s*(?:await\s+|return\s+|void\s+)?((?:[\w$]+(?:\(\))?\??\.)*"
@@ -120,7 +124,9 @@ def _commented_out(case: Case, trail: Trail) -> bool:
 
 
 def _shown(case: Case, path: str) -> bool:
-    """Whether a visitor comes to see a promise: it stands in a page, or in a part that other code names."""
+    """Whether a visitor comes to see a promise of the seller: in a page, or in a part that other code names."""
+    if OTHERS.search(path):
+        return False
     stem = path.rpartition("/")[2].partition(".")[0]
     if path not in case.corpus.sources or ROUTED.search(path) or stem in ("index", "page"):
         return True
