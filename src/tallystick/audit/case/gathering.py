@@ -246,7 +246,7 @@ class Gathering:
             if sold & {one.entry.path for one in case.trails if one.entry is not None}:
                 found |= set(self.corpus.grep(COSTLY)[:300])
             made = {key[0] for key, _ in products(case, case.live)}
-            found |= self.graph.importers(made, 400)
+            found |= set(sorted(self.graph.importers(made, FAR))[:FAR])
         words = joins.words(case, tables)
         joined = set(self.corpus.grep(words)[:400]) if words is not None else set()
         joined |= set(sorted(joins.callers(case))[:400])
