@@ -315,3 +315,21 @@ def test_a_call_with_a_type_is_waited_for_all_the_same(tmp_path: Path, call: str
     helper = "import { meter } from './meter';\nexport const queue = { async run<T>(customer: string, id: string) { await meter(customer, id); } };\n"
     route = f"import {{ queue }} from './queue';\napp.post('/run', requireUser, async (req, res) => {{ const out = await work(); {call}req.user.customer, out.id); res.json(out); }});\n"
     assert codes(audited(tmp_path, {"meter.ts": METER, "queue.ts": helper, "app.ts": route})) == TYPED[call]
+
+
+SWEEP = (
+    "await db.from('usage_records').update({ reported_at: now() }).is('reported_at', null).eq('seconds', 0);"
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "wanted"),
+    [(SWEEP, "", set()), ("", "await db.from('usage_records').update({ reported_at: now() }).eq('id', row.id);", {"errors_swallowed"})],
+)  # fmt: skip
+def test_rows_that_are_swept_are_others_than_those_that_are_sent(
+    tmp_path: Path, first: str, then: str, wanted: set[str]
+) -> None:
+    """What is marked before the rows are asked for is not among them."""
+    job = f"import {{ meter }} from './meter';\ncron.schedule('0 * * * *', async () => {{\n  {first}\n  const {{ data }} = await db.from('usage_records').select('id, customer, seconds').is('reported_at', null);\n  for (const row of data) {{\n    {then}\n    try {{\n      await meter(row.customer, row.id);\n    }} catch (e) {{\n      console.error(e);\n      continue;\n    }}\n    await db.from('usage_records').update({{ reported_at: now() }}).eq('id', row.id);\n  }}\n}});\n"
+    route = "app.post('/run', requireUser, async (req, res) => { const out = await work(); await db.from('usage_records').insert({ customer_id: req.user.id, seconds: out.seconds }); res.json(out); });\n"
+    assert codes(audited(tmp_path, {"meter.ts": METER, "job.ts": job, "app.ts": route})) == wanted
