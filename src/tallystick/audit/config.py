@@ -137,7 +137,7 @@ def _section(path: Path) -> dict[str, Any] | None:
         raise ConfigError(
             f"{path}: cannot be read ({problem.strerror}); check the path given to --config"
         ) from problem
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:  # also a number of five thousand digits
         raise ConfigError(
             f"{path}: is not valid TOML ({problem}); mend it, or run with --isolated"
         ) from problem

@@ -101,15 +101,16 @@ class Run:
         """The case of a program; rows of these tables count as reports."""
         labelling = Labelling(program)
         entries = Entries(program)
-        case = Case(self.corpus, program, entries, sites.find(program, labelling, self.corpus.sources), [])
+        case = Case(self.corpus, program, entries, sites.find(program, labelling, self.corpus), [])
         case.sites += list(joins.written(case, tables, labelling))
         climb = Climb(program, entries, labelling, case.queues)
         for site in case.sites:
             if len(case.trails) >= WAYS:
                 reason = f"more than {WAYS:,} ways to usage reports: the rest is not followed"
-                self.corpus.unread.append((site.key[0], reason))
+                case.lost.add((site.key[0], reason))
                 break
             case.trails += climb.trails(site)
+        case.lost |= climb.lost
         if case.trails:
             case.schedules = self._schedules
         scheduled(case)
@@ -192,7 +193,7 @@ class Run:
             routes=sum(
                 one.framework != "middleware" and not one.handler[0] for one in case.entries.found.values()
             ),
-            unread=tuple(sorted(self.corpus.unread)),
+            unread=tuple(sorted({*self.corpus.unread, *case.lost})),
             with_errors=broken,
             unresolved_imports=resolver.unresolved if resolver else 0,
             left_out=tuple(sorted(self.corpus.left_out.items())),

@@ -6,10 +6,11 @@ import re
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.model import Place
+from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.trails import Trail
 
 KEPT = rb"(?:self|this|[a-z]\w*)(?:\.|->)([A-Za-z_]\w*)"
-EMPTIED = re.compile(
+EMPTIED = finite(
     KEPT
     + rb"\s*=\s*(?:\[\]|\{\}|nil\b|make\(|new (?:Map|Set|ArrayList)|(?:collections\.)?(?:defaultdict|deque|Counter)\("
     rb"|list\(\))"
@@ -21,7 +22,7 @@ EMPTIED = re.compile(
 BATCHER = re.compile(r"(?:^|\.)(?:\w*Batch(?:er|ed|Processor|Queue)?|\w*Buffer(?:ed)?|\w*Flusher)$")
 LATER = re.compile(r"(?i)interval|flush|batch|max_?(?:size|wait)|delay")
 
-OWN = re.compile(  # a variable of the file itself
+OWN = finite(  # a variable of the file itself
     rb"(?<![\w.>])(?<!let )(?<!var )(?<!const )([A-Za-z_]\w*)\s*=\s*(?:\[\]|new (?:Map|Set)\()"
     rb"|(?<![\w.>])([A-Za-z_]\w*)(?:\.splice\(0|\.length\s*=\s*0|\.clear\(\))"
 )
@@ -41,11 +42,13 @@ def waiting(case: Case, trail: Trail) -> Place | None:
         function = case.program.function(key)
         whole = case.corpus.sources[key[0]]
         text = case.corpus.text(key[0], function.line, function.end_line) if key[1] else b""
-        beside = whole.replace(text, b"") if text else b""
+        names: dict[tuple[re.Pattern[bytes], bytes], int] = {}  # each where it is emptied first
         for hit in (*EMPTIED.finditer(text), *OWN.finditer(text)):
-            name = next(one for one in hit.groups() if one)
-            if _filled(whole, name) if hit.re is EMPTIED else _gathers(beside, name):
-                return Place(key[0], function.line + text.count(b"\n", 0, hit.start()))
+            names.setdefault((hit.re, next(one for one in hit.groups() if one)), hit.start())
+        beside = whole.replace(text, b"") if names else b""
+        for (pattern, name), start in names.items():
+            if _filled(whole, name) if pattern is EMPTIED else _gathers(beside, name):
+                return Place(key[0], function.line + text.count(b"\n", 0, start))
     return None
 
 

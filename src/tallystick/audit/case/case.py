@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import Pins
-from tallystick.audit.entries import constructs, guards
+from tallystick.audit.entries import constructs
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.forms import Entry
+from tallystick.audit.entries.guards import OFFICE, STAFF_ONLY, Guards
 from tallystick.audit.entries.queues import Queues
 from tallystick.audit.entries.schedules import Schedule
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.program.program import Key, Program
+from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails import sites
 from tallystick.audit.trails.labels import CHOSEN, CLIENT, KEYED, Labels
 from tallystick.audit.trails.sites import Site
@@ -58,6 +61,7 @@ REQUEST = re.compile(  # what Starlette's request has; a model that is called so
 SIGNED = re.compile(
     r"(?:verify|check|require|with)\w*(?:Signature|Webhook|QStash|Qstash)"
 )  # what a caller has to prove
+PROVEN = (b"Signature", b"Webhook", b"tash")  # words of these
 DECORATORS = 3  # lines above a function in which what guards it may stand
 PARAMETERS = 15  # lines that the parameters of a function may take
 SPEAKING = 5  # steps away from a report whose words still tell what it counts
@@ -65,6 +69,7 @@ POSITIONS = {  # the parameter that the caller fills, by framework
     **dict.fromkeys(("convex", "graphql"), 1),
     **dict.fromkeys(("mcp", "socket.io", "sveltekit-remote", "astro-action"), 0),
 }
+About = TypeVar("About", Trail, Key)
 OPEN_KINDS = frozenset(["http", "action"])
 
 
@@ -91,11 +96,34 @@ class Case:
     refused: dict[Key, Schedule] = field(
         default_factory=dict
     )  # what calls a route by a method it does not answer
+    lost: set[tuple[str, str]] = field(default_factory=set)  # what is followed no further, and why
+    answers: dict[tuple[object, object], tuple[object, bool]] = field(default_factory=dict)
+
+    def once(self, question: Callable[[Case, About], bool], about: About) -> bool:
+        """The answer to a question about a way or a function that many other ways ask as well."""
+        asked = (question, about if isinstance(about, tuple) else id(about))
+        if asked not in self.answers:
+            self.answers[asked] = (
+                about,
+                question(self, about),
+            )  # kept with its answer, so that no other has its id
+        return self.answers[asked][1]
 
     @property
     def live(self) -> list[Trail]:
         """Trails that something really starts."""
         return [one for one in self.trails if one.entry is not None]
+
+    def alike(self, trail: Trail) -> list[Trail]:
+        """The live trails to the same reporting call."""
+        return self._by_call.get(trail.site.call, [])
+
+    @cached_property
+    def _by_call(self) -> dict[Call, list[Trail]]:
+        found: dict[Call, list[Trail]] = {}
+        for one in self.live:
+            found.setdefault(one.site.call, []).append(one)
+        return found
 
     @cached_property
     def judged(self) -> list[Trail]:
@@ -121,6 +149,11 @@ class Case:
         return Queues(self.program)
 
     @cached_property
+    def guards(self) -> Guards:
+        """What stands before the routes."""
+        return Guards(self.program)
+
+    @cached_property
     def deployed(self) -> frozenset[str]:
         """The functions that what deploys the tree runs by name."""
         return constructs.deployed(self.corpus)
@@ -139,6 +172,16 @@ class Case:
     def work(self) -> re.Pattern[str]:
         """What is sold by the piece here: messages only where a report speaks of them."""
         return self.program.knowledge.work(["", *(text for one in self.live for text in self._spoken(one))])
+
+    @cached_property
+    def workers(self) -> set[Key]:
+        """Functions that themselves make a costly call."""
+        return {
+            (path, index)
+            for path, module in self.program.modules.items()
+            for index, function in enumerate(module.functions)
+            if index and any(self.work.search(call.callee) for call in function.calls)
+        }
 
     def _spoken(self, trail: Trail) -> Iterator[str]:
         """The words of a report: its constants, the functions next to it, and its route where that is near as well."""
@@ -279,16 +322,17 @@ class Case:
             return True
         for target, _ in self.program.callees.get(trail.entry.key, ()):
             flags |= set(self.program.function(target).flags) & {"secret", "verified"}
-        return bool(flags & {"secret", "verified"}) or guards.fenced(self.program, trail.entry)
+        return bool(flags & {"secret", "verified"}) or self.guards.fenced(trail.entry)
 
     def of_staff(self, trail: Trail) -> bool:
         """Whether a way starts in the office: a route that is called so and asks for one of the staff."""
         entry = trail.entry
-        if entry is None or not guards.OFFICE.search(f"{entry.route} {entry.key[0]}"):
+        if entry is None or not OFFICE.search(f"{entry.route} {entry.key[0]}"):
             return False
-        return guards.STAFF_ONLY.search(self.said(entry.key, DECORATORS)) is not None
+        return STAFF_ONLY.search(self.said(entry.key, DECORATORS)) is not None
 
     def _signed(self, path: str, name: str) -> bool:
         """Whether a handler is only exported behind a check of signatures: `verifySignatureAppRouter(handler)`."""
+        text = self.corpus.sources[path]
         wrapped = SIGNED.pattern.encode() + rb"\w*\(\s*" + name.encode() + rb"\b"
-        return re.search(wrapped, self.corpus.sources[path]) is not None
+        return any(one in text for one in PROVEN) and re.search(wrapped, text) is not None

@@ -6,14 +6,15 @@ import re
 
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.entries.forms import Entry
-from tallystick.audit.entries.schedules import DAY, HOUR, Schedule, gap, number_of, seconds_of
+from tallystick.audit.entries.schedules import DAY, HOUR, LONGEST, Schedule, gap, number_of, seconds_of
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr
+from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.trails import Trail
 
 SCRIPT = (".ts", ".tsx", ".js", ".mjs", ".cjs")
 PAUSE = re.compile(r"(?:^|\.)(?:sleep|Sleep|NewTicker|Tick|wait_for|wait|After|usleep)$")
-ENDLESS = re.compile(
+ENDLESS = finite(
     rb"\bwhile\s*\(?\s*(?:True|true|1|not\b|!)|\bfor\s*\{|\bfor\s+range\b|\bloop\s+do\b|\bfor\s*\(\s*;\s*;|\bfor\s*\(\s*await"
     rb"|\bwhile\s+self\.|\bselect\s*\{"
 )
@@ -69,12 +70,11 @@ def kept(program: Program, corpus: Corpus, trail: Trail) -> tuple[Schedule, int]
 
 def _again(program: Program, corpus: Corpus, key: Key) -> tuple[Call, int] | None:
     """The pause of a JavaScript loop that sleeps, or of a function that sets a timer for itself."""
-    functions = program.modules[key[0]].functions
-    function = functions[key[1]]
-    inside = [one for index, one in enumerate(functions) if key[1] in (index, one.parent) and index]
+    function = program.function(key)
+    inside = [key, *program.contents.inside(key)] if key[1] else []
     pauses = [
         call
-        for one in inside
+        for one in map(program.function, inside)
         for call in one.calls
         if re.search(r"^(?:\w+\.)?(?:sleep|delay|wait|setTimeout)$", call.callee)
     ]
@@ -116,7 +116,7 @@ def _seconds(program: Program, key: Key, value: Expr, depth: int = 0) -> int | N
             factor = _seconds(program, key, part, depth + 1)
             if factor is None:
                 return None
-            product *= factor
+            product = min(product * factor, LONGEST)
         return product
     return number_of(value)
 

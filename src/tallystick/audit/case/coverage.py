@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from tallystick.audit.case.case import Case
-from tallystick.audit.case.reaching import inside
 from tallystick.audit.entries.controllers import Controllers
 from tallystick.audit.entries.routers import GIVEN, Routers, Standing
 from tallystick.audit.program.program import Key
@@ -26,6 +26,7 @@ class Coverage:
     def __init__(self, case: Case) -> None:
         """Ask every route what stands before it."""
         self.case = case
+        self.holds, self.reports = cache(self._meters), cache(self._reports)  # of many routes the same
         self.routers = Routers(case.program)
         self.controllers = Controllers(case.program)
         self.metered: set[Key] = set()
@@ -41,7 +42,7 @@ class Coverage:
     def _sort(self, route: Key, standing: list[Standing] | None) -> None:
         if standing is None:
             return
-        held = [one for one in standing if self._meters(one[0], one[1])]
+        held = [one for one in standing if self.holds(one[0], one[1])]
         for caller, _, call in held:
             self.named |= {(caller[0], line) for line in range(call.line, call.end_line + 1)}
         if any(value.kind != GIVEN for _, value, _ in held):
@@ -56,9 +57,9 @@ class Coverage:
         found = [literal] if literal else program.targets(caller, value.text) if value.text else []
         told = False
         for key in found:  # all of them: each is remembered
-            told = self._reports(key) or told
+            told = self.reports(key) or told
         for one in (*value.parts, *self._assigned(caller, value)) if depth < DEEPEST else ():
-            told = self._meters(caller, one, depth + 1) or told
+            told = self.holds(caller, one, depth + 1) or told
         return told
 
     def _reports(self, start: Key) -> bool:
@@ -66,7 +67,7 @@ class Coverage:
         seen, fringe = {start}, [start]
         for _ in range(FAR):
             below = {target for key in fringe for target, _ in self.case.program.callees.get(key, ())}
-            below |= {target for key in fringe for target in inside(self.case, key)}
+            below |= {target for key in fringe for target in self.case.program.contents.inside(key)}
             fringe = sorted(below - seen - self.routers.handlers)
             seen.update(fringe)
         if seen & self.sending:
@@ -75,9 +76,10 @@ class Coverage:
 
     def _assigned(self, caller: Key, value: Expr) -> list[Expr]:
         """What a name stands for: `const paid = [auth, meter]`."""
-        functions = self.case.program.modules[caller[0]].functions
-        holders = (functions[caller[1]], functions[0]) if value.kind == "name" else ()
-        return [given for one in holders for name, given in one.assigns if name == value.text]
+        holders = (caller, (caller[0], 0)) if value.kind == "name" else ()
+        return [
+            given for one in holders for given in self.case.program.contents.given(one).get(value.text, ())
+        ]
 
     def tells(self, meters: set[Key]) -> bool:
         """Whether all places are known where these are put before routes."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.kept import caught
-from tallystick.audit.case.reaching import reach, workers
+from tallystick.audit.case.reaching import reach
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Call, Expr
 from tallystick.audit.trails.sites import constants
@@ -29,7 +29,7 @@ def carries_usage(case: Case, trail: Trail) -> bool:
     words = [*said, *_names(case, trail.hops[max(0, _place(trail) - 1) :])]
     if not any(map(_counts, said)) and not any(map(METERING.search, words)):
         return False
-    return not reach(case, _below(trail), WITHIN) & workers(case)
+    return not reach(case, _below(trail), WITHIN) & case.workers
 
 
 def finds_usage(case: Case, trail: Trail) -> bool:

@@ -15,6 +15,7 @@ from tallystick.audit.program.program import COMMON, NAMED, Program, signals
 from tallystick.audit.program.receivers import ENQUEUES, HEARS, RUBY
 from tallystick.audit.program.resolve import Graph, Resolver
 from tallystick.audit.syntax.ir import Function, Module
+from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails import sites
 from tallystick.audit.trails.trails import Trail
 
@@ -22,7 +23,7 @@ Progress = Callable[[str, int, int], None]
 SMALL = 400
 FEW = 40
 IMPLEMENTS = "Impl"  # Java's callers know only the interface
-IMPLEMENTING = re.compile(rb"\bclass\s+\w+[^{\n]*\bimplements\s+([\w,\s]+)")
+IMPLEMENTING = finite(rb"\bclass\s+\w+[^{\n]*\bimplements\s+([\w,\s]+)")
 MANY, FAR = 25, 150
 COSTLY = re.compile(
     rb"(?i)completions\.|responses(?:\(\))?(?:\.|->)|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"

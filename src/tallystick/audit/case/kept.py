@@ -7,11 +7,12 @@ import re
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.joins import spelled
+from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.stored import normal
 from tallystick.audit.trails.trails import Trail
 
-WRITTEN = re.compile(
-    r"(\w+)\.objects\.(?:a?create|get_or_create|update_or_create|bulk_create)\(|\badd\(\s*(\w+)\("
+WRITTEN = finite(
+    r"\b(\w+)\.objects\.(?:a?create|get_or_create|update_or_create|bulk_create)\(|\badd\(\s*(\w+)\("
     r"|(?i:insert\s+into)\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)|\.(?:from|table|collection)\(\s*[\"'](\w+)[\"']\s*\)\s*\.insert"
     r"|(?:prisma|db|tx)\.(\w+)\.create\(|\b([A-Z]\w+)(?:\.|::)create!?\("
 )
@@ -30,9 +31,9 @@ UNREAD = re.compile(
     rb"^\s*(?:import\b|export (?:\*|\{)|//|#|\*)|\b(?:Table|Entity|model|create table)\b|insert|push\(|\.add\("
 )
 SHOWN = re.compile(r"(?:^|/)(?:admin|migrations?|tests?)(?:/|\.|_)|models?\.py$")
-REGION = 12
-MARKED = re.compile(r"(?i)\.update\w*\(|\bupdate\s+\w+\s+set\b|mark\w*fail")
-STATE = re.compile(r"(?i)\bstat(?:us|e)[\"']?\s*[:=]\s*[\"'](\w*(?:fail|error)\w*)[\"']")
+REGION, LONG = 12, 4_000
+MARKED = finite(r"(?i)\.update\w*\(|\bupdate\s+\w+\s+set\b|mark\w*fail")
+STATE = finite(r"(?i)\bstat(?:us|e)[\"']?\s*[:=]\s*[\"'](\w*(?:fail|error)\w*)[\"']")
 WAITING = re.compile(r"(?i)[\"'](?:pending|queued|unsent|unreported|new|open)[\"']")
 ATTEMPTS = re.compile(r"(?i)attempt|tries|next_?run|backoff")
 HANDED = re.compile(
@@ -50,10 +51,11 @@ def unread(case: Case, trail: Trail) -> str:
     if len(normal(table)) < 4 or (hit is not None and hit.re is FURTHER and _spoken_of(case, table)):
         return ""
     reads = re.compile(READ.format(re.escape(table)).encode())
-    if any(not SHOWN.search(one) for one in case.corpus.grep(reads)):
+    if any(not SHOWN.search(one) for one in case.corpus.grep(reads, table.encode())):
         return ""
     if any(
-        re.search(rb"(?i)\bfrom\s+[\"`]?" + table.encode(), data) for data in case.corpus.support.values()
+        table.encode().lower() in data.lower() and re.search(rb"(?i)\bfrom\s+[\"`]?" + table.encode(), data)
+        for data in case.corpus.support.values()
     ):
         return ""
     return table
@@ -92,8 +94,7 @@ def _left(case: Case, trail: Trail, said: str) -> bool:
     """Whether a clock goes over the rows of one state, and its catch puts them into one that nothing asks for."""
     hit = STATE.search(said)
     function = case.program.function(trail.site.key)
-    text = case.corpus.sources[trail.handler[0]].decode("utf-8", "replace")
-    around = "\n".join(text.split("\n")[function.line - 1 : function.end_line])
+    around = case.corpus.text(trail.handler[0], function.line, function.end_line).decode("utf-8", "replace")
     if hit is None or HANDED.search(said) or ATTEMPTS.search(said) or not WAITING.search(around):
         return False
     word = re.compile(rb"(?i)[\"'`:.]" + re.escape(hit[1].encode()) + rb"\b")
@@ -129,5 +130,4 @@ def _by_itself(trail: Trail) -> bool:
 def _said(case: Case, trail: Trail) -> str:
     """The lines of the catch that ends an error."""
     path, line = trail.handler
-    lines = case.corpus.sources[path].decode("utf-8", "replace").split("\n")
-    return "\n".join(lines[line - 1 : line - 1 + REGION])
+    return case.corpus.text(path, line, line + REGION - 1)[:LONG].decode("utf-8", "replace")

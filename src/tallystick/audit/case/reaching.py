@@ -27,7 +27,7 @@ def reach(case: Case, starts: set[Key], hops: int = 12, limit: int = 400) -> set
         further: set[Key] = set()
         for key in fringe:
             further.update(target for target, _ in case.program.callees.get(key, ()))
-            further.update(inside(case, key))
+            further.update(case.program.contents.inside(key))
         fringe = sorted(further - seen)
         seen.update(fringe)
         if not fringe or len(seen) > limit:
@@ -35,38 +35,17 @@ def reach(case: Case, starts: set[Key], hops: int = 12, limit: int = 400) -> set
     return seen
 
 
-def inside(case: Case, key: Key) -> list[Key]:
-    """The literals that stand in a function."""
-    functions = case.program.modules[key[0]].functions
-    return (
-        [(key[0], index) for index, one in enumerate(functions) if index and one.parent == key[1]]
-        if key[1]
-        else []
-    )
-
-
-def workers(case: Case) -> set[Key]:
-    """Functions that themselves make a costly call."""
-    pattern = case.work
-    return {
-        (path, index)
-        for path, module in case.program.modules.items()
-        for index, function in enumerate(module.functions)
-        if index and any(pattern.search(call.callee) for call in function.calls)
-    }
-
-
 def works_below(case: Case, trail: Trail, place: tuple[str, int]) -> bool:
     """Whether the sold work itself lies below this place of a trail: then work and report are put off together."""
     for number, (key, call) in enumerate(trail.hops):
         if (key[0], call.line) == place:
-            return bool({below for below, _ in trail.hops[:number]} & workers(case))
+            return bool({below for below, _ in trail.hops[:number]} & case.workers)
     return False
 
 
 def works(case: Case, trail: Trail) -> bool:
     """Whether the sold work is done on the way to the report: a timer that is lost loses both."""
-    return bool({key for key, _ in trail.hops[:-1]} & workers(case))
+    return bool({key for key, _ in trail.hops[:-1]} & case.workers)
 
 
 def done_here(case: Case, trail: Trail) -> bool:
@@ -112,7 +91,7 @@ def _called(value: Expr, depth: int = 0) -> Iterator[str]:
 
 def ordered(case: Case, trail: Trail, names: set[str]) -> bool:
     """Whether the work itself was asked for by a value of such a name: so many pictures ordered, made and billed."""
-    known, passed = workers(case), {call for _, call in trail.hops}
+    known, passed = case.workers, {call for _, call in trail.hops}
     for key in sorted({key for key, _ in trail.hops}):
         for call in case.program.function(key).calls:
             if call in passed or not names & {text.rpartition(".")[2] for text in spoken(call.args)}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from tallystick.audit.case import clocks, methods
@@ -43,6 +44,7 @@ COMMAND = re.compile(
 
 def scheduled(case: Case) -> None:
     """Tell entries that the clock starts from those that requests start."""
+    repeats = [*_repeats(case)] if case.trails else []
     for number, trail in enumerate(case.trails):
         entry = trail.entry or _dotted(case, trail) or _classed(case, trail) or _looping(case, trail)
         entry = entry or _deployed(case, trail)
@@ -53,7 +55,7 @@ def scheduled(case: Case) -> None:
         case.trails[number] = trail
         named = _named(case, entry)
         heard = [one for one in named if methods.answered(case, trail, one)]
-        found = _told(case, trail) or _quickest(heard) or _repeated(case, entry)
+        found = _told(case, trail) or _quickest(heard) or _repeated(case, entry, repeats)
         if found is None and loop is not None:
             found, trail = loop[0], _undeferred(trail, loop[1])
         found = found or clocks.said(case.corpus, entry)
@@ -174,8 +176,9 @@ def _told(case: Case, trail: Trail) -> Schedule | None:
     call = next((call for key, call in trail.hops if key == entry.key), None)
     if call is None:
         return None
-    lines = case.corpus.sources[entry.key[0]].split(b"\n")[entry.line - 1 : call.line]
-    above = b"\n".join([*lines[:-1], lines[-1][: call.column]]).decode("utf-8", "replace")
+    lines = case.corpus.lines(entry.key[0])
+    before, own = lines.said(entry.line, call.line - 1), lines.said(call.line, call.line)
+    above = b"\n".join([before, own[: call.column]]).decode("utf-8", "replace")
     asked = {one: max(above.rfind(f"{mark}{one.text}{mark}") for mark in "\"'`") for one in case.schedules}
     last = max(asked, key=lambda one: (asked[one], -one.seconds), default=None)
     return last if last is not None and asked[last] >= 0 else None
@@ -191,22 +194,27 @@ def _looping(case: Case, trail: Trail) -> Entry | None:
     return Entry(trail.top, "script", "script", function.name, function.line)
 
 
-def _repeated(case: Case, entry: Entry) -> Schedule | None:
+def _repeats(case: Case) -> Iterator[tuple[str, Call, int]]:
+    """The calls that put a job on a queue again and again, and how often."""
+    for path, module in sorted(case.program.modules.items()):
+        for call in (one for function in module.functions for one in function.calls):
+            repeats = REPEATING.search(call.callee) is not None and _clocked(call)
+            seconds = (of_call(call) or configured(case.corpus, call)) if repeats else None
+            if seconds:
+                yield path, call, seconds
+
+
+def _repeated(case: Case, entry: Entry, repeats: list[tuple[str, Call, int]]) -> Schedule | None:
     """A worker whose jobs something puts on its queue by the clock: in its own file, or by the queue's name."""
     if entry.kind != "worker":
         return None
     names = case.queues.names(entry)
     own = case.program.function(entry.key).name
-    found = []
-    for path, module in sorted(case.program.modules.items()):
-        for function in module.functions:
-            for call in function.calls:
-                repeats = REPEATING.search(call.callee) is not None and _clocked(call)
-                seconds = (of_call(call) or configured(case.corpus, call)) if repeats else None
-                if seconds and (
-                    path == entry.key[0] or case.queues.called(path, call) & names or _puts(call, own)
-                ):
-                    found.append(Schedule(path, call.line, seconds, call.callee, entry.route))
+    found = [
+        Schedule(path, call.line, seconds, call.callee, entry.route)
+        for path, call, seconds in repeats
+        if path == entry.key[0] or case.queues.called(path, call) & names or _puts(call, own)
+    ]
     return _quickest(found)
 
 

@@ -20,6 +20,7 @@ FOREIGN = re.compile(  # sent by the platform itself, or by a webhook that it tu
 WORKED = re.compile(
     rb"@Processor\(|\bWorker\(|registerQueue|QueueEvents|OnQueueEvent|\.(?:process|work|define)\(|^\s*\{?\s*name:"
 )
+DEFINING = re.compile(rb"\s*(?:(?:async )?def|class|@|#|name\b)")
 KEPT_ELSEWHERE = re.compile(  # schedules are rows of a database
     rb"(?i)django_celery_beat|redbeat|celery_sqlalchemy_scheduler|DatabaseScheduler|celerybeatmongo|PeriodicTask"
 )
@@ -50,7 +51,7 @@ def _waits_in_vain(case: Case, entry: Entry) -> bool:
     function = case.program.function(entry.key)
     job = function.owner if function.name == "perform" else ""  # and not what a model runs by itself
     name = {"celery": function.name, "rails": job}.get(entry.framework, "")
-    if len(name) < 6 or any(KEPT_ELSEWHERE.search(data) for data in _everything(case.corpus)):
+    if len(name) < 6 or case.corpus.says(KEPT_ELSEWHERE):
         return False
     return not any(_is_named(case.corpus, entry.key[0], one) for one in {name, entry.task} if one)
 
@@ -69,13 +70,19 @@ def _everything(corpus: Corpus) -> Iterator[bytes]:
 
 def _is_named(corpus: Corpus, path: str, name: str) -> bool:
     """Whether anything but its own definition speaks of a job by its name."""
-    word = rb"\b" + re.escape(name).encode() + rb"\b"
-    beside = re.compile(rb"^(?!\s*(?:(?:async )?def|class|@|#|name\b)).*" + word, re.MULTILINE)
+    word = re.compile(rb"\b" + re.escape(name).encode() + rb"\b")
+    said = name.encode()
     return (
         corpus.mentioned(name, path)
-        or beside.search(corpus.sources[path]) is not None
-        or any(re.search(word, data) for data in corpus.support.values())
+        or any(DEFINING.match(line) is None for line in _lines(corpus.sources[path], word))
+        or any(said in data and word.search(data) for data in corpus.support.values())
     )
+
+
+def _lines(text: bytes, word: re.Pattern[bytes]) -> Iterator[bytes]:
+    """The lines of a text that hold a word."""
+    for hit in word.finditer(text):
+        yield text[text.rfind(b"\n", 0, hit.start()) + 1 : hit.end()]
 
 
 def _events(program: Program, entry: Entry) -> tuple[str, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from tallystick.audit.inventory.model import Limits
@@ -25,7 +27,22 @@ PYTHON = re.compile(
     rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([\w., ]+))", re.MULTILINE
 )
 LIMITS = Limits()
+END = re.compile(rb"\n")
 COMMENT = re.compile(rb"^\s*(?://|#|\*|/\*|--|<!--)")
+
+
+class Lines:
+    """A text by its lines, which count from 1, without a copy of it."""
+
+    def __init__(self, text: bytes) -> None:
+        """Find where each line starts."""
+        self._text = text
+        self._starts = array("I", [0, *(hit.end() for hit in END.finditer(text)), len(text) + 1])
+
+    def said(self, first: int, last: int) -> bytes:
+        """The lines from the first to the last."""
+        before, end = max(0, first - 1), min(last, len(self._starts) - 1)
+        return self._text[self._starts[before] : self._starts[end] - 1] if before < end else b""
 
 
 class Corpus:
@@ -42,6 +59,9 @@ class Corpus:
         self.unread: list[tuple[str, str]] = []
         self.left_out: Counter[str] = Counter()
         self.taken = 0
+        self._lines: dict[str, Lines] = {}
+        self._matching: dict[re.Pattern[bytes], list[str]] = {}
+        self._said: dict[re.Pattern[bytes], bool] = {}
 
     def load(self, files: Sequence[str | Path], progress: Callable[[str, int, int], None]) -> None:
         """Read every file once."""
@@ -79,11 +99,27 @@ class Corpus:
 
     def text(self, path: str, first: int, last: int) -> bytes:
         """The lines of a source file from the first to the last, both counted from 1."""
-        return b"\n".join(self.sources[path].split(b"\n")[max(0, first - 1) : max(0, last)])
+        return self.lines(path).said(first, last)
 
-    def grep(self, pattern: re.Pattern[bytes]) -> list[str]:
-        """Source files whose bytes match."""
-        return [path for path, data in self.sources.items() if pattern.search(data)]
+    def lines(self, path: str) -> Lines:
+        """The lines of a source file, found once."""
+        if path not in self._lines:
+            self._lines[path] = Lines(self.sources[path])
+        return self._lines[path]
+
+    def grep(self, pattern: re.Pattern[bytes], word: bytes = b"") -> list[str]:
+        """Source files whose bytes match, of those that hold a word in whatever case; looked through once."""
+        if pattern not in self._matching:
+            likely = self.holding([word.lower()]) if word else self.sources
+            self._matching[pattern] = [path for path in likely if pattern.search(self.sources[path])]
+        return self._matching[pattern]
+
+    def says(self, pattern: re.Pattern[bytes]) -> bool:
+        """Whether any text of the tree matches, program or not; looked through once."""
+        if pattern not in self._said:
+            texts = chain(self.sources.values(), self.support.values())
+            self._said[pattern] = any(pattern.search(data) for data in texts)
+        return self._said[pattern]
 
     def holding(self, words: Sequence[bytes]) -> list[str]:
         """Source files that hold one of the words, in whatever case."""

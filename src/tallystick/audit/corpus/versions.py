@@ -36,6 +36,7 @@ DATED = re.compile(  # the version of Stripe's interface that a client asks for
 )
 
 
+DIGITS = 9  # longer is no version
 Pins = dict[str, dict[str, int]]  # by registry: the major version by folder
 
 
@@ -46,11 +47,11 @@ def pinned(corpus: Corpus) -> Pins:
         rule = PATTERNS.get(posixpath.basename(path))
         hit = rule[1].search(corpus.support[path]) if rule else None
         if rule and hit:
-            found.setdefault(rule[0], {}).setdefault(posixpath.dirname(path), int(hit.group(1)))
+            found.setdefault(rule[0], {}).setdefault(posixpath.dirname(path), int(hit.group(1)[:DIGITS]))
     for path in sorted(corpus.sources):  # Deno pins a kit where it is imported
         loaded = LOADED.search(corpus.sources[path])
         if loaded is not None:
-            found.setdefault("npm", {}).setdefault(posixpath.dirname(path), int(loaded.group(1)))
+            found.setdefault("npm", {}).setdefault(posixpath.dirname(path), int(loaded.group(1)[:DIGITS]))
     return found
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from tallystick.audit.corpus.lexical import Corpus
-from tallystick.audit.entries.schedules import UNITS, Schedule, named_fields, seconds_of
+from tallystick.audit.entries.schedules import UNITS, Schedule, named_fields, seconds_of, whole
+from tallystick.audit.syntax.searches import finite
 
 CLOCK = re.compile(r"\bnew\s+(?:\w+\.)*(?:Cron(?:V2|Job)?|Rule|Schedule)\(")
 HANDLER = re.compile(r"\b(?:function|job|handler|entry)\s*:\s*[\"'`]([\w./-]{4,})[\"'`]")
@@ -15,7 +16,7 @@ GIVEN = re.compile(
 WHEN = re.compile(r"\b(?:rate|cron)\([^()\n]*\)")
 RATE = re.compile(r"\bDuration\.(minute|hour|day)s\(\s*(\d+)")
 FIELDS = re.compile(r"\bSchedule\.cron\(\s*\{([^{}]*)\}")
-FIELD = re.compile(r"(\w+)\s*:\s*[\"']([^\"']+)[\"']")
+FIELD = finite(r"(\w+)\s*:\s*[\"']([^\"']+)[\"']")
 NAMED = re.compile(rb"(?i)\bhandler[\"']?\s*:\s*[\"'`]?(?:\./)?([\w./-]+\.\w+)")
 SPAN = 1_500
 
@@ -49,7 +50,7 @@ def _when(block: str) -> tuple[int, str] | None:
         return seconds, hit[0]
     rate, fields = RATE.search(block), FIELDS.search(block)
     if rate:
-        return int(rate[2]) * UNITS[rate[1]], rate[0] + ")"
+        return whole(rate[2]) * UNITS[rate[1]], rate[0] + ")"
     return (named_fields(dict(FIELD.findall(fields[1]))), fields[0]) if fields else None
 
 

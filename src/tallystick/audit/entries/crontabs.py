@@ -7,19 +7,20 @@ import re
 from collections.abc import Iterator
 
 from tallystick.audit.corpus.lexical import Corpus
-from tallystick.audit.entries.schedules import DAY, HOUR, UNITS, WORDS, Schedule, seconds_of
+from tallystick.audit.entries.schedules import DAY, HOUR, UNITS, WORDS, Schedule, seconds_of, whole
 from tallystick.audit.syntax.ir import Expr
+from tallystick.audit.syntax.searches import finite
 
 NEAR = 300
-CLASS = re.compile(r"\b(?:class|job_class|job)[\"']?\s*(?::|=>)\s*[\"']?([A-Z][\w:]+)")
-WHEN = re.compile(r"\b(?:cron|every|schedule|interval)[\"']?\s*(?::|=>)\s*[\"'\[]*\s*([^\n\"'\],}]+)")
-WHENEVER = re.compile(r"(?ms)^\s*every\s+(.+?)\s+do\b(.*?)^\s*end\b")
-CLOCKWORK = re.compile(r"\bevery\(\s*([\w.]+)\s*,[^\n{]*(?:\{([^}]*)\}|do\b([^\n]*\n[^\n]*))")
-RUBY_TASK = re.compile(r"(?:runner|rake|command)\s*\(?\s*[\"']([^\"'\n]+)[\"']")
-PERFORMED = re.compile(r"\b([A-Z]\w+)\.(?:perform_\w+|call|run|new)")
-LENGTH = re.compile(r"(\d+)?[._ ]?(second|minute|hour|day|week|month)s?\b")
-ARTISAN = re.compile(
-    r"(?:->|::|\$schedule->)(?:command|job|call|exec)\(\s*(?:new\s+)?[\"']?([\w:\\.-]+)[^;]*?((?:->\w+\([^;)]*\)\s*)+)"
+CLASS = finite(r"\b(?:class|job_class|job)[\"']?\s*(?::|=>)\s*[\"']?([A-Z][\w:]+)")
+WHEN = finite(r"\b(?:cron|every|schedule|interval)[\"']?\s*(?::|=>)\s*[\"'\[]*\s*([^\n\"'\],}]+)")
+WHENEVER = re.compile(r"(?ms)^[ \t]{0,99}every\s{1,9}(\S.{0,300}?)\s{1,9}do\b(.{0,9000}?)^[ \t]{0,99}end\b")
+CLOCKWORK = finite(r"\bevery\(\s*([\w.]+)\s*,[^\n{]*(?:\{([^}]*)\}|do\b([^\n]*\n[^\n]*))")
+RUBY_TASK = re.compile(r"(?:runner|rake|command)\s*(?:\(\s*)?[\"']([^\"'\n]+)[\"']")
+PERFORMED = finite(r"\b([A-Z]\w+)\.(?:perform_\w+|call|run|new)")
+LENGTH = re.compile(r"(\d{1,9})?[._ ]?(second|minute|hour|day|week|month)s?\b")
+ARTISAN = finite(
+    r"(?:->|::|\$schedule->)(?:command|job|call|exec)\(\s*(?:new\s+)?[\"']?([\w:\\.-]{1,200})[^;]{0,400}?((?:->\w{1,60}\([^;)]{0,200}\)\s{0,99}){1,20})"
 )
 OFTEN = re.compile(r"^every(\w*?)(Second|Minute|Hour)s?$")
 SPELLED = {
@@ -102,7 +103,7 @@ def _whenever(path: str, text: str) -> Iterator[Schedule]:
 
 def _length(said: str) -> int | None:
     hit = LENGTH.search(said.replace(":", ""))
-    return int(hit[1] or 1) * UNITS[hit[2]] if hit else None
+    return whole(hit[1] or "1") * UNITS[hit[2]] if hit else None
 
 
 def _artisan(path: str, text: str) -> Iterator[Schedule]:

@@ -147,14 +147,8 @@ class Entries:
 
     def _inside(self, outer: Key) -> list[Key]:
         """The functions a function makes, however deep."""
-        functions = self.program.modules[outer[0]].functions
-        found: list[Key] = []
-        holders = {outer[1]}
-        for index, one in enumerate(functions):
-            if one.parent in holders and index and outer[1]:
-                holders.add(index)
-                found.append((outer[0], index))
-        return found
+        found = self.program.contents.inside(outer)
+        return sorted([*found, *(below for one in found for below in self._inside(one))])
 
     def _also(self, key: Key, entry: Entry) -> None:
         if key in self.found and self.found[key].handler[0]:

@@ -30,6 +30,7 @@ TYPED = re.compile(r"Queue(?:<.*>)?$")
 MESSAGE = re.compile(r"(?:^|\.)SendMessage(?:Batch)?Command$|(?i:sqs\w*\.send_?message(?:_?batch)?)$")
 DISPATCHED = re.compile(r"^(\w+)\.dispatch\w*$")  # Laravel's jobs, by their class
 PATH = re.compile(r"(/[\w/-]+)$")
+NAME = 200
 PLAIN = re.compile(r"^(?=.{3})[\w.:/-]+(?: [\w.:/-]+){0,6}$")  # Agenda's names are words
 
 
@@ -202,7 +203,7 @@ def _settings(value: Expr) -> list[Expr]:
         return [one for part in value.parts[:3] for one in _settings(part)]
     found = []
     for name, part in zip(value.keys, value.parts, strict=False) if value.kind == "object" else ():
-        end = PATH.search(part.text) if name == "url" else None
+        end = PATH.search(part.text[-NAME:]) if name == "url" else None
         found += [Expr("const", end[1]) if end is not None else part] if name in NAMING else []
         found += part.parts if name == "topics" else ()
         found += _settings(part) if name in SENT_TO else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr
@@ -34,6 +35,8 @@ class Routers:
     def __init__(self, program: Program) -> None:
         """Every call on a router, by that."""
         self.program = program
+        self.standing, self.handed = cache(self._standing), cache(self._by_name)
+        self.is_whole = cache(self._is_whole)
         self.calls: dict[Home, list[tuple[Key, Call]]] = defaultdict(list)
         self.mounts: dict[Home, list[tuple[Key, Call]]] = defaultdict(list)
         self.routes: dict[Key, list[tuple[Key, Call]]] = defaultdict(list)
@@ -79,7 +82,7 @@ class Routers:
         while index > 0 and not name.startswith("this."):
             function = functions[index]
             given = any(one.name == name and not one.path for one in function.bindings)
-            if given or any(one == name for one, _ in function.assigns):
+            if given or name in self.program.contents.given((path, index)):
                 return path, index, name
             index = function.parent
         taken = self.program.imports[path].get(name)
@@ -144,22 +147,34 @@ class Routers:
             raise UnknownError
         name = _receiver(call)
         home = self.home(caller, name)
-        for holder, other in self.calls[home]:
+        for holder, other in self.standing(home):
             later = holder == caller and _end(other) >= _end(call) and not ANYTIME.search(other.callee)
-            if other is call or later or not STANDING.search(other.callee):
+            if other is call or later:
                 continue
             if covers(next(iter(other.args), None), path):
                 yield from ((holder, one, other) for one in other.args)
-        for one in self.program.function(caller).calls:  # `useMiddleware(app)`
-            if any(arg.kind == "name" and arg.text == name for arg in one.args) and one is not call:
+        for one in self.handed(caller).get(name, ()):  # `useMiddleware(app)`
+            if one is not call:
                 yield caller, Expr(GIVEN, one.callee), one
         mounts = [one for one in self.mounts[home] if one[1] is not call] or [*self._handed(home)]
-        if not mounts and not self._is_whole(home):
+        if not mounts and not self.is_whole(home):
             raise UnknownError
         for holder, other in mounts:
             yield from ((holder, one, other) for one in other.args if home not in self._put(holder, one))
             below = _path(other, ()).rstrip("/") + "/" + path.lstrip("/")
             yield from self._above(holder, other, below, depth + 1)
+
+    def _standing(self, home: Home) -> list[tuple[Key, Call]]:
+        """The calls on a router that put something before its routes."""
+        return [one for one in self.calls[home] if STANDING.search(one[1].callee)]
+
+    def _by_name(self, caller: Key) -> dict[str, list[Call]]:
+        """The calls of a function by the names they are given."""
+        found: dict[str, list[Call]] = {}
+        for call in self.program.function(caller).calls:
+            for name in dict.fromkeys(one.text for one in call.args if one.kind == "name"):
+                found.setdefault(name, []).append(call)
+        return found
 
     def _handed(self, home: Home) -> Iterator[tuple[Key, Call]]:
         """`registerRoutes(app)`: calls that give a function the router it puts routes on."""

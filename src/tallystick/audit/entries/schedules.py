@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from tallystick.audit.syntax.ir import Call, Expr, Module
 
 HOUR, DAY = 3600, 86400
+LONG = 300  # longer is no clock
+DIGITS, LONGEST = 12, 10**12
 CRON = re.compile(r"^\s*(?:[\d*,/\-]+\s+){4,5}[\d*,/\-A-Za-z?#L]+\s*$")
 WORDS = {
     "hourly": HOUR,
@@ -60,14 +62,19 @@ class Schedule:
     target: str  # a route path, a function name, a file
 
 
+def whole(text: str) -> int:
+    """A number as it is written; what is longer than any clock's is only large."""
+    return int(text) if len(text) <= DIGITS else LONGEST
+
+
 def seconds_of(text: str) -> int | None:
     """The longest gap a cron expression or a phrase leaves, roughly."""
-    text = re.sub(r"^(?:CRON_)?TZ=\S+\s+", "", text.strip().strip("\"'`"))
+    text = re.sub(r"^(?:CRON_)?TZ=\S+\s+", "", text[:LONG].strip().strip("\"'`"))
     if text.lstrip("@").lower() in WORDS:
         return WORDS[text.lstrip("@").lower()]
     iso = re.match(r"^PT?(?:(\d+)([DHM]))$", text)
     if iso:
-        return int(iso[1]) * {"D": DAY, "H": HOUR, "M": 60}[iso[2]]
+        return whole(iso[1]) * {"D": DAY, "H": HOUR, "M": 60}[iso[2]]
     if text.startswith("cron("):
         text = " ".join(text[5:].rstrip(")").split()[:5])
     if CRON.match(text):
@@ -75,7 +82,7 @@ def seconds_of(text: str) -> int | None:
     hit = NATURAL.search(text)
     if hit:
         unit = SHORT.get(hit[2].lower(), hit[2].lower())
-        return int(hit[1] or 1) * UNITS[unit]
+        return whole(hit[1] or "1") * UNITS[unit]
     return None
 
 
@@ -84,7 +91,7 @@ def _cron(fields: list[str]) -> int:
     if month != "*":
         return 365 * DAY
     if day not in ("*", "?"):
-        return 30 * DAY if not day.startswith("*/") else int(day[2:] or 1) * DAY
+        return _step(day, 31) * DAY if day.startswith("*/") else 30 * DAY
     if weekday not in ("*", "?") and not re.match(r"^[\d\w]-[\d\w]$", weekday):
         return 7 * DAY if "," not in weekday else 4 * DAY
     if hour != "*":
@@ -92,30 +99,29 @@ def _cron(fields: list[str]) -> int:
     return _step(minute, 60) * 60
 
 
-def _step(field: str, whole: int) -> int:
+def _step(field: str, most: int) -> int:
     if field == "*":
         return 1
-    if field.startswith("*/") and field[2:].isdigit():
-        return int(field[2:])
-    if "/" in field and field.rpartition("/")[2].isdigit():
-        return int(field.rpartition("/")[2])
+    step = field.rpartition("/")[2] if "/" in field else ""
+    if step.isdecimal():
+        return whole(step)
     if "-" in field:
         return 1
-    return max(1, whole // len(field.split(",")))
+    return max(1, most // len(field.split(",")))
 
 
 def number_of(value: Expr) -> int | None:
     """The product a constant expression spells, as in `60 * 60 * 1000`."""
     if value.kind == "const":
         text = value.text.replace("_", "")
-        return int(float(text)) if re.match(r"^\d+(?:\.\d+)?$", text) else None
+        return whole(text.partition(".")[0]) if re.match(r"^\d+(?:\.\d+)?$", text) else None
     if value.kind == "mix" and value.parts:
         product = 1
         for part in value.parts:
             factor = number_of(part)
             if factor is None:
                 return None
-            product *= factor
+            product = min(product * factor, LONGEST)
         return product
     return None
 
@@ -156,8 +162,8 @@ def gap(callee: str, values: tuple[Expr, ...]) -> int | None:
     spring = re.search(r"TimeUnit\.(MINUTE|HOUR|DAY|SECOND)", str(values))
     for key, text, value in found:
         unit = key.rstrip("s")
-        if unit in UNITS and text.isdigit() and text != "0":
-            return int(text) * UNITS[unit]
+        if unit in UNITS and text.isdecimal() and text != "0":
+            return whole(text) * UNITS[unit]
         if key in ("every", "interval", "schedule", "limit", "fixedRate", "fixedDelay"):
             number = number_of(value)
             if number and spring:

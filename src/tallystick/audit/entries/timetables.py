@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.entries import constructs
-from tallystick.audit.entries.schedules import DAY, UNITS, Schedule, named_fields, seconds_of
+from tallystick.audit.entries.schedules import DAY, UNITS, Schedule, named_fields, seconds_of, whole
 
 SQL_COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))--[^\n]*$")
 CRONTAB = re.compile(r"^\s*(?:.*?\becho\s+[\"']\s*)?((?:[\d*,/\-]+\s+){5}|@\w+\s+)(.+)$")
-PROGRAM = re.compile(r"[\w./-]+\.(?:[cm]?[jt]s|py|rb)\b")
-SCRIPT = re.compile(r"[\w.-]+\.sh\b")
-SCRIPTED = 20_000
+PROGRAM = re.compile(r"(?<![\w./-])[\w./-]+\.(?:[cm]?[jt]s|py|rb)\b")
+SCRIPT = re.compile(r"(?<![\w.-])[\w.-]+\.sh\b")
+SCRIPTED, LINE = 20_000, 2_000
 RUN = re.compile(r"\b(?:npm|pnpm|yarn|bunx?|nx|turbo)\s+([^\n;&|]+)")
 COMMON = frozenset(["build", "dev", "start", "test", "lint", "install", "prepare", "typecheck", "format"])
 SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
@@ -91,7 +91,7 @@ def _vercel(path: str, data: bytes) -> list[Schedule]:
     except (ValueError, AttributeError, RecursionError):
         return []
     found = []
-    for one in crons if isinstance(crons, list) else []:
+    for one in (one for one in crons if isinstance(one, dict)) if isinstance(crons, list) else ():
         target, text = str(one.get("path", "")), str(one.get("schedule", ""))
         seconds = seconds_of(text)
         if target and seconds:
@@ -166,7 +166,11 @@ def _sql(path: str, data: bytes) -> list[Schedule]:
         seconds = seconds_of(hit[2].decode("utf-8", "replace"))
         if seconds:
             line = data.count(b"\n", 0, hit.start()) + 1
-            found.append(Schedule(path, line, seconds, hit[2].decode(), hit[3].decode("utf-8", "replace")))
+            found.append(
+                Schedule(
+                    path, line, seconds, hit[2].decode("utf-8", "replace"), hit[3].decode("utf-8", "replace")
+                )
+            )
     return found
 
 
@@ -187,7 +191,7 @@ def _crontab(path: str, data: bytes, scripts: dict[str, str]) -> list[Schedule]:
     """Lines of a crontab, also those a script installs; what a named script does is done as often as it runs."""
     found = []
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-        hit = CRONTAB.match(line)
+        hit = CRONTAB.match(line[:LINE])
         seconds = seconds_of(hit[1]) if hit else None
         if hit and seconds:
             named = [scripts[one] for one in SCRIPT.findall(hit[2]) if one in scripts]
@@ -225,20 +229,20 @@ def _beat(path: str, data: bytes) -> list[Schedule]:
         r"[\"']task[\"']\s*:\s*\(?((?:\s*[\"'][\w.:/-]+[\"'])+)[^}]*?[\"']schedule[\"']\s*:\s*([^\n}]+)", text
     ):
         value = hit[2]
-        number = re.match(r"\s*([\d.*\s]+)", value)
+        number = re.match(r"\s*(\d+(?:\.\d+)?(?:\s*\*\s*\d+(?:\.\d+)?){0,9})", value)
         fields = re.search(r"crontab\(([^)]*)|^\{(.*)", value)
         if fields:
             pairs = re.findall(
                 r"(\w+)[\"']?\s*[=:]\s*[\"']?([\d*](?:[\d*,/\-]*[\d*])?)", fields[1] or fields[2]
             )
             seconds = named_fields(dict(pairs))
-        elif number and number[1].strip(" *"):
+        elif number:
             seconds = 1
             for factor in number[1].split("*"):
-                seconds *= int(float(factor.strip() or 1))
+                seconds *= whole(factor.strip().partition(".")[0])
         else:
             unit = re.search(r"(minute|hour|day|second|week)s?\s*=\s*(\d+)", value)
-            seconds = int(unit[2]) * UNITS[unit[1]] if unit else DAY
+            seconds = whole(unit[2]) * UNITS[unit[1]] if unit else DAY
         task = "".join(re.findall(r"[\w.:/-]+", hit[1]))
         found.append(Schedule(path, text.count("\n", 0, hit.start()) + 1, seconds, value.strip(), task))
     return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from pathspec import GitIgnoreSpec
 
@@ -15,6 +17,11 @@ from tallystick.audit.inventory.model import Limits
 
 GIT_SECONDS = 30
 IGNORE_BYTES = 1024 * 1024
+PATTERNS = 2_000  # in force for one path
+STARRED = re.compile(r"(?:\*+[^*/]+){4}\*|(?:\*+[^*]+){6}\*")  # each star multiplies the ways to match
+UNAPPLIED = (
+    f"more than {PATTERNS:,} patterns for one path, or too many stars in one: the rest ignores nothing"
+)
 HARDENED = [
     "-c",
     "core.fsmonitor=false",
@@ -107,13 +114,13 @@ def _submodule(folder: Path, listing: Listing, prefix: str, level: int) -> None:
 
 def list_by_walk(root: Path, listing: Listing) -> None:
     """Walk the folders without recursion and without following links, obeying every `.gitignore` on the way."""
-    pending: list[tuple[str, int, tuple[tuple[str, GitIgnoreSpec], ...]]] = [("", 0, ())]
+    pending: list[tuple[str, int, tuple[Ignores, ...]]] = [("", 0, ())]
     while pending:
         prefix, depth, specs = pending.pop()
         if depth > listing.limits.depth:
             listing.unread.append((prefix.rstrip("/"), f"folders nested deeper than {listing.limits.depth}"))
             continue
-        specs += tuple(_ignores(root / prefix, prefix))
+        specs += tuple(_ignores(root / prefix, prefix, PATTERNS - sum(one.number for one in specs), listing))
         for name, is_folder in _entries(root, prefix, listing):
             path = prefix + name
             if listing.full():
@@ -141,20 +148,42 @@ def _entries(root: Path, prefix: str, listing: Listing) -> list[tuple[str, bool]
         return []
 
 
-def _ignores(folder: Path, prefix: str) -> Iterator[tuple[str, GitIgnoreSpec]]:
+class Ignores(NamedTuple):
+    """The patterns of one `.gitignore`, for the paths below its folder."""
+
+    prefix: str
+    patterns: GitIgnoreSpec
+    number: int
+
+
+def _ignores(folder: Path, prefix: str, room: int, listing: Listing) -> Iterator[Ignores]:
     path = folder / ".gitignore"
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > IGNORE_BYTES:
+        if path.is_symlink() or not path.is_file():
             return
-        lines = path.read_bytes().decode("utf-8", "surrogateescape").splitlines()
+        with path.open("rb") as file:
+            data = file.read(IGNORE_BYTES + 1)
     except OSError:
         return
+    whole = data if len(data) <= IGNORE_BYTES else data.rpartition(b"\n")[0]
+    said = whole.decode("utf-8", "surrogateescape").splitlines()
+    lines = [line for line in said if line.strip() and not line.startswith("#")]
+    simple = [line for line in lines if not STARRED.search(line)][: max(0, room)]
+    if len(data) > IGNORE_BYTES or len(simple) < len(lines):
+        listing.unread.append((f"{prefix}.gitignore", UNAPPLIED))
     with warnings.catch_warnings(action="ignore"):  # of patterns that are someone else's to mend
-        yield prefix, GitIgnoreSpec.from_lines(line for line in lines if _sound(line))
+        yield Ignores(prefix, _patterns(simple), len(simple))
+
+
+def _patterns(lines: list[str]) -> GitIgnoreSpec:
+    """The patterns of these lines; a malformed one ignores nothing, as with git."""
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except (ValueError, TypeError):
+        return GitIgnoreSpec.from_lines(line for line in lines if _sound(line))
 
 
 def _sound(line: str) -> bool:
-    """Whether a line of `.gitignore` is a pattern; a malformed one ignores nothing, as with git."""
     try:
         GitIgnoreSpec.from_lines([line])
     except (ValueError, TypeError):
@@ -162,10 +191,10 @@ def _sound(line: str) -> bool:
     return True
 
 
-def _ignored(path: str, specs: tuple[tuple[str, GitIgnoreSpec], ...]) -> bool:
+def _ignored(path: str, specs: tuple[Ignores, ...]) -> bool:
     """The nearest `.gitignore` with an opinion decides."""
-    for prefix, spec in reversed(specs):
-        opinion = spec.check_file(path[len(prefix) :]).include
+    for prefix, patterns, _ in reversed(specs):
+        opinion = patterns.check_file(path[len(prefix) :]).include
         if opinion is not None:
             return opinion
     return False

@@ -12,13 +12,16 @@ from typing import Any
 
 import msgspec
 
+from tallystick.audit.syntax.searches import finite
 from tallystick.errors import ConfigError
 
 FILE_BYTES = 1024 * 1024
 PATTERNS = frozenset(
     ["call", "callee", "decorator", "file", "name", "names", "near", "owner", "pattern", "text", "via"]
 )
-ENDLESS = re.compile(r"[*+}]\??\)*\)(?:[*+]|\{\d+,)")  # (a+)+ takes twice the time for every letter more
+ENDLESS = re.compile(  # (a+)+ and (a|a)+ take twice the time for every letter more
+    r"[*+}]\??\)*\)(?:[*+]|\{\d+,)|\|(?:\\.|[^()\\]){0,300}\)(?:[*+]|\{\d+,)"
+)
 Pattern = re.Pattern[str] | None
 NAMES = ("sinks", "signals", "work", "flow", "routes")
 
@@ -95,6 +98,7 @@ class Knowledge:
         tables = [tomllib.loads(text) for text in self._own()]
         tables += [_parsed(path) for path in extra]
         self.tables = tables
+        self._called: dict[str, tuple[tuple[Sink, Pattern, Pattern, Pattern], ...]] = {}
 
     @staticmethod
     def _own() -> list[str]:
@@ -110,10 +114,15 @@ class Knowledge:
         found = next(one[table][key] for one in self.tables if table in one and key in one[table])
         return compiled(found)
 
+    def called(self, callee: str) -> tuple[tuple[Sink, Pattern, Pattern, Pattern], ...]:
+        """The sinks that a call of this name may be, with their text, nearness and kit patterns."""
+        if callee not in self._called:  # a tree has far more calls than names of calls
+            fitting = [one for one in self.sinks if one[1].search(callee)]
+            self._called[callee] = tuple((row, text, near, kit) for row, _, text, near, kit in fitting)
+        return self._called[callee]
+
     @cached_property
-    def sinks(
-        self,
-    ) -> tuple[tuple[Sink, re.Pattern[str], Pattern, Pattern, Pattern], ...]:
+    def sinks(self) -> tuple[tuple[Sink, re.Pattern[str], Pattern, Pattern, Pattern], ...]:
         """The sinks with their callee, text, nearness and kit patterns."""
         rows = [msgspec.convert(row, Sink) for row in self.rows("sink")]
         return tuple(
@@ -165,7 +174,7 @@ class Knowledge:
         return tuple(
             (
                 row.note,
-                re.compile(row.pattern.encode(), re.MULTILINE),
+                finite(row.pattern.encode(), re.MULTILINE),
                 tuple(word.encode() for word in row.word.split("|") if word),
             )
             for row in rows
@@ -185,7 +194,7 @@ def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
     if "(?i)" in pattern:
         pattern, flags = pattern.replace("(?i)", ""), flags | re.IGNORECASE
     try:
-        return re.compile(pattern, flags)
+        return finite(pattern, flags)
     except re.error as problem:
         raise ConfigError(f"model pattern {pattern!r}: {problem}") from problem
 
@@ -222,5 +231,5 @@ def _sound(where: str, name: str, row: Any) -> None:
             compiled(value)
             if ENDLESS.search(value):
                 raise ConfigError(
-                    f"{where}: {key} = {value!r} repeats what repeats; one of the two is enough"
+                    f"{where}: {key} = {value!r} repeats what repeats, or a choice; one of the two is enough"
                 )

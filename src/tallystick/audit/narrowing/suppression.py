@@ -23,7 +23,7 @@ COMMENT = re.compile(
     r"(?P<mark>//|#|/\*+|\*|--|<!--)\s*tallystick: ignore(?:\[(?P<codes>[^\]]*)\])?(?P<reason>.*)$",
 )
 COMMENT_ONLY = re.compile(r"^\s*(?://|#|\{?/\*|\*|--|<!--)")
-COMMENT_END = re.compile(r"\s*(?:\*+/\s*\}?|-->)\s*$")
+COMMENT_END = re.compile(r"(?:\*/\s*\}?|-->)$")
 
 
 class Suppression(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ def scan(path: str, text: str) -> list[Suppression]:
             continue
         codes = tuple(code.strip() for code in (match["codes"] or "").split(",") if code.strip())
         place = Place(path, number, match.start() + 1, number, len(line.rstrip("\r")) + 1)
-        reason = COMMENT_END.sub("", match["reason"]).strip(" \t:-—")
+        reason = COMMENT_END.sub("", match["reason"].rstrip()).rstrip("*").strip(" \t:-—")
         found.append(Suppression(place, codes, reason, below[number - 1]))
     return found
 

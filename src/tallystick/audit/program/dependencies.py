@@ -64,9 +64,4 @@ def _meant(program: Program, route: Key, asked: Expr) -> list[Key]:
     targets = program.targets((route[0], 0), asked.text)
     if asked.kind == "name":
         return targets
-    return [
-        (path, index)
-        for path, outer in targets
-        for index, one in enumerate(program.modules[path].functions)
-        if one.parent == outer > 0
-    ]
+    return [inner for target in targets for inner in program.contents.inside(target)]

@@ -47,11 +47,11 @@ def aliased(program: Program, caller: Key, name: str) -> list[str]:
     """`const send = options.send ?? sendNow`: the functions that a local name may stand for."""
     path, index = caller
     while index > 0:
-        function = program.function((path, index))
-        for local, value in function.assigns:
-            if local == name:
-                given = (value,) if value.kind == "name" else value.parts if value.kind == "mix" else ()
-                names = [one.text for one in given if one.kind == "name" and "." not in one.text]
-                return [one for one in names if one != name]
-        index = function.parent
+        values = program.contents.given((path, index)).get(name)
+        if values:
+            value = values[0]
+            given = (value,) if value.kind == "name" else value.parts if value.kind == "mix" else ()
+            names = [one.text for one in given if one.kind == "name" and "." not in one.text]
+            return [one for one in names if one != name]
+        index = program.function((path, index)).parent
     return []

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from tallystick.audit.models.knowledge import Knowledge
 from tallystick.audit.program import receivers
+from tallystick.audit.program.contents import Contents
 from tallystick.audit.program.injected import aliased, injections
 from tallystick.audit.program.resolve import Resolver
 from tallystick.audit.syntax.ir import Call, Expr, Function, Import, Module
@@ -24,8 +25,9 @@ COMMON = frozenset([
     "save", "search", "select", "send", "set", "show", "slice", "sort", "start", "stop", "test", "then",
     "toString", "update", "use", "values", "write"
 ])  # fmt: skip
-SENDS = frozenset(["send", "send_robust", "asend", "send_async"])
 Key = tuple[str, int]
+SENDS = frozenset(["send", "send_robust", "asend", "send_async"])
+REEXPORTS = 40  # files that hand a function on to each other
 NAMED = (".php", ".rb", ".rake", ".go", ".java")
 
 
@@ -73,16 +75,19 @@ class Program:
                     self.by_name[function.name].append((module.path, index))
                 self.lines.setdefault((module.path, function.line), index)
             self.local[module.path] = names
+        self.contents = Contents(self.modules)
         self.imports = {path: self._imports(module) for path, module in self.modules.items()}
         self.callers: dict[Key, list[Edge]] = defaultdict(list)
         self.callees: dict[Key, list[tuple[Key, Call]]] = defaultdict(list)
         self.exports: dict[tuple[str, str, str], list[Key]] = {}
         self.remote = knowledge.setting("remote", "callee")
         self.remote_call = knowledge.setting("remote", "call")
+        self.meant: dict[tuple[Key, str], list[Key]] = {}
         self.injected: dict[str, list[Key]] = defaultdict(list)
         for path in self.modules:
             for name, key in injections(self, path, COMMON):
                 self.injected[name].append(key)
+        self.meant.clear()  # what was found while not all of that was known
         self.listeners = self._listening()
         for path in self.modules:
             self._connect(path)
@@ -178,7 +183,13 @@ class Program:
                     self._edge(Edge(caller, call, "pass"), target)
 
     def targets(self, caller: Key, callee: str) -> list[Key]:
-        """The functions a dotted callee may mean."""
+        """The functions a dotted callee may mean; asked for again wherever values are followed."""
+        asked = (caller, callee)
+        if asked not in self.meant:
+            self.meant[asked] = self._targets(caller, callee)
+        return self.meant[asked]
+
+    def _targets(self, caller: Key, callee: str) -> list[Key]:
         path = caller[0]
         parts = receivers.steps(path, callee)
         head, last = parts[0], parts[-1]
@@ -299,7 +310,7 @@ class Program:
             return [(path, names[rest[-1]][0])]
         if name in names:
             return [(path, names[name][0])]
-        if depth > 5:
+        if depth > REEXPORTS:
             return []
         if name == "default":
             alias = next(
@@ -316,7 +327,7 @@ class Program:
                     if found:
                         return found
         taken = self.imports[path].get(name)
-        if taken is not None and depth < 5:
+        if taken is not None:
             below = (
                 self.resolver.resolve(path, f"{taken.source.rstrip('.')}.{taken.name}")
                 if path.endswith(".py")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from tallystick.audit.syntax.ir import NOTHING, Call, Function, Import
+from tallystick.audit.program.contents import FIELDS
+from tallystick.audit.syntax.ir import NOTHING, Call, Expr, Import
+from tallystick.audit.syntax.searches import finite
 
 if TYPE_CHECKING:
     from tallystick.audit.program.program import Key, Program
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|stub)$")
 INJECTS = frozenset(["Depends", "Security", "Provide", "Inject"])
 TYPE = re.compile(r"^[\"'*&?\s]*(?:(?:Annotated|Optional|Final|Union)\[\s*[\"']?)?(?:\w+[.\\])*(\w+)")
-MADE = re.compile(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
+MADE = finite(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
 
 HEARS = "OnEvent"
 ENQUEUES = frozenset(["enqueue", "async_task", "enqueue_call", "schedule", "send_task", "delay_on_commit"])
@@ -37,6 +39,7 @@ OUTSIDE = re.compile(  # of a stream, a socket, a process: told by nobody here
 
 RUBY = (".rb", ".rake")
 PUT_OFF = re.compile(r"^perform_(?:later|async|now|in|at|inline)$")
+CONSTRUCTORS = ("constructor", "__init__")
 WORDLESS = frozenset(["delay", "apply_async", "bind", "default"])
 
 
@@ -86,18 +89,18 @@ def _owners(program: Program, method: str) -> dict[Key, tuple[str, str]]:
 
 def shelved(program: Program, caller: str, found: Import, parts: list[str]) -> list[Key]:
     """`services.usage.track`: a method of what another file keeps in an object, `{ usage: new UsageService() }`."""
-    target = program.resolver.resolve(caller, found.source)
-    if target not in program.modules or len(parts) != 3:
+    target = program.resolver.resolve(caller, found.source) if len(parts) == 3 else ""
+    if target not in program.modules:
         return []
-    assigns = program.modules[target].functions[0].assigns
+    given = program.contents.given((target, 0))
     kept = [
         part
-        for name, value in assigns
-        if name in (found.name, found.local)
+        for name in dict.fromkeys((found.name, found.local))
+        for value in given.get(name, ())
         for key, part in zip(value.keys, value.parts, strict=False)
         if key == parts[1]
     ]
-    kept += [value for one in kept if one.kind == "name" for name, value in assigns if name == one.text]
+    kept += [value for one in kept if one.kind == "name" for value in given.get(one.text, ())]
     owners = {one.text.rpartition(".")[2] for one in kept if one.kind == "call"}
     methods = [key for key in program.by_name.get(parts[2], ()) if program.function(key).owner in owners]
     return methods if len(methods) == 1 else []
@@ -119,8 +122,7 @@ def supplied(program: Program, caller: Key, parts: list[str]) -> list[Key]:
     """`deps.report` where `deps = given ?? defaults()`: what the object that the factory gives has under this name."""
     module, holder = program.modules[caller[0]], caller[1]
     while len(parts) == 2 and holder >= 0:
-        function = module.functions[holder]
-        for value in (value for name, value in function.assigns if name == parts[0]):
+        for value in program.contents.given((caller[0], holder)).get(parts[0], ()):
             calls = (one.text for one in (value, *value.parts) if one.kind == "call")
             for factory in (one for one in calls if "." not in one):
                 made = [
@@ -131,7 +133,7 @@ def supplied(program: Program, caller: Key, parts: list[str]) -> list[Key]:
                 ]
                 if len(made) == 1:
                     return made
-        holder = function.parent
+        holder = module.functions[holder].parent
     return []
 
 
@@ -166,30 +168,34 @@ def fellow(program: Program, caller: Key, parts: list[str]) -> list[Key]:
     return found if len(found) == 1 else []
 
 
-def _near(program: Program, caller: Key, name: str) -> list[Function]:
-    """The functions that may say what a name is: those around the caller, and its class's for a field."""
-    module = program.modules[caller[0]]
-    holder: int = caller[1]
-    near = [module.functions[holder]]
-    while holder > 0:
-        holder = module.functions[holder].parent
-        near.append(module.functions[holder])
-    return [*near, *(module.functions if name.startswith(("self.", "this.")) else [])]
+def _around(program: Program, caller: Key) -> Iterator[Key]:
+    """A function and those it stands in, from the inside out."""
+    path, holder = caller
+    while holder >= 0:
+        yield path, holder
+        holder = program.modules[path].functions[holder].parent
+
+
+def _given(program: Program, caller: Key, name: str) -> Iterator[Expr]:
+    """What a name was given: in the functions around the caller, and for a field anywhere in its file."""
+    for key in _around(program, caller):
+        yield from program.contents.given(key).get(name, ())
+    if name.startswith(FIELDS):
+        yield from program.contents.fields(caller[0]).get(name, ())
 
 
 def _made(program: Program, caller: Key, name: str) -> str:
     """The class whose instance a name was given: `reporter = UsageReporter(store)`, `= Depends(get_reporter)`."""
-    for function in _near(program, caller, name):
-        for given, value in function.assigns:
-            last = value.text.rpartition(".")[2]
-            if given != name or value.kind != "call" or not MADE.match(last):
-                continue
-            if last not in INJECTS:
-                return last.removeprefix("New")
-            asked = next((one.text for one in value.parts[:1]), "")
-            owner = asked if MADE.match(asked) else _product(program, caller, asked)
-            if owner:
-                return owner
+    for value in _given(program, caller, name):
+        last = value.text.rpartition(".")[2]
+        if value.kind != "call" or not MADE.match(last):
+            continue
+        if last not in INJECTS:
+            return last.removeprefix("New")
+        asked = next((one.text for one in value.parts[:1]), "")
+        owner = asked if MADE.match(asked) else _product(program, caller, asked)
+        if owner:
+            return owner
     return ""
 
 
@@ -203,10 +209,14 @@ def _product(program: Program, caller: Key, factory: str) -> str:
 def _typed(program: Program, caller: Key, name: str) -> str:
     """The class that is written as the type of a parameter, or of one a constructor keeps in a field."""
     last = name.rpartition(".")[2]
-    for function in _near(program, caller, name):
-        if last != name and function.name not in ("constructor", "__init__"):
-            continue
-        for one in function.bindings:
+    near = [*_around(program, caller)]
+    if last != name:  # a field: only constructors are asked
+        near = [key for key in near if program.function(key).name in CONSTRUCTORS]
+    if name.startswith(FIELDS):
+        own = sorted(one for word in CONSTRUCTORS for one in program.local[caller[0]].get(word, ()))
+        near += [(caller[0], one) for one in own]
+    for key in near:
+        for one in program.function(key).bindings:
             hit = TYPE.match(one.kind) if one.name == last and not one.path else None
             if hit is not None and MADE.match(hit[1]):
                 return hit[1]
@@ -236,12 +246,11 @@ def chosen(program: Program, caller: Key, parts: list[str]) -> list[Key]:
     if "[]" not in parts[1:]:
         return []
     at = parts.index("[]", 1)
-    functions = program.modules[caller[0]].functions
     tables = [
         value
-        for function in dict.fromkeys((functions[caller[1]], functions[0]))
-        for name, value in function.assigns
-        if name.rpartition(".")[2] == parts[at - 1] and value.kind == "object"
+        for key in dict.fromkeys((caller, (caller[0], 0)))
+        for value in program.contents.members(key).get(parts[at - 1], ())
+        if value.kind == "object"
     ]
     found: list[Key] = []
     for one in (part for table in tables for part in table.parts):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterable
 
 from tallystick.audit.corpus.lexical import Corpus, specifiers
 
@@ -24,7 +26,7 @@ class Resolver:
         self.aliases: list[tuple[str, str, list[str]]] = []
         self.packages: dict[str, str] = {}
         self.unresolved = 0
-        self.known: dict[tuple[str, str], str] = {}
+        self.known: dict[tuple[str, bool, str], str] = {}
         for path, data in corpus.support.items():
             name = posixpath.basename(path)
             if re.match(r"(?:ts|js)config[\w.-]*\.json$", name):
@@ -33,11 +35,7 @@ class Resolver:
                 self._package(posixpath.dirname(path), data)
         del self.aliases[ALIASES:]
         self.aliases.sort(key=lambda one: (-len(one[0]), -len(one[1]), one[1]))
-        self.stems: dict[str, list[str]] = defaultdict(list)
-        for path in self.files:
-            if path.endswith(".py"):
-                dotted = path[:-3].removesuffix("/__init__").replace("/", ".")
-                self.stems[dotted.rpartition(".")[2]].append(dotted)
+        self.endings = _endings(path for path in self.files if path.endswith(".py"))
 
     def _tsconfig(self, folder: str, data: bytes) -> None:
         options = _json(data).get("compilerOptions")
@@ -46,11 +44,8 @@ class Resolver:
         base = posixpath.normpath(posixpath.join(folder, str(options.get("baseUrl", "."))))
         paths = options.get("paths")
         for alias, targets in paths.items() if isinstance(paths, dict) else []:
-            places = [
-                posixpath.normpath(posixpath.join(base, str(one)))
-                for one in targets
-                if isinstance(targets, list)
-            ]
+            listed = targets if isinstance(targets, list) else []
+            places = [posixpath.normpath(posixpath.join(base, str(one))) for one in listed]
             self.aliases.append((folder, alias, places))
         if "baseUrl" in options:
             self.aliases.append((folder, "*", [posixpath.normpath(posixpath.join(base, "*"))]))
@@ -62,7 +57,7 @@ class Resolver:
 
     def resolve(self, path: str, specifier: str) -> str:
         """The file meant, or an empty text; memoised by folder, which alone decides."""
-        key = (path if path.endswith(".py") else posixpath.dirname(path), specifier)
+        key = (path.rpartition("/")[0], path.endswith(".py"), specifier)
         if key not in self.known:
             self.known[key] = self._resolve(path, specifier)
         return self.known[key]
@@ -132,15 +127,8 @@ class Resolver:
             for _ in range(level):
                 folder = posixpath.dirname(folder)
             return self._module(posixpath.join(folder, specifier.lstrip(".").replace(".", "/")))
-        wanted = specifier.rpartition(".")[2]
-        folder = posixpath.dirname(path)
-        matches = [
-            one for one in self.stems.get(wanted, ()) if one == specifier or one.endswith("." + specifier)
-        ]
-        near = sorted(
-            matches, key=lambda one: (-len(posixpath.commonprefix([one.replace(".", "/"), folder])), one)
-        )
-        return self._module(near[0].replace(".", "/")) if near else ""
+        found = _nearest(self.endings.get(specifier.replace(".", "/"), []), posixpath.dirname(path))
+        return self._module(found) if found else ""
 
     def _module(self, base: str) -> str:
         return next((base + one for one in (".py", "/__init__.py") if base + one in self.files), "")
@@ -183,6 +171,25 @@ class Graph:
                 break
             seen.update(fringe)
         return seen
+
+
+def _endings(paths: Iterable[str]) -> dict[str, list[str]]:
+    """The modules of Python by every ending of their way, `shop/meter` and `meter`, in the order of folders."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(path[:-3].removesuffix("/__init__").replace(".", "/") for path in paths):
+        ending = path
+        while ending:
+            found[ending].append(path)
+            ending = ending.partition("/")[2]
+    return found
+
+
+def _nearest(modules: list[str], folder: str) -> str:
+    """The first of those that have the longest way in common with a folder: its neighbours in order have it."""
+    at = bisect_left(modules, folder)
+    beside = modules[max(0, at - 1) : at + 1]
+    shared = max((len(posixpath.commonprefix([one, folder])) for one in beside), default=0)
+    return next(iter(modules[bisect_left(modules, folder[:shared]) :]), "")
 
 
 def _json(data: bytes) -> dict[str, object]:

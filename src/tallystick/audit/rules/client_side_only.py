@@ -10,12 +10,11 @@ from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails import stored
 from tallystick.audit.trails.trails import Trail
 
-COUNTER = re.compile(
-    rb"(?i)localStorage\.setItem\(\s*[\"'`][^\"'`]*(?:usage|credits?|quota|count)[^\"'`]*[\"'`]"
-)
+COUNTER = finite(rb"(?i)localStorage\.setItem\(\s*[\"'`][^\"'`]*(?:usage|credits?|quota|count)[^\"'`]*[\"'`]")
 
 REPORTING = re.compile(r"(?i)usage|meter|track|consum|report|bill|deduct")
 CHARGES = frozenset(

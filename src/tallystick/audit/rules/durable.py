@@ -67,11 +67,11 @@ def drained(case: Case, trail: Trail) -> bool:
         if other.site.stored != trail.site.stored or not _alike(other, trail):
             continue
         apart = (trail.site.stored or forgets) and other.site.call != trail.site.call
-        if apart or _does_the_same(case, other):
+        if apart or case.once(_does_the_same, other):
             continue  # its rows are others than those that were lost here
-        if not by_clock and not trail.site.stored and _looks_up(case, other):
+        if not by_clock and not trail.site.stored and case.once(_looks_up, other):
             return True
-        if takes_unsent(case, other) and not marks_lost(case, other):
+        if case.once(takes_unsent, other) and not case.once(marks_lost, other):
             return True
     return False
 
@@ -96,11 +96,11 @@ def _does_the_same(case: Case, trail: Trail) -> bool:
     if any(kind == STORED for kind, _ in trail.quantity):
         return False  # it goes over rows
     own = _above_catch(case, trail)
-    for other in case.live:
-        if other.site.call != trail.site.call or other.entry is None or other.entry.kind not in REQUESTED:
+    for other in case.alike(trail):
+        if other.entry is None or other.entry.kind not in REQUESTED:
             continue
         shared = own & _above_catch(case, other)
-        if shared and not any(speaks_of_unsent(case, key) for key in shared):
+        if shared and not any(case.once(speaks_of_unsent, key) for key in shared):
             return True
     return False
 
@@ -117,14 +117,12 @@ def _above_catch(case: Case, trail: Trail) -> set[Key]:
 
 def drained_late(case: Case, trail: Trail) -> bool:
     """Whether requests or their jobs send at once, and a daily run sends again what they left unsent."""
-    same = [
-        (one, one.entry) for one in case.live if one.site.call == trail.site.call and one.entry is not None
-    ]
+    same = [(one, one.entry) for one in case.alike(trail) if one.entry is not None]
     return any(entry.kind in REQUESTED for _, entry in same) and any(
         entry.kind == "schedule"
         and SLOW <= (entry.seconds or 0) <= DAY
-        and takes_unsent(case, one)
-        and not _does_the_same(case, one)
+        and case.once(takes_unsent, one)
+        and not case.once(_does_the_same, one)
         and not any(MONTHLY.search(text) for text in texts(case, one))
         for one, entry in same
     )
@@ -138,7 +136,7 @@ def sent_later(case: Case, trail: Trail) -> bool:
         one.entry is not None
         and one.entry.kind == "schedule"
         and _alike(one, trail)
-        and not _does_the_same(case, one)
+        and not case.once(_does_the_same, one)
         for one in case.live
     )
 
@@ -146,10 +144,10 @@ def sent_later(case: Case, trail: Trail) -> bool:
 def _drains(case: Case, trail: Trail) -> bool:
     """Whether this schedule only sends again what is left: it takes unsent rows, or requests send as well."""
     entry = trail.entry
-    if entry is None or marks_lost(case, trail) or _does_the_same(case, trail):
+    if entry is None or case.once(marks_lost, trail) or case.once(_does_the_same, trail):
         return False
     soon = entry.seconds is not None and entry.seconds < SLOW
-    if takes_unsent(case, trail) and (soon or marks_sent(case, trail)):
+    if case.once(takes_unsent, trail) and (soon or marks_sent(case, trail)):
         return True
     return soon and any(
         one.entry is not None and one.entry.kind in REQUESTED and _alike(one, trail) for one in case.live

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from tallystick.audit.case.case import Case
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.syntax.searches import finite
 
 WEBHOOK = re.compile(r"(?i)webhook")
 EVENT = re.compile(
@@ -20,20 +21,20 @@ EVENT = re.compile(
 ONCE = re.compile(
     rb"(?i)event\.id\b|event\[[\"']id[\"']\]|event_id|eventId|processed_?events|already_?processed|idempoten"
 )
-LIMIT = re.compile(
+LIMIT = finite(
     rb"(?i)\b\w*(?:usage|used|credits|quota|remaining|generations)\w*\s*(?:>=|<=|>|<)\s*[\w.]*(?:limit|max|quota|allowed|0\b)"
 )
 BROWSERS = (b"use client", b"localStorage", b"useState(")
 EVENTS = (b"customer.subscription", b"invoice.", b"checkout.session")
 BROWSER = re.compile(rb"""^\s*["']use client["']|localStorage|useState\(""", re.M)
-ACT_AFTER = re.compile(
+ACT_AFTER = finite(
     rb"(?is)\bif\s*\(?[^\n]{0,60}(?:usage|used|count|credits|quota)\w*[^\n]{0,30}(?:>=|<|>|<=)[^\n]{0,80}\n"
     rb"(?:[^\n]*\n){0,25}?[^\n]*(?:\.update\(|\.increment\(|\.save\(\)|\.upsert\(|update\s+\w+\s+set)"
 )
-ATOMIC = re.compile(
+ATOMIC = finite(
     rb"(?i)\$transaction|transaction\(|select_for_update|for update|with_for_update|atomic|\bLOCK\b|where[^\n]*(?:lt|lte|<)"
 )
-FLOAT = re.compile(
+FLOAT = finite(
     rb"(?i)\b\w*(?:quantity|usage|units|tokens|minutes|gigabytes)\w*\s*[:=]\s*(?:await\s+)?(?:parseFloat|float)\("
 )
 CANCEL = re.compile(

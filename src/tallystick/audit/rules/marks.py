@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
+from tallystick.audit.corpus.lexical import Lines
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Call, Expr
 from tallystick.audit.syntax.patterns import LOGGING
+from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.trails import Trail
 
-UNSENT = re.compile(
+UNSENT = finite(
     rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
     rb"|-\s*(?:\w+\()?(?:\w+(?:\.|->|\[[\"']))*\w*(?:synced|reported|(?<!ab)sent|billed|pushed)(?:(?-i:[A-Z_])\w*)?\b"
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver|flush|push|meter|ingest|dispatch|submit)\w*[\"'`]?\s*[:=,)]\s*(?:[\"']===?[\"'],\s*)?(?:false|null|none|nil|0\b)"
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver|flush|push|meter|ingest|dispatch|submit)\w*[\"'`]?\s*:\s*\{"
 )
-TAKEN = re.compile(
+TAKEN = finite(
     r"(?i)(?:redis|kv|cache|prisma|\bdb|database|store|storage|outbox|queue|collection|repo\w*|[a-z]model|supabase)\S*\."
     r"(?:del|delete\w*|unlink|remove\w*|destroy|[hz]?decr\w*|[hlsz](?:del|rem))$"
 )
@@ -25,18 +27,18 @@ METERED = re.compile(
     rb"(?i)usage|meter|consum|outbox|ledger|billable|overage|tally|event|count|pending|report"
 )
 AT_THE_END = frozenset(["workers", "sqs"])  # where what a handler leaves is acknowledged for it
-LOWERED = re.compile(r"(?i)(?:h|z)?incr\w*$")
-BY_SO_MUCH = re.compile(
+LOWERED = finite(r"(?i)(?:h|z)?incr\w*$")
+BY_SO_MUCH = finite(
     r"(?i)(?:redis|kv|cache|store)\S*\.[hz]?decr_?by\w*$"
 )  # a number that was read, not a lock
-ACKED = re.compile(  # what a queue or a stream hands out again until then
+ACKED = finite(  # what a queue or a stream hands out again until then
     r"(?i)(?:^|\.)(?:x_?|basic_?)?ack(?:nowledge)?$|(?:^|\.)delete_?message(?:_?batch)?(?:command)?$"
 )
-SQL_SENT = re.compile(
+SQL_SENT = finite(
     r"(?is)\bupdate\s+\S+\s+set\b.*?\b(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported|flushed|pushed|invoiced|metered|ingested|dispatched|submitted)"
 )
-GATHERED = re.compile(rb"(\w+)\.(?:push|append|add)\(|(\w+)\s*=\s*append\(")
-FLAGGED = re.compile(  # rows by a mark of their own
+GATHERED = finite(rb"(\w+)\.(?:push|append|add)\(|(\w+)\s*=\s*append\(")
+FLAGGED = finite(  # rows by a mark of their own
     rb"(?i)(?:report|sync|sent|bill|process|export|invoic|deliver|meter|flush|push|ingest|dispatch|submit)\w*[\"'`]?\s*[:=,]\s*(?:false|null|none|nil|0\b)"
 )
 CURSOR = re.compile(r"(?i)cursor|watermark|checkpoint|last")
@@ -46,7 +48,7 @@ MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(
     r"(?:^|_|[a-z](?=[A-Z]))(?i:reported|sent|synced|processed|billed|delivered|exported|flushed|pushed|invoiced|metered|ingested|dispatched|submitted)"
 )
-MOVING = re.compile(
+MOVING = finite(
     r"(?:^|[._])(?i:mark|update|set|advance|save|store|touch|move)\w*?"
     r"(?:_(?:reported|sent|synced|billed|cursor|watermark|checkpoint)|(?:Reported|Sent|Synced|Billed|Cursor|Watermark|Checkpoint))\w*$"
 )
@@ -59,7 +61,7 @@ SKIPS = re.compile(rb"\b(?:continue|next)\b")
 def marks_sent(case: Case, trail: Trail) -> bool:
     """Whether a row is marked, or a cursor moves on, below the report: what is not marked is left for the next run."""
     return any(
-        _marks(case.corpus.sources[key[0]].split(b"\n"), one)
+        _marks(case.corpus.lines(key[0]), one)
         for key, call in trail.hops
         for one in case.program.function(key).calls
         if one.line > call.end_line
@@ -68,13 +70,13 @@ def marks_sent(case: Case, trail: Trail) -> bool:
 
 def takes_unsent(case: Case, trail: Trail) -> bool:
     """Whether the rows this schedule goes over are those that were not sent yet."""
-    return _removes(case, trail) or any(speaks_of_unsent(case, key) for key, _ in trail.hops)
+    return _removes(case, trail) or any(case.once(speaks_of_unsent, key) for key, _ in trail.hops)
 
 
 def _removes(case: Case, trail: Trail) -> bool:
     """Whether what was reported leaves its store only afterwards: `redis.decrBy(key, count)`, `db.usage.delete`."""
     key, call = trail.site.key, trail.site.call
-    text = case.corpus.sources[key[0]].split(b"\n")
+    text = case.corpus.lines(key[0])
     after = [one for one in case.program.function(key).calls if one.line > call.end_line]
     return any(
         _takes(text, one)
@@ -83,17 +85,13 @@ def _removes(case: Case, trail: Trail) -> bool:
     )
 
 
-def _takes(text: list[bytes], call: Call) -> bool:
+def _takes(text: Lines, call: Call) -> bool:
     """Whether a call takes usage from a store: `redis.del(key)`, `redis.hIncrBy("usage", customer, -count)`."""
     if BY_SO_MUCH.search(call.callee):
         return True
-    said = _said(text, call.line, call.end_line)
+    said = text.said(call.line, call.end_line)
     lowered = LOWERED.search(call.callee) and re.search(rb",\s*-", said)
     return bool(TAKEN.search(call.callee) or lowered) and METERED.search(said) is not None
-
-
-def _said(text: list[bytes], first: int, last: int) -> bytes:
-    return b"\n".join(text[first - 1 : last])
 
 
 def acknowledged(case: Case, trail: Trail) -> bool:
@@ -103,7 +101,7 @@ def acknowledged(case: Case, trail: Trail) -> bool:
     for key, call in trail.hops:
         guard = next((one for one in call.handlers if (key[0], one.line) == trail.handler), None)
         if guard is not None:
-            text = case.corpus.sources[key[0]].split(b"\n")
+            text = case.corpus.lines(key[0])
             after = [one for one in case.program.function(key).calls if one.line > call.end_line]
             acks = [one for one in after if ACKED.search(one.callee)]
             lost = [one for one in acks if guard not in one.handlers and _reached(text, guard.line, one.line)]
@@ -138,7 +136,7 @@ def marks_lost(case: Case, trail: Trail) -> bool:
     """Whether rows are marked, or a cursor moves on, before the try or behind the catch: the failed is told as sent."""
     caught, flagged = False, any(FLAGGED.search(one) for one in texts(case, trail))
     for key, call in trail.hops:
-        text = case.corpus.sources[key[0]].split(b"\n")
+        text = case.corpus.lines(key[0])
         after = [one for one in case.program.function(key).calls if one.line > call.end_line]
         later = [one for one in after if _marks(text, one) and not (flagged and CURSOR.search(one.callee))]
         later = [one for one in later if not _of_those_sent(text, call, one)]
@@ -153,40 +151,43 @@ def marks_lost(case: Case, trail: Trail) -> bool:
             before = [
                 one for one in case.program.function(key).calls if one.line < call.line and _marks(text, one)
             ]
-            before = [one for one in before if not asks_unsent(_said(text, one.end_line + 1, call.line - 1))]
+            before = [one for one in before if not asks_unsent(text.said(one.end_line + 1, call.line - 1))]
             if any(guard not in one.handlers and _leads(text, one.line, call.line) for one in before):
                 return True
     return False
 
 
-def _reached(text: list[bytes], caught: int, line: int) -> bool:
+def _reached(text: Lines, caught: int, line: int) -> bool:
     """Whether code goes on from a catch to a line below it; `continue` leaves only the loop that both stand in."""
-    between = b"\n".join(text[caught - 1 : line - 1])
-    inside = _indent(text[line - 1]) >= _indent(text[caught - 1])
+    if not caught:
+        return True
+    between = text.said(caught, line - 1)
+    inside = _indent(text.said(line, line)) >= _indent(text.said(caught, caught))
     return line > caught and LEAVES.search(between) is None and not (inside and SKIPS.search(between))
 
 
-def _leads(text: list[bytes], marked: int, line: int) -> bool:
+def _leads(text: Lines, marked: int, line: int) -> bool:
     """Whether all that comes to a line comes from a mark above it, and not from beside its branch."""
-    level = _indent(text[marked - 1])
-    own = [one for one in text[marked - 1 : line - 1] if _indent(one) <= level and not CHECKED.match(one)]
+    level = _indent(text.said(marked, marked))
+    between = text.said(marked, line - 1).split(b"\n")
+    own = [one for one in between if _indent(one) <= level and not CHECKED.match(one)]
     left = any(LEAVES.search(one) or SKIPS.search(one) for one in own)
-    return level <= _indent(text[line - 1]) and not left
+    return level <= _indent(text.said(line, line)) and not left
 
 
 def _indent(line: bytes) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _of_those_sent(text: list[bytes], call: Call, after: Call) -> bool:
+def _of_those_sent(text: Lines, call: Call, after: Call) -> bool:
     """Whether only what went through is marked: gathered behind the report, `sent.push(row.id)`."""
-    behind = _said(text, call.end_line, call.end_line + NEAR)
+    behind = text.said(call.end_line, call.end_line + NEAR)
     names = [one for hit in GATHERED.findall(behind) for one in hit if one]
-    said = _said(text, after.line, after.end_line)
+    said = text.said(after.line, after.end_line)
     return any(re.search(rb"\b" + re.escape(one) + rb"\b", said) for one in names)
 
 
-def _marks(text: list[bytes], call: Call) -> bool:
+def _marks(text: Lines, call: Call) -> bool:
     """Whether a call marks rows as sent, moves a cursor on, or takes usage away."""
     statement = next((one.text for one in call.args[:1]), "")
     if MOVING.search(call.callee) or SQL_SENT.search(statement) or _takes(text, call):

@@ -120,7 +120,7 @@ def _commented_out(case: Case, trail: Trail) -> bool:
     remark = re.compile(
         rb"(?m)^\s*(?://|#)\s*(?:await\s+|void\s+)?(?:\w+\.)*" + re.escape(name).encode() + rb"\("
     )
-    return bool(name) and any(one != trail.site.key[0] for one in case.corpus.grep(remark))
+    return bool(name) and any(one != trail.site.key[0] for one in case.corpus.grep(remark, name.encode()))
 
 
 def _shown(case: Case, path: str) -> bool:
@@ -131,7 +131,7 @@ def _shown(case: Case, path: str) -> bool:
     if path not in case.corpus.sources or ROUTED.search(path) or stem in ("index", "page"):
         return True
     word = re.compile(rb"[\"'/.]" + re.escape(stem).encode() + rb"[\"'.]")
-    return any(one != path for one in case.corpus.grep(word))
+    return any(one != path for one in case.corpus.grep(word, stem.encode()))
 
 
 def _unfilled(case: Case) -> Iterator[Finding]:

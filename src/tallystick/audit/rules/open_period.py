@@ -6,14 +6,16 @@ import re
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
+from tallystick.audit.corpus.lexical import Lines
 from tallystick.audit.model import Place
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.marks import FLAGGED, asks_unsent
 from tallystick.audit.syntax.ir import Call, Expr, Function
+from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.labels import OURS, Labels
 from tallystick.audit.trails.trails import Trail
 
-FROM_START = re.compile(
+FROM_START = finite(
     rb"(?i)(?:gte?\b|>=?|since\b|from\b|after\b|start\w*\s*[:=])[^\n;]{0,60}?(?:current_?period_?start|period_?start"
     rb"|start_?of_?month|month_?start|(?:billing|cycle)_?(?:cycle|period)?_?start)"
     rb"|\bgte?\s*:\s*[^;{}]{0,80}?current_?period_?start"
@@ -21,8 +23,8 @@ FROM_START = re.compile(
 START = re.compile(
     r"(?i)period_?(?:start|bounds)|current_?(?:billing_?)?period|(?:month|cycle)_?start|start_?of_?month"
 )
-SINCE = re.compile(rb"(?:gte?\b|__gte?|>=)[\"'\]]?\s*[:=(,]?\s*(\w+)\b")
-FIRST = re.compile(  # the first day of the month that runs
+SINCE = finite(rb"(?:gte?\b|__gte?|>=)[\"'\]]?\s*[:=(,]?\s*(\w+)\b")
+FIRST = finite(  # the first day of the month that runs
     rb"(\w+)\.set(?:UTC)?Date\(\s*1\s*\)|(\w+)\s*=\s*new Date\([^;\n]*?get(?:UTC)?Month\(\)\s*,\s*1\s*[,)]"
 )
 COUNTED = re.compile(rb"(?i)\bcount\b|\bhead\s*:\s*true|aggregate|\bsum\b")
@@ -46,8 +48,8 @@ def open_period(case: Case, trail: Trail) -> Place | None:
     """Where this run takes rows of the open period alone, unless something else sends without that question."""
     for step, key in _looked_at(case, trail):
         function = case.program.function(key)
-        lines = case.corpus.sources[key[0]].split(b"\n")[: function.end_line]
-        text = b"\n".join(lines[function.line - 1 :])
+        lines = case.corpus.lines(key[0])
+        text = lines.said(function.line, function.end_line)
         found, months = (_lines(function, text, one) for one in (_bounds(function, text), _of_month(text)))
         if asks_unsent(text):
             found = [line for line in found if _unsent_there(function, lines, line)]
@@ -108,12 +110,12 @@ def _words(value: Expr, depth: int = 0) -> list[str]:
     return [value.text, *inner]
 
 
-def _unsent_there(function: Function, lines: list[bytes], line: int) -> bool:
+def _unsent_there(function: Function, lines: Lines, line: int) -> bool:
     """Whether the query on this line asks for what is unsent and of the open period, both at once."""
     return any(FLAGGED.search(_text(lines, one)) for one in _around(function, line)[:1])
 
 
-def _only_compared(function: Function, lines: list[bytes], line: int, sent: Labels) -> bool:
+def _only_compared(function: Function, lines: Lines, line: int, sent: Labels) -> bool:
     """Whether the query on this line counts what is included, and what is sent beyond that comes from elsewhere."""
     around = _around(function, line)
     if not any(COUNTED.search(_text(lines, one)) for one in around):
@@ -128,5 +130,5 @@ def _around(function: Function, line: int) -> list[Call]:
     return sorted(found, key=lambda one: one.end_line - one.line)
 
 
-def _text(lines: list[bytes], call: Call) -> bytes:
-    return b"\n".join(lines[call.line - 1 : call.end_line])
+def _text(lines: Lines, call: Call) -> bytes:
+    return lines.said(call.line, call.end_line)

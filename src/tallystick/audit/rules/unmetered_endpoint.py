@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from tallystick.audit.case.case import CRON_PATH, STAFF, Case
 from tallystick.audit.case.coverage import Coverage
 from tallystick.audit.case.products import products
-from tallystick.audit.case.reaching import inside, reach, workers
+from tallystick.audit.case.reaching import reach
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.model import Confidence, Finding, Hop, Severity
 from tallystick.audit.program.program import Key
@@ -84,12 +84,12 @@ def _sells(case: Case, key: Key, free: set[Key]) -> bool:
 
 def _covered(case: Case, known: Metered, routes: set[Key]) -> Metered:
     """With the routes that a meter stands before, and the work they do."""
-    sold, inline, costly = dict(known.sold), dict(known.inline), workers(case)
+    sold, inline, costly = dict(known.sold), dict(known.inline), case.workers
     for key in sorted(routes):
         entry = case.entries.found[key]
         for work in reach(case, {key}, NEAR) & costly - known.holders - {key}:
             sold.setdefault(work, entry)
-        for callee in _costly(case, {key, *inside(case, key)} & costly):
+        for callee in _costly(case, {key, *case.program.contents.inside(key)} & costly):
             inline.setdefault(callee, entry)
     return replace(known, entries=known.entries | routes, sold=sold, inline=inline)
 
@@ -108,7 +108,8 @@ def _metered(case: Case) -> Metered:
     entries = {one.entry.key for one in trails if one.entry is not None}
     entries |= {one.entry.handler for one in trails if one.entry is not None and one.entry.handler[0]}
     holders = {one.site.key for one in case.live}
-    costly = workers(case) if entries else set()
+    costly = case.workers if entries else set()
+    near: dict[Key, set[Key]] = {}
     sold: dict[Key, Entry] = {}
     made: dict[Key, Entry] = {}
     inline: dict[str, Entry] = {}
@@ -116,13 +117,13 @@ def _metered(case: Case) -> Metered:
         entry = trail.entry
         if entry is None or ADMIN.search(f"{entry.route} {entry.key[0]}"):
             continue  # what stands beside a webhook's report is an answer to it, not what is sold
-        for work in _beside(case, trail, costly) - holders - entries:
+        for work in _beside(case, trail, near) - holders - entries:
             sold.setdefault(work, entry)
         behind = entry.handler if entry.handler[0] else entry.key
         if entry.handler[0]:
             for work in reach(case, {behind}, NEAR) & costly - holders - entries:
                 sold.setdefault(work, entry)
-        for callee in _costly(case, {behind, *inside(case, behind)} & costly):
+        for callee in _costly(case, {behind, *case.program.contents.inside(behind)} & costly):
             inline.setdefault(callee, entry)
     for work, trail in products(case, trails):
         if trail.entry is not None and work not in holders | entries and not ADMIN.search(trail.entry.route):
@@ -134,11 +135,13 @@ def _metered(case: Case) -> Metered:
     return Metered(entries, holders, sold, made, inline, names)
 
 
-def _beside(case: Case, trail: Trail, costly: set[Key]) -> set[Key]:
-    """The work nearest to the report on its way up: what that report is for."""
+def _beside(case: Case, trail: Trail, near: dict[Key, set[Key]]) -> set[Key]:
+    """The work nearest to the report on its way up: what that report is for; `near` keeps what was found for a step."""
     own = {key for key, _ in trail.hops}
     for key, _ in trail.hops:
-        found = reach(case, {key}, 2) & costly
+        if key not in near:
+            near[key] = reach(case, {key}, 2) & case.workers
+        found = near[key]
         if found:
             return set() if found & own - {trail.hops[-1][0]} else found
     return set()
@@ -164,9 +167,9 @@ def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
         + "|".join(map(re.escape, known.names))
         + r")\s*\("
     )
-    lines = case.corpus.sources[entry.key[0]].decode("utf-8", "replace").split("\n")
-    for number in range(function.line, min(function.end_line, len(lines)) + 1):
-        hit = call.search(lines[number - 1])
+    text = case.corpus.text(entry.key[0], function.line, function.end_line).decode("utf-8", "replace")
+    for number, line in enumerate(text.split("\n"), function.line):
+        hit = call.search(line)
         if hit:
             place = case.place(entry.key, number)
             yield RULE.finding(
@@ -184,7 +187,7 @@ def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
 
 def _same_work(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
     """The same costly call, made in the route itself, that a metered route makes in itself."""
-    own = {entry.key, *inside(case, entry.key)}
+    own = {entry.key, *case.program.contents.inside(entry.key)}
     shared = sorted(_costly(case, own) & known.inline.keys())
     if not shared or _is_aside(case, entry):
         return

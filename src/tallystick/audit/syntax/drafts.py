@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+import msgspec
 from tree_sitter import Node
 
 from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.expressions import child_of, expression, named, plain, text_of
 from tallystick.audit.syntax.ir import Binding, Call, Expr, Function, Handler
 from tallystick.audit.syntax.patterns import flags_of
+from tallystick.audit.syntax.searches import finite
 
-FILLING = re.compile(
+FILLING = finite(
     r"(?:^|\.)(?:(?:Should|Must)?Bind(?:JSON|Query|Uri|Form|XML|With)?|BodyParser|QueryParser|Decode|Unmarshal)$"
 )
-ASKED = re.compile(rb"\bDepends\(\s*([\w.]+)\s*(\()?")
+ASKED = finite(rb"\bDepends\(\s*([\w.]+)\s*(\()?")
 KEPT_NAME = re.compile(r"^[\w$-]+[!?]?$")  # Ruby: `report!`
-SERVED = re.compile(
+SERVED = finite(
     r"^\(\s*(?:\w+\s+(?:\*gin\.Context|echo\.Context|\*?fiber\.Ctx|\*fasthttp\.RequestCtx|\*?iris\.Context)"
     r"|\w+\s+http\.ResponseWriter\s*,\s*\w+\s+\*http\.Request"
     r"|\w+\s+context\.Context\s*,\s*\w+\s+\*?(?:connect\.Request\[[^\]]+\]|\w+\.\w+Request(?:Object)?)"
@@ -26,7 +28,7 @@ SERVED = re.compile(
 )
 UNHEARD = re.compile(r"^(?:(?:globalThis|window|undici)\.)?fetch$")  # it answers a refusal, and raises none
 PRIVATE = re.compile(rb"(?:(?:static|final|abstract)\s+)*(?:private|protected)\s")
-RECEIVER = re.compile(r"\*?(\w+)(?:\[[^\]]*\])?\)$")
+RECEIVER = finite(r"\*?(\w+)(?:\[[^\]]*\])?\)$")
 
 
 @dataclass
@@ -68,8 +70,7 @@ class Draft:
         )
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """Where in the tree the walk stands."""
 
     function: int = 0

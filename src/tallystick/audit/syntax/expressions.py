@@ -10,6 +10,7 @@ from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.ir import NOTHING, Expr
 
 DEEPEST = 40
+LONGEST = 200  # letters of a name
 CHOICES = frozenset(["ternary_expression", "conditional_expression", "conditional"])
 SETTER = re.compile(r"^(?:set|put|add)(?=[A-Z])")
 
@@ -138,13 +139,13 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
         return NOTHING
     kind = node.type
     if kind in tables.NAMES:
-        return Expr("name", chain(node))
+        return Expr("name", chain(node)[:LONGEST])
     if kind in tables.STRINGS and not _interpolated(node):
         return Expr("const", plain(node))
     if kind in tables.CONSTANTS:
         return Expr("const", text_of(node))
     if kind in tables.CALLS:
-        name = callee(node)
+        name = callee(node)[:LONGEST]
         return (
             _built(node, depth)
             or _looked_up(node, depth)
@@ -217,7 +218,7 @@ def _interpolated(node: Node) -> bool:
 
 
 def _member(node: Node, depth: int) -> Expr:
-    name = chain(node)
+    name = chain(node)[:LONGEST]
     if "()" not in name and "?" not in name:
         return Expr("name", name)
     inner = node.child_by_field_name("object") or child_of(node, 0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
+from msgspec.structs import replace
 from tree_sitter import Node
 
 from tallystick.audit.syntax import classes, tables
@@ -24,16 +24,15 @@ from tallystick.audit.syntax.expressions import (
 from tallystick.audit.syntax.grammars import grammar_of, parsable, parsed
 from tallystick.audit.syntax.imports import Imports
 from tallystick.audit.syntax.ir import NOTHING, Expr, Handler, Module
-from tallystick.audit.syntax.patterns import catch_kind, directive_of, flags_of, is_beside, is_of_reports
+from tallystick.audit.syntax.patterns import catch_kind, directive_of, flags_of
+from tallystick.audit.syntax.rest import RUBY_CHECKS, Rest
 from tallystick.audit.syntax.returned import (
     PIPED,
-    RUBY_CHECKS,
     SETTLING,
+    STATEMENTS,
     called_back,
+    caught,
     checked,
-    fate,
-    is_forgotten,
-    is_heeded,
     piped,
     refused,
     settled,
@@ -70,12 +69,14 @@ class Lowering:
         self.source = source
         self.drafts = [Draft("", flags=flags_of(b""))]
         self.imports = Imports()
-        self.depth = 0
+        self.above: list[Node] = []  # what is being walked
+        self.rest = Rest(b"")
         self.cut = False  # something lies deeper than the walk goes
 
     def module(self) -> Module:
         """The lowered file."""
         source = parsable(self.grammar, self.source)
+        self.rest = Rest(source)
         tree = parsed(self.grammar, source)
         self.drafts[0].end_line = tree.root_node.end_point[0] + 1
         self.children(tree.root_node, Context())
@@ -102,12 +103,16 @@ class Lowering:
             if self.grammar == "ruby" and is_bare_call(node):
                 self.drafts[context.function].calls.append(recorded(node, named(node), (), context))
             return
-        if self.depth > DEEPEST:
+        if len(self.above) > DEEPEST:
             self.cut = True
             return
-        self.depth += 1
+        self.above.append(node)
         self.visit(node, context)
-        self.depth -= 1
+        self.above.pop()
+
+    def statement(self) -> Node | None:
+        """The statement that is being walked."""
+        return next((one for one in reversed(self.above) if one.type in STATEMENTS), None)
 
     def visit(self, node: Node, context: Context) -> None:
         """Dispatch on the role of the node."""
@@ -117,7 +122,10 @@ class Lowering:
         if kind in tables.CALLS:
             self.call(node, context)
         elif kind in tables.FUNCTIONS and not (kind in BLOCKS and self.grammar != "ruby"):
+            outer = self.rest.end
+            self.rest.end = outer if kind in BLOCKS else node.end_byte
             self.function(node, context)
+            self.rest.end = outer
         elif kind in tables.ASSIGNS:
             self.assignment(node, context)
         elif kind in tables.TRIES:
@@ -127,7 +135,7 @@ class Lowering:
                 asked = child == node.child_by_field_name("condition")
                 self.walk(child, replace(context, state="used" if asked else "inner", answered=None))
         elif kind == "rescue_modifier":
-            kept = stood_in(node, context.state)
+            kept = stood_in(node, context.state, self.rest)
             self.children_as(node, replace(context, handlers=(*context.handlers, kept)), context.state)
         elif kind in tables.AWAITS:
             self.children_as(node, context, "awaited" if context.state == "floating" else "used")
@@ -182,8 +190,9 @@ class Lowering:
 
     def children_as(self, node: Node, context: Context, state: str) -> None:
         """Walk the children with a result use of their own."""
+        inner = replace(context, state=state)
         for child in node.named_children:
-            self.walk(child, replace(context, state=state))
+            self.walk(child, inner)
 
     def exported(self, node: Node, context: Context) -> None:
         """What an export statement declares."""
@@ -234,7 +243,7 @@ class Lowering:
             pairs = classes.typed(node, text_of(left))
         self.drafts[context.function].assigns += pairs
         if self.grammar == "go":
-            context = replace(context, handlers=(*context.handlers, *checked(node, left)))
+            context = replace(context, handlers=(*context.handlers, *checked(node, left, self.rest)))
         text = text_of(left)
         exported = context.exported or text.startswith(("module.exports", "exports."))
         name = "default" if text == "module.exports" else text.rpartition(".")[2].lstrip("$")
@@ -247,43 +256,28 @@ class Lowering:
             inner = replace(context, name=name, exported=exported, state="assigned", owner=owner)
             if right.type in tables.OBJECTS and not owner:
                 inner = replace(inner, owner=name)
+            names = [name for name, _ in pairs]
             if right.type in tables.AWAITS:
-                names = [name for name, _ in pairs]
-                heeded = is_heeded(node, names)
-                inner = replace(
-                    inner, state="assigned" if heeded else "floating", answered=refused(node, names)
-                )
-            elif self.grammar in UNTYPED and right.type in tables.CALLS and is_forgotten(node, pairs):
+                heeded = self.rest.is_heeded(node, names)
+                answered = refused(self.statement(), names, self.rest)
+                inner = replace(inner, state="assigned" if heeded else "floating", answered=answered)
+            elif (
+                self.grammar in UNTYPED and right.type in tables.CALLS and self.rest.is_forgotten(node, names)
+            ):
                 inner = replace(inner, state="floating")
             self.walk(right, inner)
 
     def attempt(self, node: Node, context: Context) -> None:
         """A try: what its body throws meets the catches."""
-        catches = [child for child in node.named_children if child.type in tables.CATCHES]
-        parted = [(one, *self._parted(one)) for one in catches]
-        meant = [one for one in parted if is_of_reports(one[1])] or parted
-        handlers = tuple(
-            Handler(one.start_point[0] + 1, fate(body, node))
-            for one, head, body in meant
-            if not is_beside(head)
-        )
-        worst = tuple(sorted(handlers, key=lambda one: one.kind == "rethrow"))[:1]
+        children = node.named_children
+        catches = [child for child in children if child.type in tables.CATCHES]
+        worst = caught(catches, node, self.rest)
         body = node.child_by_field_name("body")
-        for child in node.named_children:
+        for child in children:
             guarded = child == body or (body is None and child not in catches)
             inner = (*context.handlers, *worst) if guarded else context.handlers
-            answers = (
-                node.type == "body_statement" and child == node.named_children[-1]
-            )  # what a method returns
+            answers = node.type == "body_statement" and child == children[-1]  # what a method returns
             self.walk(child, replace(context, handlers=inner, state="returned" if answers else "inner"))
-
-    @staticmethod
-    def _parted(clause: Node) -> tuple[bytes, bytes]:
-        """What a catch is for, and what it does."""
-        said = clause.text or b""
-        mark = {"rescue": b"\n", "catch_clause": b"{"}.get(clause.type, b":")
-        head, _, body = said.partition(mark)
-        return head, body
 
     def call(self, node: Node, context: Context) -> None:
         """Record a call and walk what it is made of."""
@@ -295,7 +289,7 @@ class Lowering:
             context = replace(context, state="used", handlers=(*context.handlers, told))
         if context.state == "floating" and is_answered(node, name):
             context = replace(context, state="used")
-        joined = self.grammar == "python" and is_joined(node, name, context.state)
+        joined = self.grammar == "python" and is_joined(node, name, context.state, self.rest)
         if joined:
             context = replace(context, state="used")
         start = node.start_point

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-RETHROW = re.compile(
+from tallystick.audit.syntax.searches import finite
+
+RETHROW = finite(
     rb"\bthrow\b|\braise\b|\breject\(|\bnext\(\s*\w|\bpanic\(|\breturn err\b(?!\()|\bexit(?:Code)?\b\s*[=(]"
     rb"|\babort\(|::FAILURE\b|Promise\.reject|\b(?:cb|callback|done)\(\s*(?:e|err|error|ex|new\s)"
 )
-RESPOND = re.compile(
+RESPOND = finite(
     rb"status\w*\s*[(:=,]\s*[\w.{ ]*[45]\d\d|HTTPException|,\s*\{?\s*status\s*:(?!\s*20\d\b)|[,(]\s*[45]\d\d\s*\)"
     rb"|createError\("
     rb"|\breturn\b[^\n;]*,\s*[45]\d\d\s*(?:$|[\n,;}])|(?:INTERNAL_SERVER_ERROR|BAD_GATEWAY|SERVICE_UNAVAILABLE|BAD_REQUEST)\b"
@@ -18,7 +20,7 @@ RESPOND = re.compile(
     rb"|\(\s*(?:res|reply|response)\s*,\s*[45]\d\d\b|(?:fail|error)\(\s*[45]\d\d|json\(\s*\{\s*error|\.send\(\s*\w*[eE]rr|internalServerError"
     rb"|(?<![\w.])(?:handle|send|respond\w*|write|render|return)\w*(?:Error|_error)\w*\(\s*(?:res|reply|response|ctx|c)\s*[,)]"
 )
-RECORD = re.compile(
+RECORD = finite(
     rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|xadd|enqueue|dispatch|send_?message|apply_async|perform_(?:later|async)|kiq)\w*\("
     rb"|\.delay\(\s*[^(),]+,"
     rb"|queue\w*(?:\(\))?\.(?:add|push|send|publish)\w*\(|inngest\.send\(|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
@@ -33,7 +35,7 @@ LOGGING = re.compile(
     rb"\((?:" + DEEPER + rb"\)|[^;\n]*\)?)"
 )
 ERRORS = re.compile(rb"\b[A-Z]\w*\b(?!\s*(?:::|\.|\\))")
-BESIDE = re.compile(
+BESIDE = finite(
     rb"(?:JSON\w*|\w*Pars(?:e|er|ing)|\w*Decode|\w*SignatureVerification|\w*Validation|\w*Integrity|\w*Unique|\w*NotFound"
     rb"|\w*DoesNotExist|NumberFormat|UnexpectedValue|Import|Key)(?:Error|Exception|Violation\w*)?$"
 )
@@ -47,11 +49,11 @@ ACCEPT = re.compile(  # an answer that all went well, whoever asked
     rb"\(|\breturn\s+\{\s*[\"']?(?:received|ok|status|success)[\"']?\s*:\s*(?!false|False)"
 )
 REMARK = re.compile(
-    rb"(?s)/\*.*?\*/|(?<![:\w\"'])//[^\n]*|(?m:(?:^|(?<=\s))#(?=\s)[^\n]*)"
+    rb"(?s)/\*.{0,2000}?\*/|(?<![:\w\"'])//[^\n]*|(?m:(?:^|(?<=\s))#(?=\s)[^\n]*)"
 )  # "log, but don't throw"
-SPECIAL = re.compile(rb"if\s*\([^\n]*\)\s*(?:return|continue)\b[^\n;]*;")  # what follows is the rule
+SPECIAL = finite(rb"if\s*\([^\n]*\)\s*(?:return|continue)\b[^\n;]*;")  # what follows is the rule
 
-SECRET = re.compile(
+SECRET = finite(
     rb"(?:(?:process\.env|env|os\.environ|settings|config|Deno\.env)[\w.\[\]()'\"!]*?"
     rb"(?:SECRET|TOKEN|INTERNAL\w*KEY|SERVICE\w*KEY|API_KEY|CRON\w*)|timingSafeEqual|compare_digest"
     rb"|\w*(?:[vV]erify|[cC]heck|[iI]s|[rR]equire)\w*(?:Cron|Internal|Service)\w*\()",
@@ -61,13 +63,13 @@ KIT = re.compile(  # keys by which the application itself calls others, or signs
     rb"|postmark|gemini|google|groq|mistral|replicate|deepgram|eleven|clerk|github|slack|supabase|service_?role|jwt|auth_?secret"
     rb"|session_?secret|cookie|upstash|redis|csrf|captcha|turnstile|sentry|posthog|mailgun|pinecone|encrypt|pepper|salt"
 )
-ROLE = re.compile(
+ROLE = finite(
     rb"(?i)[!=]==?[^\n]{0,60}service_?(?:role)?_?(?:key|token)|service_?role\w*\W[^\n]{0,20}[!=]==?|service_?role\w*\("
 )
-COMPARED = re.compile(
+COMPARED = finite(
     rb"(?i)authorization|x-[\w-]*(?:key|secret|token)|timingSafeEqual|compare_digest|bearer|headers?\b|internal|cron"
 )
-VERIFIED = re.compile(
+VERIFIED = finite(
     rb"constructEvent(?:Async)?\(|construct_event\(|verify\w*(?:Signature|Webhook)\w*\(|verify_signature|webhooks?\.verify\("
     rb"|validateEvent\(|verify_header|Webhook\.construct"
 )
@@ -109,7 +111,7 @@ def is_beside(head: bytes) -> bool:
 
 def catch_kind(text: bytes) -> str:
     """What a catch clause does with the error; what its remarks say of that proves nothing."""
-    text = LOGGING.sub(b"", REMARK.sub(b"", text))
+    text = LOGGING.sub(b"", REMARK.sub(b"", text[:WINDOW]))
     if RETHROW.search(text):
         return "rethrow"
     if RESPOND.search(text):

@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from tree_sitter import Node
 
-from tallystick.audit.syntax import tables
 from tallystick.audit.syntax.expressions import text_of
-from tallystick.audit.syntax.ir import Expr, Handler
-from tallystick.audit.syntax.patterns import catch_kind
+from tallystick.audit.syntax.ir import Handler
+from tallystick.audit.syntax.patterns import WINDOW, catch_kind, is_beside, is_of_reports
+from tallystick.audit.syntax.rest import RUBY_ASKED, RUBY_CHECKS, Rest, condition
+from tallystick.audit.syntax.searches import finite
 
-HANDED_ON = re.compile(
+HANDED_ON = finite(
     rb"\breturn\b[^\n]*[eE]rr|\bpanic\(|\.Fatal|http\.Status[A-Z]|http\.Error\(|AbortWith|\(\s*[45]\d\d\s*,"
 )
-FUNCTIONS = tables.FUNCTIONS - {"block", "do_block"}  # which have a fate of their own in Ruby alone
-NOTED = re.compile(
+NOTED = finite(
     rb"(\w+)\.(?:push|append|add)\(|(\w+)\[\]\s*=|(\w+)\s*:?=\s*(?:append\(|[^\n;]*\b(?:[eE]rr(?:or)?|exc?|e)\b|[tT]rue\b)|(\w+)\s*(?:\+=\s*1|\+\+)"
 )
-RAISED = (  # of what was noted: raised itself, or a reason to raise
-    rb"\b(?:throw|raise)\b[^\n]*\bNAME\b|AggregateError\([^\n]*\bNAME\b|\bif\b[^\n]*\bNAME\b[^\n]*\s*[^\n]*\b(?:throw|raise)\b"
-    rb"|\bJoin\(NAME\b"
-)
-RETURNED = rb"\breturn\b[^\n]*\bNAME\b|" + RAISED  # where errors are answers
-
 SETTLING = re.compile(  # what makes an answer of an error
     r"Promise\.allSettled$|(?:tryCatch|tryAwait|safe(?:Await|ly|Async|Promise)?|catchError|attempt|ignore(?:Errors?)?|swallow\w*|bestEffort|noThrow|to|(?:\w+\.)?from(?:Safe)?Promise)$"
 )
 PIPED = re.compile(r"(?:Effect|E)\.(?:catch\w*|ignore\w*|orElse\w*|option|either)$")
 STATEMENTS = frozenset(["lexical_declaration", "variable_declaration", "expression_statement"])
-ANSWER = re.compile(
+ANSWER = finite(
     r"(?P<not>!)?\s*(?P<name>[\w$]+)(?:\??\.(?P<field>\w+))?"
     r"(?:\s*(?P<equal>[=!]==?)\s*(?P<value>true|false|null|undefined))?$"
 )
-WORD = re.compile(r"(?<![\w.$])[\w$]+")
 FAILURE = re.compile(r"(?i)err|fail|reason$")
-RUBY_ASKED = re.compile(r"(?P<not>!|not )?\s*(?P<name>\w+)(?P<test>\.(?:nil|blank|present)\?)?$")
-RUBY_CHECKS = {"if": False, "if_modifier": False, "unless": True, "unless_modifier": True}
-
-
-def _holder(node: Node) -> Node | None:
-    """The function around a node, or the file."""
-    holder = node.parent
-    while holder is not None and holder.parent is not None and holder.type not in FUNCTIONS:
-        holder = holder.parent
-    return holder
-
-
-LAST_WORD = re.compile(
+LAST_WORD = finite(
     rb"(?:^|\n)\s*(?:false|nil|\{|OpenStruct|Failure|failure|fail_with|[\w:]*(?:Result|Response|Outcome)\b)[^\n]*$"
 )
 LOOPS = frozenset(["for_statement", "while_statement"])
@@ -68,46 +48,13 @@ def piped(catch: Node) -> Handler:
     return Handler(catch.start_point[0] + 1, kind)
 
 
-def is_heeded(node: Node, names: list[str]) -> bool:
-    """Whether an answer kept under these names is asked for later in its function, or handed on."""
-    text = _below(node)
-    return any(name.encode() in text and _asked(name).search(text) for name in names)
-
-
-def is_forgotten(node: Node, pairs: list[tuple[str, Expr]]) -> bool:
-    """Whether an answer is kept under a name that its function never says again."""
-    said = [re.compile(rb"\b" + re.escape(name.encode()) + rb"\b") for name, _ in pairs if "." not in name]
-    return len(said) == len(pairs) > 0 and not any(one.search(_below(node)) for one in said)
-
-
-@lru_cache(1024)
-def _asked(name: str) -> re.Pattern[bytes]:
-    word = rb"(?<![\w.])" + re.escape(name.encode()) + rb"\b"
-    return re.compile(
-        rb"\b(?:if|elif|while|switch|assert\w*|invariant\w*|return|throw|raise|yield|await|in|of)\b[^\n;]*" + word
-        + rb"|" + word + rb"\.(?:forEach|filter|map|some|every|find\w*|reduce)\("
-        + rb"|!\s*" + word + rb"|" + word + rb"[\w.?\[\]]*\s*(?:\?[^.:]|&&|\|\||[=!]==?|[<>])"
-    )  # fmt: skip
-
-
-def refused(node: Node, names: list[str]) -> Handler | None:
+def refused(statement: Node | None, names: list[str], rest: Rest) -> Handler | None:
     """What is done where an answer kept under these names says that it failed: `if (!result.ok) { … }`."""
-    statement = node
-    while statement.parent is not None and statement.type not in STATEMENTS:
-        statement = statement.parent
-    after = statement.next_named_sibling
-    while after is not None:
-        said = _condition(after) if after.type == "if_statement" else ""
-        if said and any(_mentions(said, name) for name in names):
-            branch = _failing(after, said.strip("() "), names)
-            return Handler(branch.start_point[0] + 1, fate(branch.text or b"", after)) if branch else None
-        after = after.next_named_sibling
-    return None
-
-
-def _mentions(said: str, name: str) -> bool:
-    """Whether a condition speaks of a name."""
-    return name in said and name in WORD.findall(said)
+    check = rest.check(statement, names) if statement is not None else None
+    branch = _failing(check, condition(check).strip("() "), names) if check is not None else None
+    if check is None or branch is None:
+        return None
+    return Handler(branch.start_point[0] + 1, fate(branch.text or b"", check, rest))
 
 
 def _failing(check: Node, said: str, names: list[str]) -> Node | None:
@@ -122,7 +69,7 @@ def _failing(check: Node, said: str, names: list[str]) -> Node | None:
     return check.child_by_field_name("consequence" if failed else "alternative")
 
 
-def stood_in(node: Node, state: str) -> Handler:
+def stood_in(node: Node, state: str, rest: Rest) -> Handler:
     """What becomes of an error in whose place Ruby's `report rescue nil` puts an answer: by what is done with that."""
     given, body = node.child_by_field_name("handler"), node.child_by_field_name("body")
     kind = catch_kind(given.text or b"") if given is not None else "log"
@@ -132,45 +79,67 @@ def stood_in(node: Node, state: str) -> Handler:
         kind = "rethrow"  # asked in place: nothing is known to be lost
     if kind != "log" or state != "assigned" or node.parent is None:
         return Handler(node.start_point[0] + 1, kind)
-    return _missed(node.parent, text_of(node.parent.child_by_field_name("left")))
+    return _missed(node.parent, text_of(node.parent.child_by_field_name("left")), rest)
 
 
-def _missed(kept: Node, name: str) -> Handler:
+def _missed(kept: Node, name: str, rest: Rest) -> Handler:
     """What is done where the answer kept under this name is none."""
-    line, after = kept.start_point[0] + 1, kept.next_named_sibling
-    while after is not None:
-        hit = RUBY_ASKED.match(_condition(after)) if after.type in RUBY_CHECKS else None
-        if hit is not None and hit["name"] == name:
-            none = (hit["not"] is not None) ^ (hit["test"] in (".nil?", ".blank?")) ^ RUBY_CHECKS[after.type]
-            body = after.child_by_field_name("body") or after.child_by_field_name("consequence")
-            branch = body if none else after.child_by_field_name("alternative")
-            if branch is None:
-                return Handler(line, "log")
-            return Handler(branch.start_point[0] + 1, catch_kind(branch.text or b""))
-        after = after.next_named_sibling
-    return Handler(line, "rethrow" if is_heeded(kept, [name]) else "log")
+    line, check = kept.start_point[0] + 1, rest.check(kept, [name])
+    hit = RUBY_ASKED.match(condition(check)) if check is not None else None
+    if check is None or hit is None:
+        return Handler(line, "rethrow" if rest.is_heeded(kept, [name]) else "log")
+    none = (hit["not"] is not None) ^ (hit["test"] in (".nil?", ".blank?")) ^ RUBY_CHECKS[check.type]
+    body = check.child_by_field_name("body") or check.child_by_field_name("consequence")
+    branch = body if none else check.child_by_field_name("alternative")
+    if branch is None:
+        return Handler(line, "log")
+    return Handler(branch.start_point[0] + 1, catch_kind(branch.text or b""))
 
 
-def checked(node: Node, left: Node) -> tuple[Handler, ...]:
+def checked(node: Node, left: Node, rest: Rest) -> tuple[Handler, ...]:
     """What becomes of the error of the call on the right of an assignment; empty when that is not seen here."""
     name = text_of(left).rpartition(",")[2].strip()
     if name == "_":
         return (Handler(node.start_point[0] + 1, "log"),)
-    check = _check(node)
-    if not name.lower().endswith("err") or check is None or f"{name} != nil" not in _condition(check):
+    check = _check(node, rest) if name.lower().endswith("err") else None
+    if check is None or f"{name} != nil" not in condition(check):
         return ()
     body = check.child_by_field_name("consequence")
     said = (body.text or b"") if body is not None else b""
-    kind = "rethrow" if HANDED_ON.search(said) or is_raised_later(said, check, RETURNED) else catch_kind(said)
+    kind = (
+        "rethrow"
+        if HANDED_ON.search(said) or _is_raised(said, check, rest, returned=True)
+        else catch_kind(said)
+    )
     return (Handler(check.start_point[0] + 1, kind),)
 
 
-def fate(said: bytes, attempt: Node) -> str:
+def caught(catches: list[Node], attempt: Node, rest: Rest) -> tuple[Handler, ...]:
+    """What the catches of a try do with the error of a report: the worst that may become of it."""
+    parted = [(one, *_parted(one)) for one in catches]
+    meant = [one for one in parted if is_of_reports(one[1])] or parted
+    handlers = (
+        Handler(one.start_point[0] + 1, fate(body, attempt, rest))
+        for one, head, body in meant
+        if not is_beside(head)
+    )
+    return tuple(sorted(handlers, key=lambda one: one.kind == "rethrow"))[:1]
+
+
+def _parted(clause: Node) -> tuple[bytes, bytes]:
+    """What a catch is for, and what it does."""
+    said = clause.text or b""
+    mark = {"rescue": b"\n", "catch_clause": b"{"}.get(clause.type, b":")
+    head, _, body = said.partition(mark)
+    return head, body
+
+
+def fate(said: bytes, attempt: Node, rest: Rest) -> str:
     """What these words do with an error, there or where their function ends."""
     kind = catch_kind(said)
-    if kind == "log" and attempt.type == "body_statement" and LAST_WORD.search(said.strip()):
+    if kind == "log" and attempt.type == "body_statement" and LAST_WORD.search(said[:WINDOW].strip()):
         return "signal"  # the last value of a clause is the method's answer
-    later = kind in ("log", "accept", "signal") and (is_raised_later(said, attempt) or _given_up(attempt))
+    later = kind in ("log", "accept", "signal") and (_is_raised(said, attempt, rest) or _given_up(attempt))
     return "rethrow" if later else kind
 
 
@@ -181,22 +150,15 @@ def _given_up(attempt: Node) -> bool:
     return last is not None and re.search(rb"\braise\b|\breturn\b", last.text or b"") is not None
 
 
-def is_raised_later(said: bytes, node: Node, raised: bytes = RAISED) -> bool:
+def _is_raised(said: bytes, node: Node, rest: Rest, returned: bool = False) -> bool:
     """Whether a failure that is only noted here, `errors.push(error)` or `failed = true`, ends the function below."""
-    names = {next(one for one in hit.groups() if one) for hit in NOTED.finditer(said)}
-    below = _below(node) if names else b""
-    return any(re.search(raised.replace(b"NAME", re.escape(name)), below) for name in names)
+    names = {next(one for one in hit.groups() if one) for hit in NOTED.finditer(said[:WINDOW])}
+    return rest.is_raised(node, sorted(names), returned)
 
 
-def _below(node: Node) -> bytes:
-    """The text of the function around a node, from the node's end on."""
-    holder = _holder(node)
-    return (holder.text or b"")[node.end_byte - holder.start_byte :] if holder is not None else b""
-
-
-def _check(node: Node) -> Node | None:
+def _check(node: Node, rest: Rest) -> Node | None:
     """`if err := f(); err != nil`, or the `if` that follows `err := f()`."""
-    for one in (node.parent, node.next_named_sibling):
+    for one in (node.parent, rest.following(node)):
         if one is not None and one.type == "if_statement":
             return one
     return None
@@ -216,7 +178,7 @@ def called_back(given: list[Node]) -> Handler | None:
     word = re.escape(name.encode())
     kind = "log"
     for one in body.named_children if body is not None else ():
-        checks = one.type == "if_statement" and re.match(rb"\(\s*" + word + rb"\b", _condition(one).encode())
+        checks = one.type == "if_statement" and re.match(rb"\(\s*" + word + rb"\b", condition(one).encode())
         then = one.child_by_field_name("consequence") if checks else None
         if then is not None:
             kind = catch_kind(then.text or b"")
@@ -226,7 +188,3 @@ def called_back(given: list[Node]) -> Handler | None:
     ):
         kind = "rethrow"
     return Handler(last.start_point[0] + 1, f"{TOLD}{kind}")
-
-
-def _condition(check: Node) -> str:
-    return text_of(check.child_by_field_name("condition"))

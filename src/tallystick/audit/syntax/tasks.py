@@ -10,7 +10,7 @@ from tallystick.audit.syntax.drafts import names_below
 from tallystick.audit.syntax.expressions import arguments, arguments_of, callee, text_of
 from tallystick.audit.syntax.ir import Expr
 from tallystick.audit.syntax.patterns import LOGGING
-from tallystick.audit.syntax.returned import is_heeded
+from tallystick.audit.syntax.rest import Rest
 
 TASK = re.compile(
     r"(?:^|\.)(?:create_task|ensure_future|run_coroutine_threadsafe|start_soon|run_in_executor)$"
@@ -24,21 +24,21 @@ ANSWERED = re.compile(
 )
 
 
-def is_joined(node: Node, name: str, state: str) -> bool:
+def is_joined(node: Node, name: str, state: str, rest: Rest) -> bool:
     """Whether a Python task is waited for where it is made: awaited, of a group, or gathered further down."""
     if not TASK.search(name):
         return False
-    if state in ("awaited", "used") or text_of(node.parent).startswith(f"{text_of(node)}.result("):
+    if state in ("awaited", "used") or rest.source.startswith(b".result(", node.end_byte):
         return True
     group = name.rpartition(".")[0]
     holder = node.parent
     while holder is not None and holder.type not in ("function_definition", "lambda"):
         if holder.type == "assignment" and (left := holder.child_by_field_name("left")) is not None:
-            return is_heeded(holder, [one for one, _ in names_below(left, "")])
+            return rest.is_heeded(holder, [one for one, _ in names_below(left, "")])
         if holder.type == "call" and callee(holder).endswith(".append"):
-            return is_heeded(holder, [callee(holder).rpartition(".")[0]])
+            return rest.is_heeded(holder, [callee(holder).rpartition(".")[0]])
         if holder.type == "with_statement" and group:
-            opened = text_of(holder).partition("\n")[0]
+            opened = rest.line(holder.start_byte)
             if re.search(rf"\bas\s+{re.escape(group)}\b", opened):
                 return True
         holder = holder.parent

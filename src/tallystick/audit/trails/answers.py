@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+from msgspec.structs import replace
+
 from tallystick.audit.models.knowledge import compiled
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr
+
+MADE, SENDING = re.compile(r"(?i)new_?request\w*$"), re.compile(r"\.(?:[dD]o|send)$")
 
 
 def request_within(program: Program, key: Key, call: Call) -> tuple[Key, Call] | None:
@@ -13,12 +19,29 @@ def request_within(program: Program, key: Key, call: Call) -> tuple[Key, Call] |
     if len(targets) != 1:
         return None
     request = compiled(program.knowledge.spelled("@request"))
-    path, holder = targets[0]
-    for index, function in enumerate(program.modules[path].functions):
-        for one in function.calls if holder in (index, function.parent) else ():
+    for target in (targets[0], *program.contents.inside(targets[0])):
+        for one in program.function(target).calls:
             if one.handlers and request.search(one.callee):
-                return (path, index), one
+                return target, one
     return None
+
+
+def sent(program: Program, key: Key, call: Call) -> Call:
+    """Where a request that is only made here is sent: Go's `client.Do(request)`."""
+    if not MADE.search(call.callee):
+        return call
+    later = [one for one in program.function(key).calls if one.line >= call.line]
+    return next((one for one in later if SENDING.search(one.callee)), replace(call, handlers=()))
+
+
+def unchecked(program: Program, key: Key, call: Call, below: Key | None) -> bool:
+    """Whether a Go call stands alone although it returns an error."""
+    if not key[0].endswith(".go") or call.state != "floating" or call.spawned:
+        return False
+    if below is None:
+        return True
+    returns = (one.text for value in program.function(below).returns for one in (value, *value.parts))
+    return any("err" in one.lower() for one in returns)
 
 
 def given_back(program: Program, key: Key, call: Call) -> bool:

@@ -118,7 +118,7 @@ class Labelling:
         holder: Key | None = key if dot and depth < DEEPEST - 2 else None
         while holder is not None:
             function = self.program.function(holder)
-            given = [value for name, value in function.assigns if name == root]
+            given = self.program.contents.given(holder).get(root)
             if given:
                 labels = {kind for value in given for kind, _ in self.of(holder, value, "", depth + 1)}
                 asked = any(value.kind == "call" and ANSWERING.search(value.text) for value in given)
@@ -137,7 +137,7 @@ class Labelling:
         holder: Key | None = key
         while holder is not None:
             function = self.program.function(holder)
-            given = [value for name, value in function.assigns if name == "params"]
+            given = self.program.contents.given(holder).get("params")
             if given:
                 return any(ADDRESSED.search(name) for value in given for name in _names(value))
             bound = next((one for one in function.bindings if one.name == "params"), None)
@@ -171,22 +171,23 @@ class Labelling:
         """Whether a name like `duration` comes out of the client's body: `const { duration } = await req.json()`."""
         holder: Key | None = key
         while holder is not None:
-            function = self.program.function(holder)
-            given = [value for one, value in function.assigns if one == name]
+            given = self.program.contents.given(holder).get(name)
             if given:
                 said = " ".join(word for value in given for word in (value.text, *_names(value)))
                 labels = {kind for value in given for kind, _ in self.of(holder, value, "", depth + 1)}
                 return labels == {CLIENT} and UPLOADED.search(said) is None
-            holder = (holder[0], function.parent) if function.parent >= 0 else None
+            outer = self.program.function(holder).parent
+            holder = (holder[0], outer) if outer >= 0 else None
         return False
 
     def _assigned(self, holder: Key, root: str, below: str, depth: int) -> Labels:
         found: set[Label] = set()
-        for name, value in self.program.function(holder).assigns:
-            if name == root:
-                found |= self.of(holder, value, below, depth + 1)
-            elif below and name == f"{root}.{below.partition('.')[0]}":
-                found |= self.of(holder, value, below.partition(".")[2], depth + 1)
+        head, _, rest = below.partition(".")
+        given = self.program.contents.given(holder)
+        for value in given.get(root, ()):
+            found |= self.of(holder, value, below, depth + 1)
+        for value in given.get(f"{root}.{head}", ()) if below else ():
+            found |= self.of(holder, value, rest, depth + 1)
         return frozenset(found)
 
     def _member(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
@@ -257,9 +258,9 @@ class Labelling:
 
     def _chained(self, key: Key, value: Expr) -> list[tuple[str, Expr]]:
         """What the earlier calls of a chain were given: `from("t").select().eq("id", id).single()`."""
-        calls = self.program.function(key).calls
+        calls = self.program.function(key).calls if "()" in value.text else ()
         whole = [one for one in calls if one.callee == value.text]
-        if len(whole) != 1 or "()" not in value.text:
+        if len(whole) != 1:
             return []
         inner = [
             one

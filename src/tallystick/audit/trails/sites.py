@@ -9,6 +9,7 @@ from functools import cache, partial
 
 from msgspec import structs
 
+from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.models.knowledge import Knowledge, Sink
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Function, Module
@@ -16,6 +17,7 @@ from tallystick.audit.trails import bodies
 from tallystick.audit.trails.labels import CLIENT, MEASURED, Labelling, Labels
 
 Nearness = Callable[[re.Pattern[str]], bool]
+SAID = 10_000  # of an address, or a statement, what tells the provider stands near its start
 HARMLESS = frozenset([MEASURED])
 WAITED = frozenset(["awaited", "used", "returned", "assigned"])
 DATABASE = re.compile(
@@ -52,14 +54,15 @@ def sink_of(
     call: Call, knowledge: Knowledge, near: Nearness, module: Module, function: Function, whole: str
 ) -> Sink | None:
     """The sink model a call matches, given what stands near it and the text of its file."""
-    table = DATABASE.search(call.callee) is not None
+    fitting = knowledge.called(call.callee)
+    table = bool(fitting) and DATABASE.search(call.callee) is not None
     said: str | None = None  # once, whatever many rows ask
-    for sink, callee, text, nearness, kit in knowledge.sinks:
-        if not callee.search(call.callee) or (table and text is None):
+    for sink, text, nearness, kit in fitting:
+        if table and text is None:
             continue
         if text is not None:
             if said is None:
-                said = " ".join(addressed(one, module, function) for one in call.args)
+                said = " ".join(addressed(one, module, function) for one in call.args)[:SAID]
             if not text.search(said):
                 continue
         if nearness is not None and not near(nearness):
@@ -126,14 +129,14 @@ def _paths(value: Expr) -> tuple[str, ...]:
     return (f"{head}.Path", f"{head}.pathname") if value.kind in ("name", "call") and head else ()
 
 
-def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> list[Site]:
+def find(program: Program, labelling: Labelling, corpus: Corpus) -> list[Site]:
     """All reporting calls, in order."""
     found = []
     for path in sorted(program.modules):
         module = program.modules[path]
-        whole = sources[path].decode("utf-8", "replace")
+        whole = corpus.sources[path].decode("utf-8", "replace")
         for index, function in enumerate(module.functions):
-            near = cache(partial(_stands_near, program, sources, (path, index)))
+            near = cache(partial(_stands_near, program, corpus, (path, index)))
             for call in function.calls:
                 sink = sink_of(call, program.knowledge, near, module, function, whole)
                 if sink is None:
@@ -147,14 +150,14 @@ def find(program: Program, labelling: Labelling, sources: dict[str, bytes]) -> l
     return found
 
 
-def _stands_near(program: Program, sources: dict[str, bytes], key: Key, word: re.Pattern[str]) -> bool:
+def _stands_near(program: Program, corpus: Corpus, key: Key, word: re.Pattern[str]) -> bool:
     """Whether a word stands in a function or, when that is only a wrapper, in one that calls it."""
     key = _outermost(program, key)
     callers = [edge.caller for edge in program.callers.get(key, ()) if key[1] and edge.caller[1]]
     for path, index in (key, *callers[:20]):
         function = program.function((path, index))
-        lines = sources[path].split(b"\n")[max(0, function.line - 3) : function.end_line]
-        if word.search(b"\n".join(lines).decode("utf-8", "replace")):
+        text = corpus.text(path, function.line - 2, function.end_line)
+        if word.search(text.decode("utf-8", "replace")):
             return True
     return False
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from collections import deque
+from dataclasses import dataclass, replace
 
 from msgspec import structs
 
@@ -40,6 +41,8 @@ HOOKS = re.compile(r"^(?:onSuccess|onComplete|onFailure|cleanup)$")  # the platf
 LOADED = re.compile(r"(?:Controller|Resolver)$")
 LONGEST = 14
 MOST = 400
+FAR = f"more than {LONGEST} calls above a usage report: the rest is not followed"
+MANY = f"more than {MOST} steps up from one usage report: the rest is not followed"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Trail:
     queued: Call | None = None  # what put the job on its queue: what becomes of an error is told of that
     flags: frozenset[str] = frozenset()
     client: bool = False
-    seen: frozenset[Key] = field(default_factory=frozenset)
+    seen: frozenset[Key] = frozenset()
 
 
 class Climb:
@@ -74,25 +77,30 @@ class Climb:
         self.defer = program.knowledge.setting("defer", "callee")
         self.iterate = program.knowledge.setting("iterate", "callee")
         self.queues = queues
+        self.met: set[tuple[object, ...]] = set()  # on the ways of one site
+        self.lost: set[tuple[str, str]] = set()
 
     def trails(self, site: Site) -> list[Trail]:
         """All trails of a site, each function once per fate."""
         start = self._requested(Trail(site, (), site.quantity, site.customer))
-        stack = [self._through(start, site.key, site.call, True)]
-        visited: set[tuple[object, ...]] = set()
+        first = self._through(start, site.key, site.call, True)
+        stack = deque([first])
+        self.met = {_fate(first)}
         done: list[Trail] = []
-        while stack and len(visited) < MOST:
-            trail = stack.pop(0)
-            fate = (
-                trail.top, trail.error, bool(trail.floating[1]), bool(trail.deferred[1]), trail.remote,
-                trail.queued is not None,
-            )  # fmt: skip
-            if fate in visited:
-                continue
-            visited.add(fate)
-            further = self._further(trail, done)
-            stack += [one for one in further if one.top not in trail.seen]
+        for _ in range(MOST):
+            if not stack:
+                return done
+            trail = stack.popleft()
+            for one in self._further(trail, done):
+                if self._is_new(one, trail):
+                    self.met.add(_fate(one))
+                    stack.append(one)
+        self.lost |= {(site.key[0], MANY)} if stack else set()
         return done
+
+    def _is_new(self, trail: Trail, below: Trail) -> bool:
+        """Whether a step leads to a function that was not met with this fate, and in no circle."""
+        return trail.top not in below.seen and _fate(trail) not in self.met
 
     def _requested(self, trail: Trail) -> Trail:
         """What becomes of errors within a function of the tree that sends the request for the report."""
@@ -115,10 +123,10 @@ class Climb:
             seen=trail.seen | {trail.top},
         )
         below = trail.hops[-2][0] if len(trail.hops) > 1 else None
-        trail = self._settled(trail, key, self._sent(key, call) if is_sink else call)
+        trail = self._settled(trail, key, answers.sent(self.program, key, call) if is_sink else call)
         if is_sink and call.answered is not None and ANSWERS.search(call.callee):
             trail = self._told(trail, key, call.answered)
-        if trail.error == "open" and self._unchecked(key, call, below):
+        if trail.error == "open" and answers.unchecked(self.program, key, call, below):
             trail = replace(trail, error="swallowed", handler=(key[0], call.line))
         script = self.program.modules[key[0]].language in ("typescript", "tsx", "go")
         script = script or call.callee.endswith("_async")  # a coroutine by its name
@@ -131,27 +139,6 @@ class Climb:
         if call.spawned and not trail.deferred[1]:
             trail = replace(trail, deferred=(key[0], call.line, "in the background"))
         return trail
-
-    def _sent(self, key: Key, call: Call) -> Call:
-        """Where a request that is only made here is sent: Go's `client.Do(request)`."""
-        if not re.search(r"(?i)new_?request\w*$", call.callee):
-            return call
-        later = [one for one in self.program.function(key).calls if one.line >= call.line]
-        return next(
-            (one for one in later if re.search(r"\.(?:[dD]o|send)$", one.callee)),
-            structs.replace(call, handlers=()),
-        )
-
-    def _unchecked(self, key: Key, call: Call, below: Key | None) -> bool:
-        """Whether a Go call stands alone although it returns an error."""
-        if not key[0].endswith(".go") or call.state != "floating" or call.spawned:
-            return False
-        if below is None:
-            return True
-        returns = [
-            one.text for value in self.program.function(below).returns for one in (value, *value.parts)
-        ]
-        return any(re.search(r"(?i)err", one) for one in returns)
 
     def _settled(self, trail: Trail, key: Key, call: Call) -> Trail:
         """What becomes of the error at this call."""
@@ -198,9 +185,12 @@ class Climb:
             if not written_out(trail.customer):  # else a demonstration, in which nobody buys
                 done.append(replace(trail, entry=Entry(key, "script", "script", key[0], 1)))
             return []
-        if len(trail.hops) > LONGEST:
-            return []
         function = self.program.function(key)
+        if len(trail.hops) > LONGEST:
+            self.lost |= (
+                {(trail.site.key[0], FAR)} if self.program.callers.get(key) or function.parent > 0 else set()
+            )
+            return []
         if "served" in function.flags and not self._known(key):
             done.append(
                 self._ended(trail, Entry(key, "http", "go", function.name or "handler", function.line))
@@ -362,7 +352,9 @@ class Climb:
     def _called(self, trail: Trail, key: Key, done: list[Trail]) -> list[Trail]:
         found = []
         function = self.program.function(key)
-        for edge in self.program.callers.get(key, ())[:MOST]:
+        edges = self.program.callers.get(key, ())
+        self.lost |= {(trail.site.key[0], MANY)} if len(edges) > MOST else set()
+        for edge in edges[:MOST]:
             args = edge.call.args
             if edge.kind == "pass" and edge.caller == key and edge.call.callee == "setTimeout":
                 continue  # a clock, and no report put off: the function sets it for itself
@@ -372,12 +364,13 @@ class Climb:
                 moved = self._run(moved, edge.caller, edge.call, key)
                 found += self._handed(moved, edge.caller, edge.call, done, function.is_async)
                 continue
-            moved = self._substituted(trail, key, edge.caller, args)
-            moved = replace(moved, remote=trail.remote or edge.kind == "remote")
+            moved = replace(trail, remote=trail.remote or edge.kind == "remote")
             queued = re.search(r"\.(?:delay|apply_async|dispatch)$", edge.call.callee) is not None
             waits = function.is_async or self._promises(trail, key)
             asynchronous = waits and not queued and edge.kind == "call"
-            found.append(self._through(moved, edge.caller, edge.call, False, asynchronous))
+            moved = self._through(moved, edge.caller, edge.call, False, asynchronous)
+            new = self._is_new(moved, trail)  # what is not will be left; its labels are not asked for
+            found.append(self._substituted(moved, key, edge.caller, args) if new else moved)
         return found
 
     def _substituted(self, trail: Trail, callee: Key, caller: Key, args: tuple[Expr, ...]) -> Trail:
@@ -387,6 +380,13 @@ class Climb:
             quantity=self.labelling.substitute(trail.quantity, callee, caller, args),
             customer=self.labelling.substitute(trail.customer, callee, caller, args),
         )
+
+
+def _fate(trail: Trail) -> tuple[object, ...]:
+    """Where a way has come to, and what becomes of its report there: what lies above is the same for all of these."""
+    return (
+        trail.top, trail.error, bool(trail.floating[1]), bool(trail.deferred[1]), trail.remote, trail.queued,
+    )  # fmt: skip
 
 
 def _given_later(args: tuple[Expr, ...], name: str) -> tuple[Expr, ...]:
