@@ -23,9 +23,10 @@ from tallystick.audit.entries import crontabs, timetables
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.schedules import Schedule
 from tallystick.audit.handbook.remedies import fitting
-from tallystick.audit.inventory.kinds import is_page, is_script, is_table
+from tallystick.audit.inventory.kinds import is_script
 from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
 from tallystick.audit.models.knowledge import Knowledge
+from tallystick.audit.offers.offers import Offers
 from tallystick.audit.program.program import Program
 from tallystick.audit.rules import RULES
 from tallystick.audit.rules.neighbours import NEIGHBOURS
@@ -140,8 +141,9 @@ class Run:
         bare = not case.trails  # without a reporting call, prices and counters have to speak
         idle = bool(case.trails) and not case.live
         case.metered = signal("metered", also=is_script)
-        case.priced = (*signal("priced"), *signal("columns", also=is_table)) if bare or idle else ()
-        case.promised = signal("promised", also=is_page) if bare or idle else ()
+        if bare or idle:
+            offers = Offers(self.corpus)
+            case.priced, case.promised = offers.priced(), offers.promised()
         case.counted = signal("counted") if bare else ()
         case.sold = (*case.metered, *self._sold(case)) if idle else ()
         case.flat = signal("flat", 1) if idle else ()

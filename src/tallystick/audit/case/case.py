@@ -17,6 +17,8 @@ from tallystick.audit.entries.guards import OFFICE, STAFF_ONLY, Guards
 from tallystick.audit.entries.queues import Queues
 from tallystick.audit.entries.schedules import Schedule
 from tallystick.audit.model import Hop, Place
+from tallystick.audit.offers.names import OVERAGE
+from tallystick.audit.offers.speech import PER_UNIT, SPOKEN
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails import sites
@@ -25,8 +27,6 @@ from tallystick.audit.trails.sites import Site
 from tallystick.audit.trails.trails import Trail
 
 SLOW = 6 * 3600
-OVERAGE = "an overage price in code"
-SPOKEN = "a price per unit that a page speaks of"
 SUBSCRIBED = "a metered subscription is made"
 CRON_PATH = re.compile(r"(?i)(?:^|/)(?:crons?|scheduled?|jobs?)(?:/|-|$)")
 STAFF = re.compile(r"(?i)admin|internal|back-?office|staff|support/|webhook")
@@ -138,7 +138,7 @@ class Case:
         """Whether usage is sold at all: not where every price found is flat and nothing live reports."""
         metered = any(one.site.sink.provider in METERS_ONLY for one in self.trails)
         metered = metered or any(one.note == SUBSCRIBED for one in self.sold)
-        promised = any(one.note != SPOKEN for one in self.promised)
+        promised = any(one.note not in (PER_UNIT, SPOKEN) for one in self.promised)
         if metered or self.metered or promised or any(one.note == OVERAGE for one in self.priced):
             return True
         return not self.prepaid and (bool(self.sold) or not self.flat)

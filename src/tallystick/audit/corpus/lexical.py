@@ -54,6 +54,7 @@ class Corpus:
         self.knowledge = knowledge
         self.include_tests = include_tests
         self.sources: dict[str, bytes] = {}
+        self.markup: dict[str, bytes] = {}  # pages whole, whose scripts are sources
         self.support: dict[str, bytes] = {}
         self.tests: set[str] = set()
         self.unread: list[tuple[str, str]] = []
@@ -94,6 +95,8 @@ class Corpus:
         self.taken += len(data)
         if grammar_of(path):
             self.sources[path] = _script(path, data)
+            if self.sources[path] is not data:
+                self.markup[path] = data
         else:
             self.support[path] = data
 

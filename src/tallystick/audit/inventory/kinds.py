@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 SOURCE = frozenset(
@@ -56,6 +57,9 @@ PAGES = frozenset(
 )  # read for what they promise
 PAGE_FOLDERS = frozenset(
     ["landing", "pages", "public", "site", "templates", "views", "web", "website", "www"]
+)
+COPY = re.compile(
+    r"(?i)(?:^|/)(?:locales?|messages|i18n|translations?|langs?|languages?|content|copy)(?:/[^/]+)*\.json$"
 )
 LOCKS = frozenset(
     [
@@ -178,6 +182,11 @@ def is_page(path: str) -> bool:
     return ending(name) in PAGES and (not folder or not PAGE_FOLDERS.isdisjoint(folder.lower().split("/")))
 
 
+def is_copy(path: str) -> bool:
+    """Whether a file keeps what pages say, by language: `messages/en.json`."""
+    return COPY.search(path) is not None
+
+
 def is_script(path: str) -> bool:
     """Whether a file is a script of the shell, as prices are often set up by one."""
     return ending(path.rpartition("/")[2]) == "sh"
@@ -185,7 +194,7 @@ def is_script(path: str) -> bool:
 
 def is_table(path: str) -> bool:
     """Whether a file declares the tables that prices are kept in."""
-    return ending(path.rpartition("/")[2]) == "sql"
+    return ending(path.rpartition("/")[2]) in ("sql", "prisma")
 
 
 def folder_left_out(path: str) -> str:

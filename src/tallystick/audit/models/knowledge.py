@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,7 +23,7 @@ ENDLESS = re.compile(  # (a+)+ and (a|a)+ take twice the time for every letter m
     r"[*+}]\??\)*\)(?:[*+]|\{\d+,)|\|(?:\\.|[^()\\]){0,300}\)(?:[*+]|\{\d+,)"
 )
 Pattern = re.Pattern[str] | None
-NAMES = ("sinks", "signals", "work", "flow", "routes")
+NAMES = ("sinks", "signals", "offers", "work", "flow", "routes")
 
 
 class Sink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,12 +81,20 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     word: str = ""
 
 
+class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Words of one kind, by which prices of use are told."""
+
+    kind: Literal["unit", "held", "link", "price", "aside", "supplier", "prepaid"]
+    words: str
+
+
 ROWS: dict[str, Any] = {
     "shared": dict[str, str],
     "sink": Sink, "route": Route, "label": Label, "work": Work,
     **dict.fromkeys(
-        ("metered", "priced", "columns", "promised", "counted", "payment", "flat", "prepaid", "sold"), Signal
+        ("metered", "counted", "payment", "flat", "prepaid", "sold"), Signal
     ),
+    "word": Words,
 }  # fmt: skip
 
 
@@ -166,6 +174,12 @@ class Knowledge:
                 compiled(row["call"]) if "call" in row else None,
             )
             for row in self.rows("label")
+        )
+
+    def words(self, kind: str) -> frozenset[str]:
+        """The words of one kind by which prices of use are told."""
+        return frozenset(
+            word for row in self.rows("word") if row["kind"] == kind for word in row["words"].split()
         )
 
     def signals(self, name: str) -> tuple[tuple[str, re.Pattern[bytes], tuple[bytes, ...]], ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tallystick.audit.case.case import OVERAGE, SPOKEN, Case
+from tallystick.audit.case.case import Case
 from tallystick.audit.case.joins import outboxes, spelled
 from tallystick.audit.case.switches import OFF
 from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
+from tallystick.audit.offers.names import EXTRA, OVERAGE
+from tallystick.audit.offers.speech import SPOKEN
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 from tallystick.audit.trails.trails import Trail
@@ -27,7 +29,6 @@ REMARKED = re.compile(  # a call of a provider's own, and none that stands in a 
     rb"(?m)^\s*(?://|#)\s*(?:await\s+|return\s+|void\s+)?((?:[\w$]+(?:\(\))?\??\.)*"
     rb"(?:meter_?[eE]vents?(?:\(\))?\.create|create_?[uU]sage_?[rR]ecords?|usage_?[rR]ecords?\.create|events\.ingest|usage\.ingest))\("
 )
-BEYOND = "a price beyond the plan in code"  # of use where something counts
 BOUGHT = re.compile(
     rb"\bmode[\"']?\s*[:=]\s*[\"']payment[\"']|payment_?[iI]ntents?\.create"
 )  # piece by piece
@@ -76,8 +77,8 @@ def find(case: Case) -> Iterator[Finding]:
         yield from _remarked(case)
     counters = {hop.place.path for hop in case.counted}
     weak = bool(counters) and not case.corpus.grep(BOUGHT)
-    priced = (one for one in case.priced if weak or one.note != BEYOND)
-    hop = next((one for one in priced if one.note in (OVERAGE, BEYOND) or one.place.path in counters), None)
+    priced = (one for one in case.priced if weak or one.note != EXTRA)
+    hop = next((one for one in priced if one.note in (OVERAGE, EXTRA) or one.place.path in counters), None)
     promised = (one for one in case.promised if weak or one.note != SPOKEN)
     hop = hop or next((one for one in promised if _shown(case, one.place.path)), None)
     if not case.trails and hop is not None and case.payment:

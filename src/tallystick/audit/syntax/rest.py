@@ -19,7 +19,7 @@ ASKED = finite(  # behind a name
     rb"\.(?:forEach|filter|map|some|every|find\w*|reduce)\("
     rb"|[\w.?\[\]]{0,200}\s*(?:\?[^.:]|&&|\|\||[=!]==?|[<>])"
 )
-JOINED = re.compile(rb"\bJoin\($")
+JOINED = re.compile(rb"\bJoin\(\Z")
 BLANKS = 200  # between `!` and a name
 SPOTS = {
     "asking": rb"\b(?:if|elif|while|switch|assert\w*|invariant\w*|return|throw|raise|yield|await|in|of)\b",

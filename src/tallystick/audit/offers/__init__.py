@@ -1,0 +1,1 @@
+"""What the seller asks for a unit of use: in sentences and in names."""

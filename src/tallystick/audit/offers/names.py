@@ -1,0 +1,89 @@
+"""Prices of a unit of use in names: `overagePrice`, `extra_minute_rate`, a column `overage_cents integer`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from tallystick.audit.offers.speech import ON_TOP, REMARK
+from tallystick.audit.offers.vocabulary import Vocabulary, parts
+
+OVERAGE = "an overage price in code"
+EXTRA = "a price beyond the plan in code"
+PER_UNIT = "a price per unit in code"
+
+LIKELY = re.compile(
+    r"[oO]verage|OVERAGE|[mM]etered_|METERED_|[eE]xtra|EXTRA|[aA]dditional|ADDITIONAL|[eE]xcess|EXCESS|[uU]sage_?[pP]rice|USAGE_PRICE|_per_|^per_|[a-z]Per[A-Z]|PER_"
+)
+LONGEST = 60
+START, NAME = re.compile(r"\w{1,60}\Z"), re.compile(r"\w{0,60}")
+BILLED = frozenset(["overage", "metered"])
+USAGE = frozenset(["usage", "price", "usd", "cent", "eur"])
+COSTS = frozenset(["cost", "revenue"])  # of the seller's own, more often than not
+GIVEN = re.compile(r"[\"'`]?\]?\s{0,8}(?P<sign>\??:|=>|=(?!=)|\*|\+=)\s{0,8}(?P<value>[^\n,;]{0,60})")
+COLUMN = re.compile(
+    r"[\"`]?(?P<sign>\s{1,20})(?:numeric|decimal|int\w{0,10}|bigint|real|float|double|money)\b(?![^\n]{0,80}(?:default[\s(]{1,3}0|:=))",
+    re.I,
+)
+NOTHING = re.compile(r"[\"']?\$?0(?:\.0*)?(?![.\d])|(?i:null|none|false|undefined|nil)\b|\"\"|''")
+TYPE = re.compile(r"(?i)\??(?:number|string|float|int|integer|decimal|bigint|optional|boolean|bool)\b")
+NUMBER = re.compile(r"(?:Decimal\()?[\"']?\$?(?=[0-9.]*[1-9])[0-9._]+(?![\w.])")
+TIMES = re.compile(r"([\w.]{1,80})\s{0,3}\*\s{0,3}([\w.]{1,80})")
+
+
+def named(text: str, words: Vocabulary, columns: bool = False) -> Iterator[tuple[int, str]]:
+    """Where a text names a price for use, and of what kind; of the tables of a database, only their `columns`."""
+    end = 0
+    for hit in LIKELY.finditer(text):
+        if hit.start() < end:
+            continue
+        start, end = _bounds(text, hit)
+        said = parts(text[start:end])
+        if words.aside.intersection(said) or REMARK.search(text[text.rfind("\n", 0, start) + 1 : start]):
+            continue
+        given = (COLUMN if columns else GIVEN).match(text, end)
+        value = "" if given is None or columns else given["value"]
+        note = _kind(said, value, words) if given is not None and not _empty(given["sign"], value) else ""
+        if not note and "overage" in said and not columns and _multiplied(text, start, end, words):
+            note = OVERAGE
+        if note:
+            yield start, note
+
+
+def _bounds(text: str, hit: re.Match[str]) -> tuple[int, int]:
+    """From where to where the name goes that holds a likely word."""
+    before = START.search(text, max(0, hit.start() - LONGEST), hit.start())
+    after = NAME.match(text, hit.end())
+    return hit.start() if before is None else before.start(), hit.end() if after is None else after.end()
+
+
+def _empty(sign: str, value: str) -> bool:
+    """Whether a name is only declared, or given nothing."""
+    return NOTHING.match(value) is not None or (sign in (":", "?:") and TYPE.match(value) is not None)
+
+
+def _kind(name: list[str], value: str, words: Vocabulary) -> str:
+    said, number = frozenset(name), NUMBER.match(value) is not None
+    price = (said & words.prices) - (frozenset() if number else COSTS)
+    if said & BILLED:
+        return OVERAGE if price or ("per" in said and "overage" in said) else ""
+    if price and "usage" in said and said <= USAGE:
+        return OVERAGE
+    extra = any(one in ON_TOP and other in words.units for one, other in pairwise(filter(str.isalpha, name)))
+    if extra and price:
+        return OVERAGE
+    each = any(one == "per" and (other in words.units or other[0].isdigit()) for one, other in pairwise(name))
+    if number and (extra or each) and name[0] in ON_TOP:
+        return EXTRA
+    return PER_UNIT if number and each and price - COSTS else ""
+
+
+def _multiplied(text: str, start: int, end: int, words: Vocabulary) -> bool:
+    """`overageMinutes * plan.minuteRate`: what is on top of the plan by what one of it costs."""
+    line = text[text.rfind("\n", 0, start) + 1 : end] + text[end : end + LONGEST].partition("\n")[0]
+    for hit in TIMES.finditer(line):
+        sides = [frozenset(parts(one)) for one in hit.groups()]
+        if any("overage" in one and other & words.prices for one, other in (sides, sides[::-1])):
+            return True
+    return False
