@@ -70,7 +70,10 @@ def test_a_promise_that_nobody_sees(tmp_path: Path) -> None:
         ),
         ("src/plans.ts", "export const PRO = { price: 29, overageRatePerMinute: rates.pro };\n"),
         ("src/plan.ts", "export const save = (form) => ({ extra_1k_messages_price: num(form, 20) });\n"),
-        ("src/form.ts", "export const offer = (form) => ({ model: 'usage', usagePrice: form.price ?? null });\n"),
+        (
+            "src/form.ts",
+            "export const offer = (form) => ({ model: 'usage', usagePrice: form.price ?? null });\n",
+        ),
         ("app/models.py", "class Usage(Base):\n    overage_amount = Column(Numeric)\n"),
         (
             "scripts/prices.sh",

@@ -12,7 +12,7 @@ from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
 from tallystick.audit.offers.names import EXTRA, OVERAGE
-from tallystick.audit.offers.speech import SPOKEN
+from tallystick.audit.offers.speech import PROMISED, SPOKEN
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 from tallystick.audit.trails.trails import Trail
@@ -32,6 +32,9 @@ REMARKED = re.compile(  # a call of a provider's own, and none that stands in a 
 BOUGHT = re.compile(
     rb"\bmode[\"']?\s*[:=]\s*[\"']payment[\"']|payment_?[iI]ntents?\.create"
 )  # piece by piece
+PAID_IN = re.compile(
+    r"(?i)top[-_]?up|add[-_]?(?:funds|balance)|wallet|recharge"
+)  # what is used is taken from a balance
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -75,13 +78,21 @@ def find(case: Case) -> Iterator[Finding]:
         return
     if not case.trails and case.payment:
         yield from _remarked(case)
+        yield from _offered(case)
+
+
+def _offered(case: Case) -> Iterator[Finding]:
+    """A price per unit that is promised, or named in code where usage is counted."""
     counters = {hop.place.path for hop in case.counted}
-    weak = bool(counters) and not case.corpus.grep(BOUGHT)
+    ahead = any(PAID_IN.search(path) for path in case.corpus.sources)
+    weak = bool(counters) and not ahead and not case.corpus.grep(BOUGHT)
     priced = (one for one in case.priced if weak or one.note != EXTRA)
     hop = next((one for one in priced if one.note in (OVERAGE, EXTRA) or one.place.path in counters), None)
-    promised = (one for one in case.promised if weak or one.note != SPOKEN)
+    promised = (
+        one for one in case.promised if one.note == PROMISED or (weak if one.note == SPOKEN else not ahead)
+    )
     hop = hop or next((one for one in promised if _shown(case, one.place.path)), None)
-    if not case.trails and hop is not None and case.payment:
+    if hop is not None:
         known = "usage is only counted; nothing" if counters else "nothing"
         yield RULE.finding(
             f"a price per unit is promised here and {known} reports it to be billed",
