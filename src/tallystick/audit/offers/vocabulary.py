@@ -17,9 +17,10 @@ class Vocabulary:
         """Take the words of the models."""
         words = knowledge.words
         self.units, self.held = words("unit"), words("held")
-        self.prices, self.aside = words("price"), words("aside")
+        self.prices = words("price")
         self.links = words("link")
         self.suppliers, self.prepaid = words("supplier"), words("prepaid")
+        self.aside = words("aside") | self.suppliers
 
 
 @cache
