@@ -223,8 +223,8 @@ class Program:
             or receivers.held(self, caller, parts)
             or receivers.fellow(self, caller, parts)
             or receivers.supplied(self, caller, parts)
-            or self._unique(last)
-            or self._given(last)
+            or (not receivers.foreign(self, caller, head) and (self._unique(last) or self._given(last)))
+            or []
         )
 
     def _given(self, name: str) -> list[Key]:
@@ -351,7 +351,7 @@ class Program:
         found = [key for key in self.by_name.get(name, ()) if bare or self.function(key).owner]
         found = [key for key in found if self.function(key).parent <= 0]
         if len(found) > 1:  # the one that does it, beside those that stand in for it
-            found = [key for key in found if not receivers.STANDING_IN.search(self.function(key).owner)]
+            found = [key for key in found if not receivers.stands_in(self.function(key).owner)]
         return found if len(found) == 1 else []
 
     def spelled(self, key: Key, args: tuple[Expr, ...]) -> tuple[Expr, ...]:

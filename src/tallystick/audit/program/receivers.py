@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tallystick.audit.program.program import Key, Program
 
 STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|stub)$")
+IN_MEMORY = re.compile(r"(?i)^(?:in_?memory|disabled|console|recording|spy)")  # where another does it as well
 INJECTS = frozenset(["Depends", "Security", "Provide", "Inject"])
 TYPE = re.compile(r"^[\"'*&?\s]*(?:(?:Annotated|Optional|Final|Union)\[\s*[\"']?)?(?:\w+[.\\])*(\w+)")
 MADE = finite(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
@@ -40,6 +41,7 @@ OUTSIDE = re.compile(  # of a stream, a socket, a process: told by nobody here
 RUBY = (".rb", ".rake")
 PUT_OFF = re.compile(r"^perform_(?:later|async|now|in|at|inline)$")
 CONSTRUCTORS = ("constructor", "__init__")
+SIGNATURE = re.compile(r"\.si?$")  # of Celery: `group(task.s(n))`
 WORDLESS = frozenset(["delay", "apply_async", "bind", "default"])
 
 
@@ -49,6 +51,8 @@ def steps(path: str, callee: str) -> list[str]:
     if path.endswith(RUBY):
         parts = ["perform" if PUT_OFF.match(one) else one for one in said.split(".")]
         return [one for one in parts[:-1] if one not in ("new", "set")] + parts[-1:]
+    if path.endswith(".py"):
+        said = SIGNATURE.sub("", said)
     parts = said.removesuffix(".call").removesuffix(".apply").split(".")
     return [one for one in parts if one not in WORDLESS] or parts
 
@@ -66,12 +70,18 @@ def held(program: Program, caller: Key, parts: list[str]) -> list[Key]:
     ending = caller[0][caller[0].rfind(".") :]
     here = [(key, names) for key, names in owners.items() if key[0].endswith(ending)]
     name = ".".join(parts[:-1])
-    for asked in map(_spelled, (_made(program, caller, name), _typed(program, caller, name), parts[-2])):
+    made = _made(program, caller, name)
+    for asked in map(_spelled, (*made, _typed(program, caller, name), parts[-2])):
         exact = [key for key, names in here if asked in names]
         found = exact or [key for key, names in here if names[0].endswith(asked)]
         if found and len(asked) > 3:
             return found if len(found) == 1 else []
     return []
+
+
+def stands_in(owner: str) -> bool:
+    """Whether a class stands in for another that does it: in tests, and where nothing is set up."""
+    return STANDING_IN.search(owner) is not None or IN_MEMORY.match(owner) is not None
 
 
 def _owners(program: Program, method: str) -> dict[Key, tuple[str, str]]:
@@ -83,7 +93,8 @@ def _owners(program: Program, method: str) -> dict[Key, tuple[str, str]]:
             if not STANDING_IN.match(owner):
                 name = _spelled(owner.removesuffix("Impl"))
                 found[key] = (name, posixpath.basename(posixpath.dirname(key[0])) + name)
-        program.owners[method] = found
+        real = {key: names for key, names in found.items() if not IN_MEMORY.match(names[0])}
+        program.owners[method] = real or found
     return program.owners[method]
 
 
@@ -184,19 +195,54 @@ def _given(program: Program, caller: Key, name: str) -> Iterator[Expr]:
         yield from program.contents.fields(caller[0]).get(name, ())
 
 
-def _made(program: Program, caller: Key, name: str) -> str:
+def _made(program: Program, caller: Key, name: str) -> list[str]:
     """The class whose instance a name was given: `reporter = UsageReporter(store)`, `= Depends(get_reporter)`."""
     for value in _given(program, caller, name):
         last = value.text.rpartition(".")[2]
-        if value.kind != "call" or not MADE.match(last):
+        if value.kind != "call":
+            continue
+        if not MADE.match(last):
+            wrapped = _wrapped(program, caller[0], value)
+            if wrapped:
+                return wrapped
             continue
         if last not in INJECTS:
-            return last.removeprefix("New")
+            return _of_package(value.text)
         asked = next((one.text for one in value.parts[:1]), "")
         owner = asked if MADE.match(asked) else _product(program, caller, asked)
         if owner:
-            return owner
-    return ""
+            return [owner]
+    return []
+
+
+def foreign(program: Program, caller: Key, name: str) -> bool:
+    """Whether a name is of a class from outside the tree: `const stripe = new Stripe(key)`."""
+    for value in _given(program, caller, name):
+        taken = (
+            program.imports[caller[0]].get(value.text)
+            if value.kind == "call" and MADE.match(value.text)
+            else None
+        )
+        if taken is not None and program.resolver.resolve(caller[0], taken.source) not in program.modules:
+            return True
+    return False
+
+
+def _of_package(constructor: str) -> list[str]:
+    """`billing.NewHandler`: the type behind its package's name, where many packages have one, and alone."""
+    package, _, last = constructor.rpartition(".")
+    plain = last.removeprefix("New")
+    return [package.rpartition(".")[2] + plain, plain] if package and last.startswith("New") else [plain]
+
+
+def _wrapped(program: Program, path: str, value: Expr) -> list[str]:
+    """What Go makes in a helper that ends the program at an error: `must(billing.New(db))`, `must(func() …)`."""
+    for one in value.parts if path.endswith(".go") else ():
+        literal = program.literal(path, one)
+        for each in program.function(literal).returns if literal is not None else (one,):
+            if each.kind == "call" and MADE.match(each.text.rpartition(".")[2]):
+                return _of_package(each.text)
+    return []
 
 
 def _product(program: Program, caller: Key, factory: str) -> str:
