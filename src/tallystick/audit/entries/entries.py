@@ -38,6 +38,7 @@ class Entries:
                     self.found[entry.key] = entry
             self._handed(module)
             self._aliased(module)
+            self._called_by_key(module)
         for key, job in registered(program):
             self.found.setdefault(key, _kept(key, job, program.function(key).line))
         self._urls()
@@ -72,6 +73,19 @@ class Entries:
                                 line,
                             ),
                         )
+
+    def _called_by_key(self, module: Module) -> None:
+        """`export default { fetch: app.fetch, scheduled: drain }`: what a platform calls by its key."""
+        rows = [row for row in self.forms.by_file if row[0].framework == "workers"]
+        given = [value for name, value in module.functions[0].assigns if name == "default"]
+        for value in (part for one in given for part in (one, *one.parts) if part.kind == "object"):
+            for name, part in zip(value.keys, value.parts, strict=False):
+                literal = self.program.literal(module.path, part)
+                named = self.program.targets((module.path, 0), part.text) if part.kind == "name" else []
+                for row in (row for row, _, names, *_ in rows if names is not None and names.search(name)):
+                    for key in [literal] if literal is not None else named:
+                        route, line = path_route(row.framework, key[0], name), self.program.function(key).line
+                        self.found.setdefault(key, Entry(key, row.kind, row.framework, route, line))
 
     def _handed(self, module: Module) -> None:
         """Named handlers: `app.post("/x", guard, handler)`, `new Worker("q", job)`, `path("x", view)`."""

@@ -109,7 +109,7 @@ class Forms:
             name = next((one for one in said if names is None or names.search(one)), None)
             if name is None:
                 continue
-            if owner is not None and not owner.search(function.owner):
+            if owner is not None and not owner.search(_owner_as(module, function)):
                 continue
             if (
                 file is not None
@@ -338,6 +338,14 @@ def _exported_as(module: Module, function: Function) -> list[str]:
         return [function.name]
     also = [one.local for one in module.reexports if not one.source and one.name == function.name]
     return [function.name, *also]
+
+
+def _owner_as(module: Module, function: Function) -> str:
+    """What a function belongs to, as its file exports it: `const worker = { scheduled() … }; export default worker`"""
+    default = any(
+        one.local == "default" and not one.source and one.name == function.owner for one in module.reexports
+    )
+    return "default" if default and function.owner else function.owner
 
 
 def _row(row: Route) -> Row:

@@ -35,6 +35,12 @@ def child_of(node: Node, index: int = 0) -> Node | None:
     return node.named_child(index) if 0 <= index < node.named_child_count else None
 
 
+def unwrapped(node: Node) -> Node:
+    """What stands within brackets and types: the object of `{ … } satisfies Handler`."""
+    inner = child_of(node) if node.type in tables.WRAPS else None
+    return unwrapped(inner) if inner is not None else node
+
+
 def chain(node: Node | None, depth: int = 0) -> str:
     """The dotted name of a callee or a value; `()` marks a call on the way."""
     if node is None or depth > DEEPEST:

@@ -20,6 +20,7 @@ from tallystick.audit.syntax.expressions import (
     is_bare_call,
     named,
     text_of,
+    unwrapped,
 )
 from tallystick.audit.syntax.grammars import grammar_of, parsable, parsed
 from tallystick.audit.syntax.imports import Imports
@@ -200,12 +201,12 @@ class Lowering:
             return
         default = node.child_by_field_name("value") is not None or text_of(node).startswith("export default")
         value = node.child_by_field_name("value")
-        if value is not None and value.type in tables.CALLS:
+        if value is not None and unwrapped(value).type in tables.CALLS | tables.OBJECTS:
             self.drafts[0].assigns.append(("default", expression(value)))
         inner = replace(context, exported=True, name="default" if default else "")
         for child in node.named_children:
             if child.type != "decorator":
-                owner = "default" if default and child.type in tables.OBJECTS else inner.owner
+                owner = "default" if default and unwrapped(child).type in tables.OBJECTS else inner.owner
                 self.walk(child, replace(inner, owner=owner, decorators=self.decorators(node)))
 
     def decorators(self, node: Node) -> tuple[Expr, ...]:
