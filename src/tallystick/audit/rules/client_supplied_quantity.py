@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.reaching import ordered
-from tallystick.audit.model import Confidence, Finding, Severity
+from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.sites import NO_QUANTITY
 from tallystick.audit.trails.trails import Trail
 
@@ -21,6 +22,10 @@ HOLDER = re.compile(
     r"(?i)(?:body|payload|data|dto|input|json|params|values|form|fields|message)$|\w+(?:dto|body|input|payload)$"
 )
 
+OPENED = finite(  # to every client: Autumn's own functions as functions of Convex
+    rb"\bexport\s+const\s+\{(?:[^}]*[\s,])?track[\s,][^}]*\}\s*=\s*\w*(?i:autumn)\w*\.api\(\)"
+    rb"|\bexport\s+const\s+track\s*=\s*\w*(?i:autumn)\w*\.track\b"
+)
 SEATS = re.compile(
     r"(?<![A-Za-z])(?:[sS]eat|[lL]icen[cs]e)s?(?![a-z])|(?<=[a-z])(?:Seat|Licen[cs]e)s?(?![a-z])"
 )
@@ -52,6 +57,20 @@ def find(case: Case) -> Iterator[Finding]:
             case.name(trail),
             case.hops(trail),
         )
+    yield from _opened(case)
+
+
+def _opened(case: Case) -> Iterator[Finding]:
+    """The provider's report itself as a function that a browser may call, where usage is reported with it."""
+    if not any(one.site.sink.provider == "autumn" and not one.client for one in case.live):
+        return
+    for path, line, _ in case.corpus.live_hits(OPENED):
+        if "convex/" in path:
+            yield RULE.finding(
+                "track is a function that every client may call with any number, also one below zero",
+                Place(path, line),
+                Confidence.MEDIUM,
+            )
 
 
 def _corrects(case: Case, trail: Trail) -> bool:

@@ -31,6 +31,7 @@ COMPARED = frozenset(["eq", "and", "or"])
 EQUAL = 2  # a column and a value
 CONSTRUCTORS = ("constructor", "__init__")
 UPLOADED = re.compile(r"(?i)form|file|upload|blob")
+PROVIDERS = re.compile(r"(?i)stripe|webhook|polar|paddle|lemon_?squeezy")  # in the name of a type
 ADDRESSED = re.compile(r"(?i)(?:params|url|query|search)$")
 KEPT = {CLIENT: CHOSEN, "param": KEYED, KEYED: KEYED, CHOSEN: CHOSEN}
 
@@ -81,8 +82,10 @@ class Labelling:
     def _name(self, key: Key, text: str, path: str, depth: int) -> Labels:
         full = f"{text}.{path}" if path else text
         kind = self._known(0, full)
-        if kind == CLIENT and (self._answered(key, text, depth) or not self._asked_for(key, text)):
-            kind = ""
+        if kind == CLIENT and (
+            self._answered(key, text, depth) or not self._asked_for(key, text) or self._delivered(key, text)
+        ):
+            kind = EVENT if self._delivered(key, text) else ""
         if kind == MEASURED and "." not in full:  # a plain `count` is what it was given, where that is known
             found = self._bound(key, full, depth)
             return frozenset((MEASURED, full) if one[0] == UNKNOWN else one for one in found)
@@ -145,6 +148,18 @@ class Labelling:
                 return bool(bound.path)  # `{ params }` is taken from the request, `params` is handed over
             holder = (holder[0], function.parent) if function.parent >= 0 else None
         return True
+
+    def _delivered(self, key: Key, text: str) -> bool:
+        """Whether `event` is a payment provider's, and no request: `async function won(event: Stripe.Event)`."""
+        root = text.partition(".")[0]
+        holder: Key | None = key if root == "event" else None
+        while holder is not None:
+            function = self.program.function(holder)
+            bound = next((one for one in function.bindings if one.name == root), None)
+            if bound is not None:
+                return PROVIDERS.search(bound.kind) is not None
+            holder = (holder[0], function.parent) if function.parent >= 0 else None
+        return False
 
     def _each(self, holder: Key, index: int) -> Expr | None:
         """What `rows.map((row) => …)` goes over, for the parameter that is one of it."""
