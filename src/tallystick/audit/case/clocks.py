@@ -19,8 +19,10 @@ ENDLESS = finite(
     rb"|\bwhile\s+self\.|\bselect\s*\{"
 )
 GO_UNITS = {"time.Second": 1, "time.Minute": 60, "time.Hour": HOUR, "time.Millisecond": 0}
-ASIDE = re.compile(r"(?:^|/)(?:scripts?|bin|tools?|hack|ops|maintenance)/")
-JOBS = re.compile(r"(?:^|/)(?:jobs?|crons?|tasks?)/")  # there, too, where no other file loads it
+ASIDE = re.compile(r"(?:^|/)(?:scripts?|bin|hack|ops|maintenance)/")
+JOBS = re.compile(  # there, too, where no other file loads it: an agent's tools are no programs
+    r"(?:^|/)(?:jobs?|crons?|tasks?|tools?)/"
+)
 BY_HAND = re.compile(  # a package's command that runs when somebody asks for it
     rb"\"(?!(?:pre|post)?(?:start|dev|serve|worker|daemon|watch|prod|web)\b)[\w:.-]+\"\s*:\s*\"[^\"\n]*\""
 )

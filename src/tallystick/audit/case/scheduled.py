@@ -97,11 +97,12 @@ def _for_the_clock(case: Case, trail: Trail, entry: Entry) -> bool:
     path = entry.route.partition(" ")[2] or entry.key[0]
     if CRON_PATH.search(path) is None:
         return _goes_over_all(case, trail, entry, path)
-    if CRON.search(path) or case.guarded(trail):
+    if CRON.search(path):
         return True
+    if PARAMETER.search(path):
+        return False  # `/jobs/[id]/invoice`: of one job, as somebody asks
     asked = any(kind == SESSION for kind, _ in trail.customer)
-    asked = asked or WHO_CALLS.search(case.said(entry.key)) is not None
-    return not asked and PARAMETER.search(path) is None
+    return case.guarded(trail) or (not asked and WHO_CALLS.search(case.said(entry.key)) is None)
 
 
 def _goes_over_all(case: Case, trail: Trail, entry: Entry, path: str) -> bool:

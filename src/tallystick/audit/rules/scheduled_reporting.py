@@ -37,12 +37,29 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         if id(trail.site.call) not in soon:
             if done_here(case, trail):
-                continue  # nothing waits for the clock: before it there was no usage
+                continue  # nothing waits for the clock
             yield _unknown(case, trail) if entry.seconds is None else _slow(case, trail, entry.seconds)
         elif entry.seconds is not None:
             place = open_period(case, trail)
             if place is not None:
                 yield _partial(case, trail, place, entry.seconds)
+
+
+def _by_hand(case: Case, trail: Trail) -> bool:
+    """Whether it is a program that somebody runs now and then, to check or to make up, beside what reports at once."""
+    entry = trail.entry
+    if entry is None or entry.framework != "script" or entry.seconds is not None:
+        return False
+    return any(not one.site.stored and not _seldom(one) for one in case.live)
+
+
+def _seldom(trail: Trail) -> bool:
+    entry = trail.entry
+    return (
+        entry is None
+        or entry.kind == "script"
+        or (entry.kind == "schedule" and (entry.seconds or SLOW) >= SLOW)
+    )
 
 
 def _announced(case: Case, trail: Trail, place: Place) -> Finding:
@@ -97,7 +114,7 @@ def _unknown(case: Case, trail: Trail) -> Finding:
     return RULE.finding(
         f"usage is reported only by {entry.route}, and nothing in this tree says how often that runs",
         case.place(entry.key, entry.line),
-        Confidence.MEDIUM,
+        Confidence.LOW if _by_hand(case, trail) else Confidence.MEDIUM,
         case.name(trail),
         case.hops(trail),
     )
