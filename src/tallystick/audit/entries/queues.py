@@ -197,6 +197,14 @@ def called_with(call: Call) -> tuple[Expr, ...]:
     return (*listed, *((given["kwargs"],) if "kwargs" in given else ()))
 
 
+def given_later(args: tuple[Expr, ...], name: str) -> tuple[Expr, ...]:
+    """What `run_later(function, a, b)` will call the function with: the arguments after its name."""
+    for index, arg in enumerate(args):
+        if arg.kind == "name" and arg.text.rpartition(".")[2] == name:
+            return args[index + 1 :]
+    return ()
+
+
 def _settings(value: Expr) -> list[Expr]:
     """Names among the settings of a worker or a job: `{ event: EVENTS.used }`, the path of an address."""
     if value.kind == "mix" and not value.text:

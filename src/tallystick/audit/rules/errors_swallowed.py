@@ -10,6 +10,7 @@ from tallystick.audit.case.kept import only_marked, unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import drained_late, excused, sent_later
+from tallystick.audit.rules.marks import marks_lost, marks_sent, takes_unsent
 from tallystick.audit.rules.open_period import open_period
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
@@ -54,10 +55,16 @@ def find(case: Case) -> Iterator[Finding]:
         unheard = trail.handler == (trail.site.key[0], trail.site.call.line)
         near = near and not unheard
         sure = Confidence.HIGH if near else Confidence.MEDIUM
+        doubted = (
+            trail.retried
+            or _left_unsent(case, trail)
+            or drained_late(case, trail)
+            or _told_again(case, trail)
+        )
         yield RULE.finding(
             UNHEARD if unheard else STOPPED,
             where,
-            Confidence.LOW if drained_late(case, trail) or _told_again(case, trail) else sure,
+            Confidence.LOW if doubted else sure,
             case.name(trail),
             case.hops(trail),
         )
@@ -74,6 +81,12 @@ def _unqueued(case: Case, trail: Trail) -> Iterator[Finding]:
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _left_unsent(case: Case, trail: Trail) -> bool:
+    """Whether it goes over the rows that were not sent yet, and marks only what was: what failed is left for later."""
+    taken = not trail.site.stored and case.once(takes_unsent, trail)
+    return taken and marks_sent(case, trail) and not case.once(marks_lost, trail)
 
 
 def _told_again(case: Case, trail: Trail) -> bool:

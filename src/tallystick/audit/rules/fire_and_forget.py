@@ -23,6 +23,7 @@ ENDS = frozenset(  # frameworks whose process may end with the answer
     ["next-app", "next-pages", "next-action", "vercel", "sveltekit", "remix", "astro", "lambda", "workers", "netlify",
      "supabase-edge", "firebase", "pages-functions", "functions"]
 )  # fmt: skip
+TIMER = re.compile(r"^set(?:Timeout|Interval)$|(?i:cron|schedule)")
 DEEP = 4  # calls below what is left alone: by then it is no reporter, but work of which a report is a part
 
 
@@ -80,24 +81,40 @@ def _confidence(case: Case, trail: Trail) -> Confidence:
     if trail.queued is not None:  # a server that goes on hands the job over in a moment
         ends = trail.floating[1] and trail.entry.framework in ENDS
         return Confidence.MEDIUM if ends else Confidence.LOW
-    for number, (key, call) in enumerate(trail.hops):
-        if number and (key[0], call.line) == trail.floating and not REPORTING.search(call.callee):
-            below, onward = trail.hops[number - 1]
-            steps = [one for one in case.program.function(below).calls if one.state in ("awaited", "used")]
-            many = number > DEEP or len([one for one in steps if one is not onward]) > 2
+    left = _left_alone(trail)
+    if left and not REPORTING.search(trail.hops[left][1].callee):
+        below, onward = trail.hops[left - 1]
+        steps = [one for one in case.program.function(below).calls if one.state in ("awaited", "used")]
+        many = left > DEEP or len([one for one in steps if one is not onward]) > 2
+        if many or trail.floating[1]:
             return Confidence.LOW if many else Confidence.HIGH
     return Confidence.HIGH if trail.floating[1] and not trail.site.stored else Confidence.MEDIUM
+
+
+def _left_alone(trail: Trail) -> int:
+    """The step that nobody waits for, or that is put off; 0 where that is the report itself."""
+    place = trail.floating if trail.floating[1] else trail.deferred[:2]
+    at = [number for number, (key, call) in enumerate(trail.hops) if (key[0], call.line) == place]
+    if not at or trail.floating[1]:
+        return at[0] if at else 0
+    return max(0, at[0] - 1)  # `setImmediate(() => run(job))`: what is put off is what the literal calls
 
 
 def _ticks(trail: Trail) -> bool:
     """Whether the process's own clock starts it, so that nobody is there to wait: the process goes on."""
     entry, (key, call) = trail.entry, trail.hops[-1]
-    by_clock = entry is not None and entry.kind == "schedule" and entry.framework == "script"
-    return by_clock and trail.floating == (key[0], call.line)
+    if entry is None or entry.framework != "script":
+        return False
+    if entry.kind == "schedule" and trail.floating == (key[0], call.line):
+        return True
+    above = [at for at, (key, call) in enumerate(trail.hops[:-1]) if (key[0], call.line) == trail.floating]
+    return bool(above) and TIMER.search(trail.hops[above[0] + 1][1].callee) is not None
 
 
 def _keeps_running(trail: Trail) -> bool:
     """Whether a run by the clock only tells the platform to wait for it: there is no response to hurry for."""
+    if trail.entry is not None and (trail.entry.kind, trail.entry.framework) == ("script", "script"):
+        return TIMER.search(trail.deferred[2]) is not None  # a program that goes on sets itself a clock
     if trail.entry is None or trail.entry.kind != "schedule":
         return False
     return trail.deferred[2] == "waitUntil" or trail.entry.framework == "workers"

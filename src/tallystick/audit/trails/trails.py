@@ -11,11 +11,11 @@ from msgspec import structs
 from tallystick.audit.entries import schedules
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.forms import Entry
-from tallystick.audit.entries.queues import Producer, Queues
+from tallystick.audit.entries.queues import Producer, Queues, given_later
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Handler
 from tallystick.audit.syntax.returned import TOLD
-from tallystick.audit.trails import answers
+from tallystick.audit.trails import answers, retries
 from tallystick.audit.trails.labels import CLIENT, Labelling, Labels, written_out
 from tallystick.audit.trails.sites import Site
 
@@ -60,6 +60,7 @@ class Trail:
     floating: tuple[str, int] = ("", 0)
     deferred: tuple[str, int, str] = ("", 0, "")
     remote: bool = False
+    retried: bool = False  # a durable step tried it again before its error came here
     queued: Call | None = None  # what put the job on its queue: what becomes of an error is told of that
     flags: frozenset[str] = frozenset()
     client: bool = False
@@ -234,7 +235,7 @@ class Climb:
     def _fed(self, trail: Trail, entry: Entry) -> list[Trail]:
         """Above a worker: whoever puts its jobs on the queue. What the queue takes it keeps, so all begins anew."""
         begun = replace(
-            trail, error="open", handler=("", 0), floating=("", 0), deferred=("", 0, ""),
+            trail, error="open", retried=False, handler=("", 0), floating=("", 0), deferred=("", 0, ""),
             quantity=self._jobs(trail.quantity, entry.key), customer=self._jobs(trail.customer, entry.key),
         )  # fmt: skip
         return [self._put(begun, entry.key, one) for one in self.queues.filling(entry)]
@@ -334,6 +335,8 @@ class Climb:
         if self.defer.search(call.callee) and not waited and not trail.deferred[1]:
             trail = replace(trail, deferred=(outer[0], call.line, call.callee.rpartition(".")[2]))
         dropped = call.state in ("floating", "void") and call.callee.endswith(".map")
+        if trail.error == "open" and retries.tries_again(self.program, outer, call):
+            trail = replace(trail, retried=True)
         loop = (dropped or bool(self.iterate.search(call.callee))) and is_async
         waits = loop or call.state != "floating" or call.callee.endswith(".then")
         further = self._through(trail, outer, call, False, is_async and waits)
@@ -358,8 +361,10 @@ class Climb:
             args = edge.call.args
             if edge.kind == "pass" and edge.caller == key and edge.call.callee == "setTimeout":
                 continue  # a clock, and no report put off: the function sets it for itself
+            if edge.kind == "remote" and edge.caller == key:
+                continue  # what failed is put off by itself, to be tried again
             if edge.kind == "pass":
-                later = _given_later(args, function.name)
+                later = given_later(args, function.name)
                 moved = self._substituted(trail, key, edge.caller, later) if later else trail
                 moved = self._run(moved, edge.caller, edge.call, key)
                 found += self._handed(moved, edge.caller, edge.call, done, function.is_async)
@@ -386,12 +391,5 @@ def _fate(trail: Trail) -> tuple[object, ...]:
     """Where a way has come to, and what becomes of its report there: what lies above is the same for all of these."""
     return (
         trail.top, trail.error, bool(trail.floating[1]), bool(trail.deferred[1]), trail.remote, trail.queued,
+        trail.retried,
     )  # fmt: skip
-
-
-def _given_later(args: tuple[Expr, ...], name: str) -> tuple[Expr, ...]:
-    """What `run_later(function, a, b)` will call the function with: the arguments after its name."""
-    for index, arg in enumerate(args):
-        if arg.kind == "name" and arg.text.rpartition(".")[2] == name:
-            return args[index + 1 :]
-    return ()
