@@ -66,6 +66,8 @@ def written(case: Case, tables: dict[str, Trail], labelling: Labelling) -> Itera
         opened = (*quantities, *row.column(stored.SPENT))
         if (not customers and not quantities) or stored.is_opening(opened):
             continue
+        if not opened and row.column(stored.ALLOWED):
+            continue  # what a plan includes
         if not _sure(row, tables[row.table]):
             continue
         sink = Sink(tables[row.table].site.sink.provider, "", "", durable=True)

@@ -14,7 +14,9 @@ from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails import stored
 from tallystick.audit.trails.trails import Trail
 
-COUNTER = finite(rb"(?i)localStorage\.setItem\(\s*[\"'`][^\"'`]*(?:usage|credits?|quota|count)[^\"'`]*[\"'`]")
+COUNTER = finite(
+    rb"(?i)localStorage\.setItem\(\s*[\"'`](?![^\"'`]*(?:pending|selected|retry|unread|visit))[^\"'`]*(?:usage|credits?|quota|count(?![a-z]))[^\"'`]*[\"'`]"
+)
 
 REPORTING = re.compile(r"(?i)usage|meter|track|consum|report|bill|deduct")
 CHARGES = frozenset(

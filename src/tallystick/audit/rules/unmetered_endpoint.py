@@ -52,12 +52,20 @@ def find(case: Case) -> Iterator[Finding]:
     for key, entry in sorted(case.entries.found.items()):
         if key in direct.entries | coverage.metered or entry.handler[0] or entry.kind not in KINDS:
             continue
-        if ADMIN.search(f"{entry.route} {key[0]}"):
+        if ADMIN.search(f"{entry.route} {key[0]}") or _put_by_metered(case, entry, direct):
             continue
         if _sells(case, key, coverage.free):
             yield from _compared(case, entry, covered)
         elif not before:
             yield from _compared(case, entry, direct)
+
+
+def _put_by_metered(case: Case, worker: Entry, known: Metered) -> bool:
+    """Whether a job is a part of what a metered entry does: that puts it on its queue, and reports."""
+    if worker.kind != "worker":
+        return False
+    above = known.entries | reach(case, known.entries)
+    return any(one.caller in above for one in case.queues.filling(worker))
 
 
 def _compared(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:

@@ -27,6 +27,9 @@ QUANTITY = re.compile(
     r"|(?:Quantity|Amount|Units?|Tokens|Credits|Bytes|Seconds|Minutes|Count|Usage|Calls|Pages|Characters)$"
 )
 SPENT = re.compile(r"(?i)(?:used|consumed|spent|total_?cost)$")
+ALLOWED = re.compile(
+    r"(?i)included|allocat|allowance|quota|limit|last_?\w*reset|reset_?at"
+)  # what nobody used yet
 CUSTOMER = re.compile(
     r"(?i)^(?:stripe_?)?(?:customer|org(?:ani[sz]ation)?|user|account|tenant|team|workspace|subscription)"
     r"(?:_?item)?_?id$|^(?:customer|external_?customer_?id)$"
