@@ -244,3 +244,15 @@ def test_a_report_that_puts_itself_off_tries_again(tmp_path: Path) -> None:
     ):
         tree = {"convex/tell.ts": HEAD + again, "convex/ask.ts": ask.replace("TOLD", told)}
         assert codes(audited(tmp_path / str(len(told)), tree)) == wanted
+
+
+def test_a_result_of_nothing_is_no_mark_of_what_is_unsent(tmp_path: Path) -> None:
+    """Two ways to the same work: the one by the clock sends its own usage, and not what the other lost."""
+    tree: Tree = {
+        "src/report.ts": REPORT.replace("  await stripe", "  try { await stripe").replace(";\n}", "; } catch (e) { console.error(e); }\n}"),
+        "src/use.ts": "import { report } from './report';\nexport async function use(customer, prompt) {\n  if (!prompt) return { billedUsd: 0 };\n  const answer = await openai.responses.create({ input: prompt });\n  await report(customer, answer.usage.total_tokens, answer.id);\n  return { billedUsd: 1 };\n}\n",
+        "src/server.ts": "import { use } from './use';\napp.post('/run', requireUser, async (req, res) => { res.json(await use(req.user.customer, req.body.prompt)); });\nsetInterval(async () => { for (const one of await db.session.findMany({})) await use(one.customer, one.prompt); }, 60_000);\n",
+    }  # fmt: skip
+    assert codes(audited(tmp_path, tree)) == {"errors_swallowed"}
+    asked = tree["src/use.ts"].replace("billedUsd: 0", "reported: false")
+    assert codes(audited(tmp_path / "asked", {**tree, "src/use.ts": asked})) == set()

@@ -24,6 +24,7 @@ ENDS = frozenset(  # frameworks whose process may end with the answer
      "supabase-edge", "firebase", "pages-functions", "functions"]
 )  # fmt: skip
 TIMER = re.compile(r"^set(?:Timeout|Interval)$|(?i:cron|schedule)")
+SERVES = re.compile(r"(?:^|\.)listen$")  # and what is done once, when the server is up
 DEEP = 4  # calls below what is left alone: by then it is no reporter, but work of which a report is a part
 
 
@@ -107,8 +108,13 @@ def _ticks(trail: Trail) -> bool:
         return False
     if entry.kind == "schedule" and trail.floating == (key[0], call.line):
         return True
-    above = [at for at, (key, call) in enumerate(trail.hops[:-1]) if (key[0], call.line) == trail.floating]
-    return bool(above) and TIMER.search(trail.hops[above[0] + 1][1].callee) is not None
+    left = next(
+        (at for at, (key, call) in enumerate(trail.hops) if (key[0], call.line) == trail.floating),
+        len(trail.hops),
+    )
+    return any(TIMER.search(call.callee) for _, call in trail.hops[left + 1 : left + 2]) or any(
+        SERVES.search(call.callee) for _, call in trail.hops[left + 1 :]
+    )
 
 
 def _keeps_running(trail: Trail) -> bool:

@@ -16,7 +16,7 @@ from tallystick.audit.program.program import Key
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.trails import Trail
 
-ADMIN = re.compile(r"(?i)health|/admin|webhook")
+ADMIN = re.compile(r"(?i)health|/admin|webhook|credential")
 ASIDE = re.compile(
     r"(?i)test|demo|debug|preview|moderat|title|suggest|embed|search|onboard|support|playground"
     r"|invit|welcome|password|magic-?link|contact|waitlist|newsletter|feedback"  # mails of the application itself
