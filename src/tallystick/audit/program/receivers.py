@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|stub)$")
 IN_MEMORY = re.compile(r"(?i)^(?:in_?memory|disabled|console|recording|spy)")  # where another does it as well
 INJECTS = frozenset(["Depends", "Security", "Provide", "Inject"])
+CONTAINERS = frozenset(["app", "resolve", "make", "makeWith"])
 TYPE = re.compile(r"^[\"'*&?\s]*(?:(?:Annotated|Optional|Final|Union)\[\s*[\"']?)?(?:\w+[.\\])*(\w+)")
 MADE = finite(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
 
@@ -201,6 +202,10 @@ def _made(program: Program, caller: Key, name: str) -> list[str]:
         last = value.text.rpartition(".")[2]
         if value.kind != "call":
             continue
+        if last in CONTAINERS and value.parts:
+            asked, _, mark = value.parts[0].text.rpartition(".")
+            if mark == "class":  # `app(UsageReporter::class)`
+                return asked.rpartition(".")[2]
         if not MADE.match(last):
             wrapped = _wrapped(program, caller[0], value)
             if wrapped:

@@ -47,7 +47,7 @@ def chain(node: Node | None, depth: int = 0) -> str:
         return "?"
     kind = node.type
     if kind in tables.NAMES:
-        return text_of(node).lstrip("$@")
+        return text_of(node).lstrip("$@\\").replace("\\", ".")  # PHP: `\\Stripe\\Billing\\MeterEvent`
     if kind in tables.MEMBERS:
         left, right = tables.MEMBERS[kind]
         first = node.child_by_field_name(left) if left else child_of(node, 0)
