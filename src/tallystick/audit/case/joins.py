@@ -52,8 +52,9 @@ def outboxes(case: Case) -> dict[str, Trail]:
 
 
 def _near(case: Case, trail: Trail) -> set[Key]:
-    """The functions on a trail and those they call."""
+    """The functions on a trail, the steps that stand in them, and those they call."""
     own = {key for key, _ in trail.hops if key[1]}
+    own |= {step for key in own for step in case.program.contents.inside(key)}
     return own | {target for key in own for target, _ in case.program.callees.get(key, ())}
 
 
@@ -68,7 +69,7 @@ def written(case: Case, tables: dict[str, Trail], labelling: Labelling) -> Itera
             continue
         if not opened and row.column(stored.ALLOWED):
             continue  # what a plan includes
-        if not _sure(row, tables[row.table]):
+        if not _sure(row, tables[row.table]) or _lowers(row, tables[row.table]):
             continue
         sink = Sink(tables[row.table].site.sink.provider, "", "", durable=True)
         yield Site(
@@ -91,9 +92,14 @@ def _sure(row: stored.Row, trail: Trail) -> bool:
     return bool(sent & {name.lower() for name in row.payload.keys})
 
 
+def _lowers(row: stored.Row, trail: Trail) -> bool:
+    """Whether a counter is counted down by what sends it."""
+    return stored.is_counter(row.call) and row.key in {key for key, _ in trail.hops}
+
+
 def words(case: Case, tables: dict[str, Trail]) -> re.Pattern[bytes] | None:
     """What a file has to hold to be on the other side of a join."""
-    parts = [spelled(one) for one in sorted(tables)]
+    parts = [spelled(one.removeprefix(stored.KEYED)) for one in sorted(tables)]
     for trail in case.live:
         entry = trail.entry
         if entry is not None and entry.kind in ("worker", "schedule", "http"):

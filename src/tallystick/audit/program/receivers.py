@@ -205,7 +205,7 @@ def _made(program: Program, caller: Key, name: str) -> list[str]:
         if last in CONTAINERS and value.parts:
             asked, _, mark = value.parts[0].text.rpartition(".")
             if mark == "class":  # `app(UsageReporter::class)`
-                return asked.rpartition(".")[2]
+                return [asked.rpartition(".")[2]]
         if not MADE.match(last):
             wrapped = _wrapped(program, caller[0], value)
             if wrapped:

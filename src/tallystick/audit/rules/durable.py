@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from tallystick.audit.case.case import SLOW, Case
+from tallystick.audit.case.kept import caught
 from tallystick.audit.entries.schedules import DAY
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.marks import (
+    LEAVES,
     acknowledged,
     marks_lost,
     marks_sent,
@@ -17,6 +19,7 @@ from tallystick.audit.rules.marks import (
 )
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.sites import event_of
+from tallystick.audit.trails.stored import is_counter
 from tallystick.audit.trails.trails import Trail
 
 MONTHLY = re.compile(  # what is left of a month that has ended is never asked for
@@ -45,13 +48,27 @@ def _beside(case: Case, trail: Trail) -> bool:
         for one in case.live
         if one.entry is not None and one.entry.key == trail.entry.key and not one.site.stored
     ]
-    return bool(direct) and not any(
-        (key[0], guard.line) == trail.handler
-        for one in direct
-        if one.handler != trail.handler  # where that ends both, what becomes of the report counts
-        for key, call in one.hops
-        for guard in call.handlers
-    )
+    return bool(direct) and not any(_falls_with(case, one, trail) for one in direct)
+
+
+def _falls_with(case: Case, direct: Trail, trail: Trail) -> bool:
+    """Whether a direct report is not made either where its row was not kept, so that nothing is left of the usage."""
+    steps = [(key[0], call) for key, call in direct.hops]
+    guarded = any((path, guard.line) == trail.handler for path, call in steps for guard in call.handlers)
+    if guarded and direct.handler != trail.handler:
+        return True
+    first = _stands_before(trail, direct)
+    if first and trail.error == "swallowed" and not guarded and LEAVES.search(caught(case, trail).encode()):
+        return any(path == trail.handler[0] and call.line > trail.handler[1] for path, call in steps)
+    shared = {trail.floating, trail.deferred[:2]}
+    put_off = any((path, call.line) in shared for path, call in steps)
+    return first and put_off and drained(case, direct)  # else what becomes of the report counts
+
+
+def _stands_before(trail: Trail, other: Trail) -> bool:
+    """Whether one way turns off before another in the innermost function that both go through."""
+    lines = {key: call.line for key, call in trail.hops}
+    return next((lines[key] < call.line for key, call in other.hops if key in lines), False)
 
 
 def drained(case: Case, trail: Trail) -> bool:
@@ -64,8 +81,10 @@ def drained(case: Case, trail: Trail) -> bool:
         entry = other.entry
         if other is trail or entry is None or entry.kind != "schedule" or (entry.seconds or SLOW) >= SLOW:
             continue
-        if other.site.stored != trail.site.stored or not _alike(other, trail):
+        if other.site.stored != trail.site.stored or not _alike(case, other, trail):
             continue
+        if other.site.stored and other.queued is not None:
+            continue  # what such a clock puts on a queue is work, which keeps rows of its own
         apart = (trail.site.stored or forgets) and other.site.call != trail.site.call
         if apart or case.once(_does_the_same, other):
             continue  # its rows are others than those that were lost here
@@ -76,10 +95,12 @@ def drained(case: Case, trail: Trail) -> bool:
     return False
 
 
-def _alike(one: Trail, other: Trail) -> bool:
-    """Whether two reports go to the same provider, and not under two names that are both written out."""
-    names = {name for name in (event_of(one.site.call), event_of(other.site.call)) if name}
-    return one.site.sink.provider == other.site.sink.provider and len(names) < 2
+def _alike(case: Case, one: Trail, other: Trail) -> bool:
+    """Whether two reports go to the same provider, and not under two names that are both known."""
+    known = [event_of(case.program, trail.site.key[0], trail.site.call) for trail in (one, other)]
+    names = {name for name in known if name is not None and (name.text or name.parts)}
+    differ = len(names) == 2 and len({name.kind for name in names}) == 1
+    return one.site.sink.provider == other.site.sink.provider and not differ
 
 
 def _looks_up(case: Case, trail: Trail) -> bool:
@@ -135,7 +156,7 @@ def sent_later(case: Case, trail: Trail) -> bool:
     return any(
         one.entry is not None
         and one.entry.kind == "schedule"
-        and _alike(one, trail)
+        and _alike(case, one, trail)
         and not case.once(_does_the_same, one)
         for one in case.live
     )
@@ -150,5 +171,9 @@ def _drains(case: Case, trail: Trail) -> bool:
     if case.once(takes_unsent, trail) and (soon or marks_sent(case, trail)):
         return True
     return soon and any(
-        one.entry is not None and one.entry.kind in REQUESTED and _alike(one, trail) for one in case.live
+        one.entry is not None
+        and one.entry.kind in REQUESTED
+        and _alike(case, one, trail)
+        and not is_counter(one.site.call)
+        for one in case.live
     )

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.models.knowledge import Knowledge, Sink
+from tallystick.audit.program.constants import word
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Function, Module
 from tallystick.audit.trails import bodies
@@ -29,6 +30,7 @@ ADDRESS = re.compile(  # of an address, or of a statement that is sent there
 EVENT = frozenset(
     ["event_name", "eventName", "event_type", "eventType", "code", "feature_id", "featureId", "name", "type"]
 )
+NAMED = re.compile(r"[A-Z][A-Z0-9_.]+$")
 STATEMENT = re.compile(r"\bmutation\b")  # GraphQL, whatever its variable is called
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
@@ -79,18 +81,23 @@ def _of_kit(call: Call, kit: re.Pattern[str], module: Module) -> bool:
     return not sources or any(kit.search(one) for one in sources)
 
 
-def event_of(call: Call) -> str:
-    """The name under which a report counts, where it is written out: `event_name: "pages"`."""
-    return next((found for one in call.args if (found := _event(one))), "")
+def event_of(program: Program, path: str, call: Call) -> Expr | None:
+    """What a report counts under, where that is known: `event_name: "pages"`, or what its file gives to `PAGES`."""
+    value = next((found for one in call.args if (found := _event(one)) is not None), None)
+    if value is None or value.kind == "const":
+        return value
+    text = word(program, path, value)
+    given = dict(program.modules[path].functions[0].assigns)
+    return Expr("const", text) if text else given.get(value.text)
 
 
-def _event(value: Expr, depth: int = 0) -> str:
+def _event(value: Expr, depth: int = 0) -> Expr | None:
     if depth > 4:
-        return ""
+        return None
     for name, part in zip(value.keys, value.parts, strict=False):
-        if name in EVENT and part.kind == "const":
-            return part.text
-    return next((found for part in value.parts if (found := _event(part, depth + 1))), "")
+        if name in EVENT and (part.kind == "const" or (part.kind == "name" and NAMED.match(part.text))):
+            return part
+    return next((found for part in value.parts if (found := _event(part, depth + 1)) is not None), None)
 
 
 def constants(value: Expr, depth: int = 0) -> str:

@@ -40,6 +40,12 @@ SQL_WRITE = re.compile(
 SQL_READ = re.compile(r"(?is)\bselect\b.*?\bfrom\s+[\"`]?(?:\w+\.)?[\"`]?(\w+)")
 SUFFIX = re.compile(r"(?i)_?(?:collection(?:_?name)?|table(?:_?name)?|model|repository|repo|entity|schema)$")
 NAMES = frozenset(["objects", "query", "collection", "_default_manager", "model"])
+KEPT_BY_KEY = re.compile(  # in Redis and its like: `redis.hincrby("usage:" + org, …)`, `redis.keys("usage:*")`
+    r"(?i)^(?:scan(?:_?iter|_?stream)?|keys|h?m?get|hgetall|get_?del|get_?set|smembers|[lz]range|[hsz]scan|(?P<writes>[hz]?incr(?:_?by(?:_?float)?)?))$"
+)
+KEYED = "key:"  # no table of this name
+TOGETHER = re.compile(r"(?i)pipe|multi|batch|\btx\b")  # told of where all of it is sent
+SEGMENT = re.compile(r"[A-Za-z]\w*")
 JOINS = re.compile(r"[jJ]oin$")
 MADE = re.compile(r"^(?:build|make|to|new|prepare|create)(?:[A-Z_]\w*)$")  # a row of named values
 CALLABLE = re.compile(r"^[A-Z]\w+$")
@@ -74,8 +80,8 @@ def rows(program: Program, keys: Iterable[Key] | None = None) -> Iterator[Row]:
     for key in keys if keys is not None else _every(program):
         function = program.function(key)
         for call in function.calls:
-            found = _sql(key, call, function) or _changed(key, call, function) or _chain(key, call, function)
-            found = found or _made(key, call, function)
+            found = _sql(key, call, function) or _changed(key, call, function) or _keyed(key, call, function)
+            found = found or _chain(key, call, function) or _made(key, call, function)
             if found is not None and len(found.table) > 3:
                 yield found
 
@@ -118,6 +124,37 @@ def _bound(call: Call, function: Function) -> tuple[Expr, ...]:
     later = (f"{call.callee}().bind", f"{call.callee}().run")
     chained = (one for one in function.calls if one.callee in later and one.line == call.line and one.args)
     return next((one.args for one in chained), ())
+
+
+def _keyed(key: Key, call: Call, function: Function) -> Row | None:
+    """A number kept under a key that speaks of usage: the first such word of the key stands for a table."""
+    owner, _, method = call.callee.rpartition(".")
+    hit = KEPT_BY_KEY.match(method)
+    if hit is None or not owner or TOGETHER.search(f"{owner} {_value(function, Expr('name', owner)).text}"):
+        return None
+    words = (
+        word
+        for one in call.args
+        for word in SEGMENT.findall(_leading(_value(function, one)))
+        if METERING.search(word)
+    )
+    table = normal(next(words, ""))
+    added = Expr("object", "", call.args[-1:], ("quantity",))
+    return Row(key, call, KEYED + table, hit["writes"] is not None, added) if table else None
+
+
+def is_counter(call: Call) -> bool:
+    """Whether a call raises a number that is kept under a key: it is there once, for whoever takes it first."""
+    hit = KEPT_BY_KEY.match(call.callee.rpartition(".")[2])
+    return hit is not None and hit["writes"] is not None
+
+
+def _leading(value: Expr, depth: int = 0) -> str:
+    """What a key begins with: `usage:` of `usage:${org}`, of `"usage:" + org`, of `fmt.Sprintf("usage:%s", org)`."""
+    text = value.text if value.kind in ("const", "mix") else ""
+    if text or depth > 3:
+        return re.split(r"[$%{*]", text)[0]
+    return next((found for one in value.parts if (found := _leading(one, depth + 1))), "")
 
 
 def _chain(key: Key, call: Call, function: Function) -> Row | None:

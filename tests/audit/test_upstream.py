@@ -1,0 +1,160 @@
+# ruff: noqa: E501
+"""Usage that is lost before a good outbox has it: the row that is not written, the counter that is not raised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trees import audited, codes
+
+from tallystick.audit.model import Verdict
+
+HEAD = "import Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\n"
+SEND = f"{HEAD}export async function send(row) {{ await stripe.billing.meterEvents.create({{ event_name: 'calls', identifier: row.id, timestamp: row.at, payload: {{ stripe_customer_id: row.customer, value: String(row.quantity) }} }}); await prisma.usageEvent.update({{ where: {{ id: row.id }}, data: {{ reported: true }} }}); }}\n"
+DRAIN = """import { send } from '../../../../send';
+export async function GET() {
+  const rows = await prisma.usageEvent.findMany({ where: { reported: false } });
+  for (const row of rows) { await send(row); }
+  return Response.json({ ok: true });
+}
+"""
+CRON = '{"crons": [{"path": "/api/cron/drain", "schedule": "*/10 * * * *"}]}'
+WORK = """import { record } from '../../../record';
+export async function POST(req) {
+  const user = await requireUser(req);
+  const answer = await openai.responses.create({ input: await req.text() });
+  WAIT
+  return Response.json(answer);
+}
+"""
+INSERT = "const row = await prisma.usageEvent.create({ data: { customer, quantity, reported: false } });"
+KEPT = {
+    f"let row; try {{ row = {INSERT[12:]} }} catch (e) {{ console.warn(e); return; }}\n  send(row).catch((e) => console.warn(e));": {
+        "errors_swallowed"
+    },
+    f"let row; try {{ row = {INSERT[12:]} }} catch (e) {{ console.warn(e); throw e; }}\n  send(row).catch((e) => console.warn(e));": set(),
+    f"try {{ {INSERT}\n  await send(row); }} catch (e) {{ console.warn(e); }}": set(),  # a failed report leaves its row
+    f"{INSERT}\n  send(row).catch((e) => console.warn(e));": set(),
+}
+
+
+def tree(kept: str, wait: str) -> dict[str, str]:
+    record = f"import {{ send }} from './send';\nexport async function record(customer, quantity) {{\n  {kept}\n}}\n"
+    return {
+        "package.json": '{"dependencies": {"next": "15", "stripe": "18.0.0"}}',
+        "vercel.json": CRON,
+        "send.ts": SEND,
+        "record.ts": record,
+        "app/api/cron/drain/route.ts": DRAIN,
+        "app/api/work/route.ts": WORK.replace("WAIT", wait),
+    }
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_a_row_that_is_not_kept_takes_its_report_along(tmp_path: Path, kept: str) -> None:
+    report = audited(tmp_path, tree(kept, "await record(user.customer, answer.usage.total_tokens);"))
+    assert codes(report) == KEPT[kept]
+    assert report.verdict is (Verdict.FAIL if KEPT[kept] else Verdict.PASS)
+
+
+def test_a_row_that_is_put_off_is_no_record_of_the_request(tmp_path: Path) -> None:
+    kept = next(one for one in KEPT if one.startswith("const"))
+    for wait, wanted in (
+        ("waitUntil(record(user.customer, answer.usage.total_tokens));", {"fire_and_forget"}),
+        ("await record(user.customer, answer.usage.total_tokens);", set()),
+    ):
+        assert codes(audited(tmp_path / wait[:5], tree(kept, wait))) == wanted, wait
+
+
+def test_steps_of_a_job_look_for_its_rows(tmp_path: Path) -> None:
+    """What an Inngest step reads is read by the job as well as what it reads itself."""
+    job = "import { send } from './send';\nexport const drain = inngest.createFunction({ id: 'drain' }, { cron: '*/10 * * * *' }, async ({ step }) => {\n  const rows = await step.run('find', () => prisma.usageEvent.findMany({ where: { reported: false } }));\n  for (const row of rows) { await step.run(`send-${row.id}`, async () => { await send(row); }); }\n});\n"
+    for name, handling, wanted in (
+        ("lost", ".catch((e) => console.error(e))", {"errors_swallowed"}),
+        ("kept", "", set()),
+    ):
+        body = f"await prisma.usageEvent.create({{ data: {{ customer, quantity, reported: false }} }}){handling};"
+        found = tree(body, "await record(user.customer, answer.usage.total_tokens);")
+        del found["app/api/cron/drain/route.ts"], found["vercel.json"]
+        assert codes(audited(tmp_path / name, {**found, "jobs.ts": job})) == wanted, name
+
+
+SYNC = f"""{HEAD}export async function GET() {{
+  const [, keys] = await redis.scan(0, 'MATCH', 'usage:*', 'COUNT', 100);
+  for (const key of keys) {{
+    const count = Number(await redis.get(key));
+    await stripe.billing.meterEvents.create({{ event_name: 'calls', identifier: `${{key}}-${{count}}`, payload: {{ stripe_customer_id: key.split(':')[1], value: String(count) }} }});
+    await redis.decrby(key, count);
+  }}
+  return Response.json({{ ok: true }});
+}}
+"""
+RAISED = {
+    "redis.incr(`usage:${customer}`).catch((e) => console.error(e));": {
+        "fire_and_forget",
+        "errors_swallowed",
+    },
+    "try { await redis.incrby('usage:' + customer, 1); } catch (e) { console.error(e); }": {
+        "errors_swallowed"
+    },
+    "await redis.incr(`usage:${customer}`);": set(),
+    "await redis.incr(`usage:${customer}`);\n  redis.incr(`ratelimit:${customer}`).catch(() => {});": set(),
+    "await redis.incr(`usage:${customer}`);\n  redis.set(`cache:${customer}`, '1').catch(() => {});": set(),
+    "const all = redis.pipeline();\n  all.incr(`usage:${customer}`);\n  await all.exec();": set(),
+}
+
+
+@pytest.mark.parametrize("raised", RAISED)
+def test_a_counter_that_a_clock_sends_is_the_record(tmp_path: Path, raised: str) -> None:
+    found = tree(raised, "await record(user.customer);")
+    del found["send.ts"]
+    report = audited(tmp_path, {**found, "app/api/cron/drain/route.ts": SYNC})
+    assert codes(report) == RAISED[raised]
+
+
+def test_a_counter_that_another_program_raises(tmp_path: Path) -> None:
+    """Go counts in Redis what a route of Next.js sends; the goroutine logs its error."""
+    redirect = 'package main\n\nfunc (h *Handler) count(ctx context.Context, user string) GIVES {\n\tBODY\n}\n\nfunc (h *Handler) redirect(w http.ResponseWriter, r *http.Request) {\n\tCALL\n\thttp.Redirect(w, r, h.target(r), 302)\n}\n\nfunc main() {\n\th := New()\n\thttp.HandleFunc("/", h.redirect)\n\thttp.ListenAndServe(":80", nil)\n}\n'
+    raised = 'if err := h.redis.Incr(ctx, fmt.Sprintf("usage:%s", user)).Err(); err != nil {\n'
+    lost = redirect.replace("GIVES ", "").replace("CALL", "h.count(r.Context(), userOf(r))")
+    lost = lost.replace("BODY", f"go func() {{\n{raised}log.Println(err)\n}}\n}}()")
+    told = redirect.replace("GIVES", "error").replace("BODY", f"{raised}return err\n}}\nreturn nil")
+    told = told.replace(
+        "CALL",
+        "if err := h.count(r.Context(), userOf(r)); err != nil {\nhttp.Error(w, err.Error(), 500)\nreturn\n}",
+    )
+    base = {"package.json": "{}", "vercel.json": CRON, "app/api/cron/drain/route.ts": SYNC}
+    assert codes(audited(tmp_path / "lost", {**base, "go/main.go": lost})) == {
+        "fire_and_forget",
+        "errors_swallowed",
+    }
+    assert codes(audited(tmp_path / "told", {**base, "go/main.go": told})) == set()
+
+
+COMMAND = "<?php\nclass ReportUsage extends Command\n{\n    protected $signature = 'usage:report';\n    public function handle()\n    {\n        $reporter = app(MeterService::class);\n        foreach (Usage::where('reported', false)->get() as $row) {\n            $reporter->reportOne($row->customer, $row->quantity, $row->id);\n            $row->markReported();\n        }\n    }\n}\n"
+METER = "<?php\nclass MeterService\n{\n    public function reportOne($customer, $value, $id): void\n    {\n        try {\n            \\Stripe\\Billing\\MeterEvent::create(['event_name' => 'calls', 'identifier' => $id, 'payload' => ['stripe_customer_id' => $customer, 'value' => $value]]);\n        } catch (\\Throwable $e) {\n            Log::error($e->getMessage());END\n        }\n    }\n}\n"
+
+
+def test_a_row_is_marked_although_its_report_was_only_logged(tmp_path: Path) -> None:
+    """A class by its whole name, `\\Stripe\\Billing\\MeterEvent`, made by the container."""
+    for end, wanted in (("", {"errors_swallowed"}), ("\n            throw $e;", set())):
+        php = {
+            "app/Console/Commands/ReportUsage.php": COMMAND,
+            "app/Services/MeterService.php": METER.replace("END", end),
+            "routes/console.php": "<?php\nSchedule::command('usage:report')->hourly();\n",
+        }
+        assert codes(audited(tmp_path / str(len(end)), php)) == wanted, end
+
+
+def test_rows_of_one_meter_are_no_rows_of_another(tmp_path: Path) -> None:
+    """Two meters under names of the file's own: what sends the one does not send the other again."""
+    fee = f"{HEAD}const EVENT = process.env.EVENT ?? 'NAME';\nexport async function record(customer, quantity) {{\n  try {{ await stripe.billing.meterEvents.create({{ event_name: EVENT, identifier: newId(), payload: {{ stripe_customer_id: customer, value: String(quantity) }} }}); }} catch (e) {{ console.error(e); }}\n}}\n"
+    sent = SEND.replace("export", "const CALLS = process.env.EVENT ?? 'calls';\nexport").replace(
+        "event_name: 'calls'", "event_name: CALLS"
+    )
+    found = {**tree("", "await record(user.customer, answer.usage.total_tokens);"), "send.ts": sent}
+    for name, wanted in (("fees", {"errors_swallowed"}), ("calls", set())):
+        assert codes(audited(tmp_path / name, {**found, "record.ts": fee.replace("NAME", name)})) == wanted, (
+            name
+        )
