@@ -158,3 +158,35 @@ def test_rows_of_one_meter_are_no_rows_of_another(tmp_path: Path) -> None:
         assert codes(audited(tmp_path / name, {**found, "record.ts": fee.replace("NAME", name)})) == wanted, (
             name
         )
+
+
+WORKER = f"{HEAD}new Worker('usage', async (job) => {{\n  try {{ await stripe.billing.meterEvents.create({{ event_name: 'calls', identifier: job.data.id, payload: {{ stripe_customer_id: job.data.customer, value: String(job.data.quantity) }} }}); }}\n  catch (e) {{\n    console.error('will not retry this one', e);\n    await prisma.usageEvent.update({{ where: {{ id: job.data.id }}, data: {{ MARK }} }});END\n  }}\n}});\n"
+ASKED = "const usage = new Queue('usage');\napp.post('/run', requireUser, async (req, res) => {\n  const answer = await openai.responses.create({ input: req.body.prompt });\n  await usage.add('usage', { id: answer.id, customer: req.user.customer, quantity: answer.usage.total_tokens });\n  res.json(answer);\n});\n"
+AGAIN = "import { report } from './report';\nsetInterval(async () => { for (const row of await prisma.usageEvent.findMany({ where: { status: 'failed' } })) { await report(row); } }, 60_000);\n"
+GIVEN_UP = {
+    ("status: 'failed'", "", ""): {"errors_swallowed"},
+    ("reportFailedAt: new Date()", "", ""): {"errors_swallowed"},
+    ("status: 'failed'", "\n    throw e;", ""): set(),
+    ("status: 'failed'", "", AGAIN): set(),
+    ("status: 'pending'", "", ""): set(),
+}
+
+
+@pytest.mark.parametrize(("mark", "end", "again"), GIVEN_UP)
+def test_a_worker_that_gives_up_on_what_it_marks(tmp_path: Path, mark: str, end: str, again: str) -> None:
+    """The job is done for its queue; a mark that nothing asks for is no second try."""
+    worker = WORKER.replace("MARK", mark).replace("END", end)
+    found = {"worker.ts": worker, "server.ts": ASKED, **({"again.ts": again} if again else {})}
+    assert codes(audited(tmp_path, found)) == GIVEN_UP[mark, end, again]
+
+
+def test_a_lambda_that_gives_up_on_what_it_marks(tmp_path: Path) -> None:
+    """What a queue's function returns without an error is taken from the queue, unless it names it as failed."""
+    body = "const { DynamoDBClient } = require('@aws-sdk/client-dynamodb');\nexports.handler = async (event) => {\n  const failures = [];\n  for (const record of event.Records) {\n    const data = JSON.parse(record.body);\n    try { await marketplace.batchMeterUsage({ UsageRecords: [{ Timestamp: data.at, CustomerIdentifier: data.customer, Dimension: 'calls', Quantity: data.quantity }], ProductCode: CODE }); }\n    catch (error) {\n      await db.send(new UpdateCommand({ TableName: 't', UpdateExpression: 'SET metering_failed = :f', ExpressionAttributeValues: { ':f': true } }));\n      failures.push({ itemIdentifier: record.messageId });\n    }\n  }\n  return ANSWER;\n};\n"
+    send = "const { SQSClient, SendMessageCommand } = require('@aws-sdk/client-sqs');\nexports.handler = async (event) => { const job = await work(event); await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify({ customer: job.customer, quantity: job.pages, at: job.at }) })); };\n"
+    for name, answer, wanted in (
+        ("lost", "{ statusCode: 200 }", {"errors_swallowed"}),
+        ("told", "{ batchItemFailures: failures }", set()),
+    ):
+        lambdas = {"meter/index.js": body.replace("ANSWER", answer), "job/index.js": send}
+        assert codes(audited(tmp_path / name, lambdas)) == wanted, name
