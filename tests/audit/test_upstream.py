@@ -190,3 +190,51 @@ def test_a_lambda_that_gives_up_on_what_it_marks(tmp_path: Path) -> None:
     ):
         lambdas = {"meter/index.js": body.replace("ANSWER", answer), "job/index.js": send}
         assert codes(audited(tmp_path / name, lambdas)) == wanted, name
+
+
+FLOW = 'package flows\n\nfunc Enrich(ctx workflow.Context, in Input) error {\n\tctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{RetryPolicy: &temporal.RetryPolicy{LIMIT}})\n\tvar out Output\n\tif err := workflow.ExecuteActivity(ctx, "RunPrompt", in).Get(ctx, &out); err != nil {\n\t\treturn err\n\t}\n\tREPORT\n\treturn nil\n}\n'
+ACTIVITIES = "package activities\n\ntype Activities struct {\n\tbilling Meter\n}\n\nfunc (a *Activities) ReportUsage(ctx context.Context, in Used) error {\n\treturn a.billing.ReportUsage(ctx, in.Customer, in.Count)\n}\n"
+BILLING = 'package billing\n\nfunc (b *Billing) ReportUsage(ctx context.Context, customer string, count int) error {\n\t_, err := b.stripe.V1BillingMeterEvents.Create(ctx, &stripe.BillingMeterEventCreateParams{EventName: stripe.String("cells"), Payload: map[string]string{"stripe_customer_id": customer, "value": strconv.Itoa(count)}})\n\tif err != nil {\n\t\treturn err\n\t}\n\treturn nil\n}\n'
+RUNS = "package main\n\nfunc main() {\n\tw := worker.New(c, queue, worker.Options{})\n\tw.RegisterWorkflow(flows.Enrich)\n\tw.RegisterActivity(activities.New(b))\n\tw.Run(worker.InterruptCh())\n}\n"
+ACTIVITY = 'workflow.ExecuteActivity(ctx, "ReportUsage", Used{Customer: in.Customer, Count: len(out.Cells)}).Get(ctx, nil)'
+HEARD = {
+    ("MaximumAttempts: 3", ACTIVITY): {"errors_swallowed"},
+    ("MaximumAttempts: 3", f"if err := {ACTIVITY}; err != nil {{\n\t\treturn err\n\t}}"): set(),
+    ("InitialInterval: time.Second", ACTIVITY): set(),  # it is tried until it is done
+}
+
+
+@pytest.mark.parametrize(("limit", "report"), HEARD)
+def test_an_activity_whose_last_error_nobody_hears(tmp_path: Path, limit: str, report: str) -> None:
+    """Temporal gives up after some attempts, and the workflow goes on as if all was well."""
+    found = {
+        "flows/flows.go": FLOW.replace("LIMIT", limit).replace("REPORT", report),
+        "activities/activities.go": ACTIVITIES,
+        "billing/billing.go": BILLING,
+        "main.go": RUNS,
+    }
+    report_of = audited(tmp_path, found)
+    assert codes(report_of) == HEARD[limit, report]
+    assert report_of.verdict is (Verdict.FAIL if HEARD[limit, report] else Verdict.PASS)
+
+
+def test_a_queue_that_a_function_gives(tmp_path: Path) -> None:
+    """One queue for the process, behind a getter: who fills it is known, and what becomes of its refusal."""
+    queue = f"{HEAD}let kept = null;\nexport function usageQueue() {{\n  if (!kept) {{ kept = new Queue('usage'); }}\n  return kept;\n}}\nnew Worker('usage', async (job) => {{ await stripe.billing.meterEvents.create({{ event_name: 'calls', identifier: job.data.id, payload: {{ stripe_customer_id: job.data.customer, value: String(job.data.quantity) }} }}); }});\n"
+    asked = "import { usageQueue } from './queue';\napp.post('/run', requireUser, async (req, res) => {\n  const answer = await openai.responses.create({ input: req.body.prompt });\n  PUT\n  res.json(answer);\n});\n"
+    job = "{ id: answer.id, customer: req.user.customer, quantity: answer.usage.total_tokens }"
+    for name, put, wanted in (
+        (
+            "kept",
+            f"const queue = usageQueue();\n  queue.add('usage', {job}).catch((e) => console.error(e));",
+            {"errors_swallowed"},
+        ),
+        (
+            "chained",
+            f"usageQueue().add('usage', {job}).catch((e) => console.error(e));",
+            {"errors_swallowed"},
+        ),
+        ("awaited", f"const queue = usageQueue();\n  await queue.add('usage', {job});", set()),
+    ):
+        tree_of = {"queue.ts": queue, "server.ts": asked.replace("PUT", put)}
+        assert codes(audited(tmp_path / name, tree_of)) == wanted, name

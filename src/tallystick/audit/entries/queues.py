@@ -85,7 +85,26 @@ class Queues:
                 for one in function.bindings:
                     if TYPED.match(one.kind):
                         found[f"{path}:{one.name}"].add(BOUND["workers"])
+        self._through_getters(found)
         return found
+
+    def _through_getters(self, found: dict[str, set[str]]) -> None:
+        """A queue that a function gives: `const queue = usageQueue()`, `usageQueue().add(job)`."""
+        given: dict[str, set[str]] = {}
+        for path, module in self.program.modules.items():
+            for function in module.functions:
+                kept = [found.get(f"{path}:{one.text}") for one in function.returns if one.kind == "name"]
+                queues = set[str]().union(*(one for one in kept if one))
+                if function.name and len(queues) == 1:
+                    given.setdefault(function.name, set()).update(queues)
+        for path, module in self.program.modules.items() if given else ():
+            for function in module.functions:
+                for name, value in function.assigns:
+                    getter = value.text.rpartition(".")[2] if value.kind == "call" else ""
+                    if len(given.get(getter, ())) == 1:
+                        found[f"{path}:{name.rpartition('.')[2]}"] |= given[getter]
+        for name, queues in given.items():
+            found[name] |= queues
 
     def _of(self, path: str, variable: str) -> set[str]:
         """The queue a variable is: of its own file, else the only one of that name."""

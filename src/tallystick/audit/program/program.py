@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tallystick.audit.models.knowledge import Knowledge
-from tallystick.audit.program import receivers
+from tallystick.audit.program import receivers, temporal
 from tallystick.audit.program.contents import Contents
 from tallystick.audit.program.injected import aliased, injections
 from tallystick.audit.program.resolve import Resolver
@@ -120,7 +120,7 @@ class Program:
                 self._passed((path, index), call)
                 for target in self._heard(path, call):
                     self._edge(Edge((path, index), call), target)
-                for target, told in receivers.told(self, path, call):
+                for target, told in (*receivers.told(self, path, call), *temporal.asked(self, path, call)):
                     self._edge(Edge((path, index), told), target)
 
     def _listening(self) -> dict[str, list[Key]]:
@@ -223,9 +223,12 @@ class Program:
             or receivers.held(self, caller, parts)
             or receivers.fellow(self, caller, parts)
             or receivers.supplied(self, caller, parts)
-            or (not receivers.foreign(self, caller, head) and (self._unique(last) or self._given(last)))
+            or (not receivers.foreign(self, caller, head) and self._by_name_alone(caller, parts))
             or []
         )
+
+    def _by_name_alone(self, caller: Key, parts: list[str]) -> list[Key]:
+        return self._unique(parts[-1], but=caller if len(parts) > 2 else None) or self._given(parts[-1])
 
     def _given(self, name: str) -> list[Key]:
         """The one function that anybody is given under this name."""
@@ -345,10 +348,12 @@ class Program:
     def _method(self, path: str, name: str) -> list[Key]:
         return [(path, one) for one in self.local[path].get(name, ())][:1]
 
-    def _unique(self, name: str, bare: bool = False) -> list[Key]:
+    def _unique(self, name: str, bare: bool = False, but: Key | None = None) -> list[Key]:
+        """The one method of a name; what one of that name asks of a field, `a.billing.Report`, is not itself."""
         if name in COMMON or len(name) < 5:
             return []
         found = [key for key in self.by_name.get(name, ()) if bare or self.function(key).owner]
+        found = [key for key in found if key != but]
         found = [key for key in found if self.function(key).parent <= 0]
         if len(found) > 1:  # the one that does it, beside those that stand in for it
             found = [key for key in found if not receivers.stands_in(self.function(key).owner)]

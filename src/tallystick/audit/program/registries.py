@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from tallystick.audit.program import temporal
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Expr, Module
 
@@ -24,7 +25,7 @@ def registered(program: Program) -> Iterator[tuple[Key, str]]:
             for job, value in _members(table, name):
                 for target in _meant(program, (path, index), value):
                     yield target, job
-        for target in _activities(program, path):
+        for target in (*_activities(program, path), *temporal.workflows(program, path)):
             yield target, program.function(target).name
 
 

@@ -11,6 +11,7 @@ from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr
 
 MADE, SENDING = re.compile(r"(?i)new_?request\w*$"), re.compile(r"\.(?:[dD]o|send)$")
+HANDED_ON = 3  # functions that only return what the next one answers
 
 
 def request_within(program: Program, key: Key, call: Call) -> tuple[Key, Call] | None:
@@ -38,10 +39,16 @@ def unchecked(program: Program, key: Key, call: Call, below: Key | None) -> bool
     """Whether a Go call stands alone although it returns an error."""
     if not key[0].endswith(".go") or call.state != "floating" or call.spawned:
         return False
-    if below is None:
+    return below is None or _errs(program, below)
+
+
+def _errs(program: Program, key: Key, depth: int = 0) -> bool:
+    """Whether a Go function returns an error of its own, or what another one answers."""
+    returns = [one for value in program.function(key).returns for one in (value, *value.parts)]
+    if any("err" in one.text.lower() for one in returns):
         return True
-    returns = (one.text for value in program.function(below).returns for one in (value, *value.parts))
-    return any("err" in one.lower() for one in returns)
+    asked = (one.text for one in returns if one.kind == "call" and depth < HANDED_ON)
+    return any(_errs(program, to, depth + 1) for name in asked for to in program.targets(key, name))
 
 
 def given_back(program: Program, key: Key, call: Call) -> bool:
