@@ -238,3 +238,38 @@ def test_a_queue_that_a_function_gives(tmp_path: Path) -> None:
     ):
         tree_of = {"queue.ts": queue, "server.ts": asked.replace("PUT", put)}
         assert codes(audited(tmp_path / name, tree_of)) == wanted, name
+
+
+RUN = """import { bill } from '../../../../bill';
+export async function GET() {
+  const jobs = await prisma.renderJob.findMany({ where: { status: 'pending' } });
+  for (const job of jobs) {
+    await openai.images.generate({ prompt: job.prompt });
+    STEPS
+  }
+  return Response.json({ ok: true });
+}
+"""
+DONE = "await prisma.renderJob.update({ where: { id: job.id }, data: { status: 'completed' } });"
+BILL = "await prisma.usageEvent.create({ data: { customer: job.customer, quantity: job.pages, reported: false } });"
+TRIED = f"try {{ {BILL} }} catch (e) {{\n      console.error(e);\n    }}"
+STEPS = {
+    f"{DONE}\n    {TRIED}": {"errors_swallowed"},
+    f"{TRIED}\n    {DONE}": {"errors_swallowed"},
+    f"try {{ {BILL}\n    {DONE} }} catch (e) {{\n      console.error(e);\n    }}": set(),  # it stays pending
+    f"{BILL}\n    {DONE}": set(),
+    f"{TRIED}\n    await prisma.renderJob.update({{ where: {{ id: job.id }}, data: {{ seen: true }} }});": set(),
+}
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_job_that_is_closed_before_its_usage_is_kept(tmp_path: Path, steps: str) -> None:
+    """What a clock takes by its state it does not find again once that says that all is done."""
+    found = {
+        "package.json": '{"dependencies": {"next": "15", "stripe": "18.0.0"}}',
+        "vercel.json": '{"crons": [{"path": "/api/cron/drain", "schedule": "*/10 * * * *"}, {"path": "/api/cron/run", "schedule": "* * * * *"}]}',
+        "send.ts": SEND,
+        "app/api/cron/drain/route.ts": DRAIN,
+        "app/api/cron/run/route.ts": RUN.replace("STEPS", steps),
+    }
+    assert codes(audited(tmp_path, found)) == STEPS[steps]

@@ -47,7 +47,8 @@ def find(case: Case) -> Iterator[Finding]:
         if trail.queued is not None:
             yield from _unqueued(case, trail)
             continue
-        if trail.site.stored and trail.entry is not None and trail.entry.kind in ("script", "schedule"):
+        by_clock = trail.entry is not None and trail.entry.kind in ("script", "schedule")
+        if trail.site.stored and by_clock and not case.once(marks_lost, trail):
             continue  # what a run by the clock writes down it finds again the next time
         where = Place(*trail.handler)
         near = trail.entry is not None and trail.handler[0] == trail.site.key[0]

@@ -51,6 +51,9 @@ MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(
     r"(?:^|_|[a-z](?=[A-Z]))(?i:reported|sent|synced|processed|billed|delivered|exported|flushed|pushed|invoiced|metered|ingested|dispatched|submitted)"
 )
+DONE = finite(
+    rb"(?i)\b(?:status|state)[\"']?\s*[:=]\s*(?:[\w.]+\.)?[\"']?(?:done|completed?|finished|succe(?:ss|eded)|published|closed)\b"
+)
 MOVING = finite(
     r"(?:^|[._])(?i:mark|update|set|advance|save|store|touch|move)\w*?"
     r"(?:_(?:reported|sent|synced|billed|cursor|watermark|checkpoint)|(?:Reported|Sent|Synced|Billed|Cursor|Watermark|Checkpoint))\w*$"
@@ -141,7 +144,7 @@ def marks_lost(case: Case, trail: Trail) -> bool:
     for key, call in trail.hops:
         text = case.corpus.lines(key[0])
         after = [one for one in case.program.function(key).calls if one.line > call.end_line]
-        later = [one for one in after if _marks(text, one) and not (flagged and CURSOR.search(one.callee))]
+        later = [one for one in after if _closes(text, one) and not (flagged and CURSOR.search(one.callee))]
         later = [one for one in later if not _of_those_sent(text, call, one)]
         if caught and later:
             return True  # whoever called this was told of no failure
@@ -152,7 +155,7 @@ def marks_lost(case: Case, trail: Trail) -> bool:
             if any(guard not in one.handlers and _reached(text, guard.line, one.line) for one in later):
                 return True
             before = [
-                one for one in case.program.function(key).calls if one.line < call.line and _marks(text, one)
+                one for one in case.program.function(key).calls if one.line < call.line and _closes(text, one)
             ]
             before = [one for one in before if not asks_unsent(text.said(one.end_line + 1, call.line - 1))]
             if any(guard not in one.handlers and _leads(text, one.line, call.line) for one in before):
@@ -197,6 +200,16 @@ def _marks(text: Lines, call: Call) -> bool:
         return True
     told = any(SENT.search(key) for one in call.args for key in _keys(one))
     return told and MARKING.search(call.callee) is not None
+
+
+def _closes(text: Lines, call: Call) -> bool:
+    """Whether a call marks rows as sent, or as done: what looks for open work does not come back to them."""
+    if _marks(text, call):
+        return True
+    return (
+        MARKING.search(call.callee) is not None
+        and DONE.search(text.said(call.line, call.end_line)) is not None
+    )
 
 
 def _keys(value: Expr, depth: int = 0) -> list[str]:
