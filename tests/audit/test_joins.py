@@ -44,7 +44,7 @@ TABLES = {
     ),
     "supabase": (
         "(await supabase.from('usage_events').select('*').is('reported_at', null)).data",
-        "await supabase.from('usage_events').insert({ customer_id: CUSTOMER, quantity: NUMBER });",
+        "await supabase.from('usage_events').insert({ customer_id: CUSTOMER, quantity: NUMBER }).throwOnError();",
     ),
     "sql": (
         "await pool.query('SELECT * FROM usage_events WHERE reported_at IS NULL LIMIT 100')",

@@ -273,3 +273,33 @@ def test_a_job_that_is_closed_before_its_usage_is_kept(tmp_path: Path, steps: st
         "app/api/cron/run/route.ts": RUN.replace("STEPS", steps),
     }
     assert codes(audited(tmp_path, found)) == STEPS[steps]
+
+
+ROW = "supabase.from('usage_events').insert({ customer: user.customer, quantity: answer.usage.total_tokens, reported: false })"
+SUPABASE = {
+    f"await {ROW};": {"errors_swallowed"},
+    f"try {{ await {ROW}; }} catch (e) {{ return new Response('', {{ status: 500 }}); }}": {
+        "errors_swallowed"
+    },
+    f"const {{ error }} = await {ROW};\n  if (error) throw error;": set(),
+    f"const {{ error }} = await {ROW};\n  if (error) {{ return new Response('', {{ status: 500 }}); }}": set(),
+    f"await {ROW}.throwOnError();": set(),
+    f"const kept = await {ROW};\n  if (kept.error) throw kept.error;": set(),
+    f"const {{ error }} = await {ROW};\n  if (error) throw error;\n  await supabase.from('visits').insert({{ at: now }});": set(),
+}
+
+
+@pytest.mark.parametrize("kept", SUPABASE)
+def test_a_database_that_answers_instead_of_raising(tmp_path: Path, kept: str) -> None:
+    """Supabase raises nothing: who does not look at its answer does not know whether the row is there."""
+    drain = f"import {{ supabase }} from '../../../../supabase';\n{HEAD}export async function GET() {{\n  const {{ data: rows }} = await supabase.from('usage_events').select('*').eq('reported', false);\n  for (const row of rows) {{\n    await stripe.billing.meterEvents.create({{ event_name: 'calls', identifier: row.id, payload: {{ stripe_customer_id: row.customer, value: String(row.quantity) }} }});\n    await supabase.from('usage_events').update({{ reported: true }}).eq('id', row.id);\n  }}\n  return Response.json({{ ok: true }});\n}}\n"
+    found = {
+        "package.json": '{"dependencies": {"next": "15", "stripe": "18.0.0"}}',
+        "vercel.json": CRON,
+        "supabase.ts": "import { createClient } from '@supabase/supabase-js';\nexport const supabase = createClient(process.env.URL, process.env.KEY);\n",
+        "app/api/cron/drain/route.ts": drain,
+        "app/api/work/route.ts": f"import {{ supabase }} from '../../../supabase';\n{WORK}".replace(
+            "WAIT", kept
+        ),
+    }
+    assert codes(audited(tmp_path, found)) == SUPABASE[kept]

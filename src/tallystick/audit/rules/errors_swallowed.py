@@ -19,6 +19,7 @@ STOPPED = (
     "when the provider refuses or is down, the error stops here: the customer got the work, and the usage is never "
     "billed"
 )
+UNKEPT = "a row that the database refuses raises nothing, and nobody looks at its answer: that usage is never billed"
 UNHEARD = "a request that the provider refuses raises nothing, and nobody looks at its answer: that usage is not billed"
 
 
@@ -63,7 +64,7 @@ def find(case: Case) -> Iterator[Finding]:
             or _told_again(case, trail)
         )
         yield RULE.finding(
-            UNHEARD if unheard else STOPPED,
+            (UNKEPT if trail.site.stored else UNHEARD) if unheard else STOPPED,
             where,
             Confidence.LOW if doubted else sure,
             case.name(trail),

@@ -11,6 +11,7 @@ from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr
 
 MADE, SENDING = re.compile(r"(?i)new_?request\w*$"), re.compile(r"\.(?:[dD]o|send)$")
+ANSWERED = re.compile(r"\.from\(\)\.(?:insert|upsert)$")
 HANDED_ON = 3  # functions that only return what the next one answers
 
 
@@ -40,6 +41,22 @@ def unchecked(program: Program, key: Key, call: Call, below: Key | None) -> bool
     if not key[0].endswith(".go") or call.state != "floating" or call.spawned:
         return False
     return below is None or _errs(program, below)
+
+
+def unasked(program: Program, key: Key, call: Call) -> bool:
+    """Whether a row is given to Supabase and its answer to nobody: `await supabase.from("usage").insert(row)`."""
+    if call.state not in ("awaited", "floating", "void") or not ANSWERED.search(call.callee):
+        return False
+    kit = "supabase" in call.callee.lower() or any(
+        "supabase" in one.source.lower() for one in program.modules[key[0]].imports
+    )
+    kept = (value for _, value in program.function(key).assigns)
+    return kit and not any(_of_call(value, call) for value in kept)
+
+
+def _of_call(value: Expr, call: Call) -> bool:
+    own = value.kind == "call" and value.text == call.callee and value.parts == call.args
+    return own or any(_of_call(part, call) for part in value.parts)
 
 
 def _errs(program: Program, key: Key, depth: int = 0) -> bool:

@@ -127,6 +127,8 @@ class Climb:
         trail = self._settled(trail, key, answers.sent(self.program, key, call) if is_sink else call)
         if is_sink and call.answered is not None and ANSWERS.search(call.callee):
             trail = self._told(trail, key, call.answered)
+        if is_sink and trail.site.stored and answers.unasked(self.program, key, call):
+            trail = replace(trail, error="swallowed", handler=(key[0], call.line))
         if trail.error == "open" and answers.unchecked(self.program, key, call, below):
             trail = replace(trail, error="swallowed", handler=(key[0], call.line))
         script = self.program.modules[key[0]].language in ("typescript", "tsx", "go")
