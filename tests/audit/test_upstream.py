@@ -100,6 +100,7 @@ RAISED = {
     },
     "await redis.incr(`usage:${customer}`);": set(),
     "await redis.incr(`usage:${customer}`);\n  redis.incr(`ratelimit:${customer}`).catch(() => {});": set(),
+    "await redis.incr(`usage:${customer}`);\n  metrics.incr('usage.calls').catch(() => {});": set(),
     "await redis.incr(`usage:${customer}`);\n  redis.set(`cache:${customer}`, '1').catch(() => {});": set(),
     "const all = redis.pipeline();\n  all.incr(`usage:${customer}`);\n  await all.exec();": set(),
 }

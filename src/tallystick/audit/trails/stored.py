@@ -44,7 +44,8 @@ KEPT_BY_KEY = re.compile(  # in Redis and its like: `redis.hincrby("usage:" + or
     r"(?i)^(?:scan(?:_?iter|_?stream)?|keys|h?m?get|hgetall|get_?del|get_?set|smembers|[lz]range|[hsz]scan|(?P<writes>[hz]?incr(?:_?by(?:_?float)?)?))$"
 )
 KEYED = "key:"  # no table of this name
-TOGETHER = re.compile(r"(?i)pipe|multi|batch|\btx\b")  # told of where all of it is sent
+ELSEWHERE = re.compile(r"(?i)pipe|multi|batch|\btx\b|statsd|metrics?\b|prom")  # sent together, or only shown
+PLAIN = re.compile(r"(?i)^m?get$")  # also of a dictionary, of a client of HTTP
 SEGMENT = re.compile(r"[A-Za-z]\w*")
 JOINS = re.compile(r"[jJ]oin$")
 MADE = re.compile(r"^(?:build|make|to|new|prepare|create)(?:[A-Z_]\w*)$")  # a row of named values
@@ -130,14 +131,11 @@ def _keyed(key: Key, call: Call, function: Function) -> Row | None:
     """A number kept under a key that speaks of usage: the first such word of the key stands for a table."""
     owner, _, method = call.callee.rpartition(".")
     hit = KEPT_BY_KEY.match(method)
-    if hit is None or not owner or TOGETHER.search(f"{owner} {_value(function, Expr('name', owner)).text}"):
+    if hit is None or not owner or ELSEWHERE.search(f"{owner} {_value(function, Expr('name', owner)).text}"):
         return None
-    words = (
-        word
-        for one in call.args
-        for word in SEGMENT.findall(_leading(_value(function, one)))
-        if METERING.search(word)
-    )
+    keys = (_leading(_value(function, one)) for one in call.args)
+    fitting = (one for one in keys if one[:1] != "/" and (":" in one or not PLAIN.match(method)))
+    words = (word for one in fitting for word in SEGMENT.findall(one) if METERING.search(word))
     table = normal(next(words, ""))
     added = Expr("object", "", call.args[-1:], ("quantity",))
     return Row(key, call, KEYED + table, hit["writes"] is not None, added) if table else None
