@@ -304,3 +304,15 @@ def test_a_database_that_answers_instead_of_raising(tmp_path: Path, kept: str) -
         ),
     }
     assert codes(audited(tmp_path, found)) == SUPABASE[kept]
+
+
+def test_a_subscription_that_is_sold_is_no_resolver(tmp_path: Path) -> None:
+    """A library's own class of this name, which hands a report on to its items, is no way in."""
+    item = "<?php\nclass SubscriptionItem\n{\n    public function reportUsage($quantity = 1)\n    {\n        return $this->stripe()->subscriptionItems->createUsageRecord($this->stripe_id, ['quantity' => $quantity]);\n    }\n}\n"
+    whole = "<?php\nclass Subscription\n{\n    public function reportUsage($quantity = 1)\n    {\n        return $this->singleItemOrFail()->reportUsage($quantity);\n    }\n}\n"
+    library = {
+        "composer.json": '{"name": "acme/billing", "autoload": {"psr-4": {"Acme\\\\": "src/"}}}',
+        "src/SubscriptionItem.php": item,
+        "src/Subscription.php": whole,
+    }
+    assert audited(tmp_path, library).verdict is Verdict.SKIP
