@@ -16,6 +16,7 @@ HANDLING = frozenset(
     ["handler", "start", "worker", "view_func", "endpoint", "onRequest", "preHandler", "preValidation", "onSend",
      "onResponse", "beforeHandle", "afterHandle", "afterResponse"]
 )  # fmt: skip
+ASKED_FOR = frozenset(["nest-event", "temporal"])  # no way in where who asks for it is in the tree
 BEFORE = {"fastapi": dependencies.before, "trpc": procedures.before}
 
 
@@ -31,10 +32,9 @@ class Entries:
         for module in program.modules.values():
             for index, function in enumerate(module.functions):
                 entry = self.forms.match(module, index, function)
-                heard = (
-                    entry is not None and entry.framework == "nest-event" and program.callers.get(entry.key)
-                )
-                if entry is not None and not heard:
+                if entry is not None and not (
+                    entry.framework in ASKED_FOR and program.callers.get(entry.key)
+                ):
                     self.found[entry.key] = entry
             self._handed(module)
             self._aliased(module)
