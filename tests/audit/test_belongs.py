@@ -48,3 +48,18 @@ def test_who_belongs_to_what_is_named(tmp_path: Path, guard: str) -> None:
 @pytest.mark.parametrize("guard", NOT_ASKING)
 def test_nobody_asks_who_belongs(tmp_path: Path, guard: str) -> None:
     assert codes(audited(tmp_path, tree(guard))) == {"client_supplied_customer"}
+
+
+OWN = "const found = FIND;\n  if (!found) return new Response(null, { status: 404 });"
+FOUND = {
+    "await prisma.member.findFirst({ where: { orgId, userId: session.user.id } })": set(),
+    "await db.select().from(members).where(and(eq(members.orgId, orgId), eq(members.userId, user.id)))": set(),
+    "await supabase.from('members').select('*').eq('org_id', orgId).eq('user_id', user.id).single()": set(),
+    "await prisma.org.findFirst({ where: { id: orgId, active: true } })": {"client_supplied_customer"},
+    "await supabase.from('orgs').select('*').eq('id', orgId).single()": {"client_supplied_customer"},
+}
+
+
+@pytest.mark.parametrize("find", FOUND)
+def test_what_is_named_is_looked_for_among_the_callers_own(tmp_path: Path, find: str) -> None:
+    assert codes(audited(tmp_path, tree(OWN.replace("FIND", find)))) == FOUND[find]

@@ -43,6 +43,9 @@ CALLER = re.compile(
 NAMES_ONLY = re.compile(
     rb"[\"'`][^\"'`]*[\"'`]|\b\w*[rR]oute\w*"
 )  # where a router is put says nothing of who may come
+SETTINGS = re.compile(  # a kit's key, set up right above a function, guards nothing
+    rb"(?:process\.env|import\.meta\.env|Deno\.env|os\.(?:environ|getenv))[\w.\[\](\"']*"
+)
 FROM_REQUEST = (
     rb"@(?:Body|Query|Param|Headers|Args|MessageBody|Request(?:Body|Param|Header)|PathVariable)(?:\([^)]*\))?"
     rb"\s*(?:[A-Z\w<>]+\s+)?"
@@ -264,7 +267,8 @@ class Case:
         first = function.line
         if function.via >= 0:
             first = min(first, self.program.function((key[0], function.parent)).calls[function.via].line)
-        return self.corpus.text(key[0], first - above, function.end_line)
+        over = SETTINGS.sub(b"", self.corpus.text(key[0], first - above, first - 1)) if above else b""
+        return over + self.corpus.text(key[0], first, function.end_line)
 
     def exposed(self, text: str, entry: Entry) -> bool:
         """Whether a parameter of the entry is the client's to fill."""

@@ -261,7 +261,7 @@ class Labelling:
     def _asked(self, key: Key, value: Expr, depth: int) -> Labels:
         """Whose row a look-up finds: one that the client names, unless the session has a say in it."""
         found: set[Label] = set()
-        for name, part in (*_fields(value), *self._chained(key, value)):
+        for name, part in (*conditions(value), *self._chained(key, value)):
             labels = self.of(key, part, "", depth + 1)
             if any(kind in (SESSION, EVENT) for kind, _ in labels):
                 return frozenset()
@@ -283,7 +283,7 @@ class Labelling:
             if value.text.startswith(f"{one.callee}().") and whole[0].line <= one.line <= whole[0].end_line
         ]
         given = [one.args for one in inner]
-        compared = [each for args in given for each in _fields(Expr("mix", "", args)) if each[0]]
+        compared = [each for args in given for each in conditions(Expr("mix", "", args)) if each[0]]
         return compared or [
             ("", one) for args in given for one in args if one.kind in ("name", "call", "member")
         ]
@@ -364,7 +364,7 @@ def _spelled(key: str) -> str:
     return key.replace("_", "").lower()
 
 
-def _fields(value: Expr, depth: int = 0) -> list[tuple[str, Expr]]:
+def conditions(value: Expr, depth: int = 0) -> list[tuple[str, Expr]]:
     """The conditions of a look-up, by column."""
     found: list[tuple[str, Expr]] = []
     for number, part in enumerate(value.parts):
@@ -372,7 +372,7 @@ def _fields(value: Expr, depth: int = 0) -> list[tuple[str, Expr]]:
         if part.kind == "call" and part.text in COMPARED and depth < 4:
             found += _compared(part, depth + 1)
         elif part.kind == "object" and depth < 4:
-            found += _fields(part, depth + 1)
+            found += conditions(part, depth + 1)
         elif part.kind in ("name", "call", "member"):
             found.append((field, part))
     return found
@@ -386,6 +386,6 @@ def written_out(labels: Labels) -> bool:
 def _compared(value: Expr, depth: int) -> list[tuple[str, Expr]]:
     """What Drizzle's `and(eq(orders.customerId, id), …)` compares, by column."""
     if value.text != "eq":
-        return _fields(value, depth)
+        return conditions(value, depth)
     column = value.parts[0].text.rpartition(".")[2] if len(value.parts) == EQUAL else ""
     return [(column, one) for one in value.parts[1:] if one.kind in ("name", "call", "member")]
