@@ -14,11 +14,12 @@ from tallystick.audit.case import joins, libraries
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.endpoints import endpoints_of
 from tallystick.audit.case.gathering import Gathering, Progress
+from tallystick.audit.case.internal import begun
 from tallystick.audit.case.scheduled import scheduled
 from tallystick.audit.case.switches import shut
 from tallystick.audit.case.unheard import silence
 from tallystick.audit.corpus.lexical import Corpus
-from tallystick.audit.corpus.versions import pinned
+from tallystick.audit.corpus.versions import is_quiet, pinned
 from tallystick.audit.entries import crontabs, timetables
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.schedules import Schedule
@@ -104,13 +105,13 @@ class Run:
         entries = Entries(program)
         case = Case(self.corpus, program, entries, sites.find(program, labelling, self.corpus), [])
         case.sites += list(joins.written(case, tables, labelling))
-        climb = Climb(program, entries, labelling, case.queues)
+        climb = Climb(program, entries, labelling, case.queues, is_quiet(self.corpus))
         for site in case.sites:
             if len(case.trails) >= WAYS:
                 reason = f"more than {WAYS:,} ways to usage reports: the rest is not followed"
                 case.lost.add((site.key[0], reason))
                 break
-            case.trails += climb.trails(site)
+            case.trails += begun(climb.trails(site))
         case.lost |= climb.lost
         if case.trails:
             case.schedules = self._schedules

@@ -36,6 +36,9 @@ DATED = re.compile(  # the version of Stripe's interface that a client asks for
 )
 
 
+QUIET = re.compile(  # kits before their first version, which answer `{ data, error }` and raise nothing
+    rb'"(?:autumn-js|@useautumn/convex)"\s*:\s*"[\^~>=v ]*0\.'
+)
 DIGITS = 9  # longer is no version
 Pins = dict[str, dict[str, int]]  # by registry: the major version by folder
 
@@ -59,6 +62,11 @@ def dated(corpus: Corpus) -> list[str]:
     """The versions of Stripe's interface that clients are pinned to, the oldest first."""
     hits = (DATED.search(data) for data in corpus.sources.values() if b"tripe" in data)
     return sorted(hit[1].decode() for hit in hits if hit is not None)
+
+
+def is_quiet(corpus: Corpus) -> bool:
+    """Whether the meter's kit that is asked for here answers a refusal instead of raising it."""
+    return any(QUIET.search(data) for path, data in corpus.support.items() if path.endswith("package.json"))
 
 
 def nearest(pins: Pins, registry: str, path: str) -> int | None:

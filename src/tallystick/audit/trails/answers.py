@@ -8,11 +8,13 @@ from msgspec.structs import replace
 
 from tallystick.audit.models.knowledge import compiled
 from tallystick.audit.program.program import Key, Program
-from tallystick.audit.syntax.ir import Call, Expr
+from tallystick.audit.syntax.ir import Call, Expr, Handler
 
 MADE, SENDING = re.compile(r"(?i)new_?request\w*$"), re.compile(r"\.(?:[dD]o|send)$")
 ANSWERED = re.compile(r"\.from\(\)\.(?:insert|upsert)$")
 HANDED_ON = 3  # functions that only return what the next one answers
+
+QUIET = re.compile(r"(?i)autumn\w*(?:\(\))?\.(?:balances\.)?track$")
 
 
 def request_within(program: Program, key: Key, call: Call) -> tuple[Key, Call] | None:
@@ -34,6 +36,11 @@ def sent(program: Program, key: Key, call: Call) -> Call:
         return call
     later = [one for one in program.function(key).calls if one.line >= call.line]
     return next((one for one in later if SENDING.search(one.callee)), replace(call, handlers=()))
+
+
+def unheard(call: Call) -> Handler | None:
+    """What becomes of a refusal that a kit answers, where nobody looks at its answer: `await autumn.track(event);`."""
+    return Handler(call.line, "log") if call.state == "awaited" and QUIET.search(call.callee) else None
 
 
 def unchecked(program: Program, key: Key, call: Call, below: Key | None) -> bool:

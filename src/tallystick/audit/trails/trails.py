@@ -31,9 +31,7 @@ STARTUP = re.compile(
 ANSWERS = re.compile(
     r"(?:^|\.)\w*[fF]etch\w*$|^createUsageRecord$|\.from\(\)\.|\.rpc$|(?i:autumn)\w*(?:\(\))?\.(?:balances\.)?track$"
 )
-DELIVERED = re.compile(
-    r"(?i)web-?hooks?\b"
-)  # whoever calls here calls again only when it was told of a failure
+DELIVERED = re.compile(r"(?i)web-?hooks?\b")  # whoever calls here calls again only when told of a failure
 FATES = {
     "respond": "surfaced", "record": "recorded", "accept": "signal", "signal": "signal", "log": "swallowed",
 }  # fmt: skip
@@ -70,8 +68,11 @@ class Trail:
 class Climb:
     """Walks callers upwards from one site."""
 
-    def __init__(self, program: Program, entries: Entries, labelling: Labelling, queues: Queues) -> None:
-        """Take what the walk asks."""
+    def __init__(
+        self, program: Program, entries: Entries, labelling: Labelling, queues: Queues, quiet: bool = False
+    ) -> None:
+        """Take what the walk asks; a quiet kit answers a refusal, and raises none."""
+        self.quiet = quiet
         self.program = program
         self.entries = entries
         self.labelling = labelling
@@ -125,8 +126,9 @@ class Climb:
         )
         below = trail.hops[-2][0] if len(trail.hops) > 1 else None
         trail = self._settled(trail, key, answers.sent(self.program, key, call) if is_sink else call)
-        if is_sink and call.answered is not None and ANSWERS.search(call.callee):
-            trail = self._told(trail, key, call.answered)
+        answered = call.answered or (answers.unheard(call) if self.quiet else None)
+        if is_sink and answered is not None and ANSWERS.search(call.callee):
+            trail = self._told(trail, key, answered)
         if is_sink and trail.site.stored and answers.unasked(self.program, key, call):
             trail = replace(trail, error="swallowed", handler=(key[0], call.line))
         if trail.error == "open" and answers.unchecked(self.program, key, call, below):
