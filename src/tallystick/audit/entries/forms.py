@@ -15,6 +15,7 @@ from tallystick.audit.syntax.ir import NOTHING, Call, Expr, Function, Module
 
 CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
 BILLS = re.compile(r"(?i)usage|bill|meter|overage|invoic|stripe|consum")
+NAMED = frozenset(["convex", "trpc"])  # what has no address is called by its name
 VISIBILITY = frozenset(["private", "protected", "public"])
 JOB = re.compile(r"^\*?(asynq\.Task|river\.Job|work\.Job|events\.SQSEvent)\b")
 TYPED = re.compile(
@@ -165,6 +166,8 @@ class Forms:
                 continue
             verb = callee.rpartition(".")[2].upper()
             by_file = path_route("nitro", module.path, callee) if row.framework == "nitro" else callee
+            if row.framework in NAMED:
+                by_file = f"{callee} {self.program.function(key).name}".strip()
             route = f"{verb} {first}" if first else by_file
             kind = "schedule" if row.framework == "trigger.dev" and "schedules" in callee else row.kind
             if row.framework == "inngest" and any("cron" in str(one) for one in args):

@@ -1,0 +1,72 @@
+# ruff: noqa: E501
+"""The same billed work without the meter, by a sibling that clients can call. Twins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trees import Tree, audited, codes
+
+PACKAGE = (
+    '{"dependencies": {"convex": "1.29", "@useautumn/convex": "^0.0.23", "autumn-js": "^0.1.75", "ai": "5"}}'
+)
+CONVEX: Tree = {
+    "package.json": PACKAGE,
+    "convex/autumn.ts": "import { Autumn } from '@useautumn/convex';\nexport const autumn = new Autumn(components.autumn, { secretKey: process.env.AUTUMN_SECRET_KEY ?? '', identify });\n",
+    "convex/builders.ts": "import { customAction, customMutation } from 'convex-helpers/server/customFunctions';\nimport { action, mutation } from './_generated/server';\nexport const memberMutation = customMutation(mutation, { args: {}, input: async (ctx) => ({ ctx: { user: await userOf(ctx) }, args: {} }) });\nexport const memberAction = customAction(action, { args: {}, input: async (ctx) => ({ ctx: { user: await userOf(ctx) }, args: {} }) });\n",
+}
+SEND = """import { generateObject } from 'ai';
+import { api, internal } from './_generated/api';
+import { autumn } from './autumn';
+import { memberMutation } from './builders';
+import { action, internalAction } from './_generated/server';
+export const sendMessage = memberMutation({
+  args: { text: v.string() },
+  handler: async (ctx, args) => {
+    const { error } = await autumn.track(ctx, { featureId: 'messages', value: 1 });
+    if (error) throw new Error(error.message);
+    await ctx.scheduler.runAfter(0, API.chat.translate, { text: args.text });
+  },
+});
+export const translate = BUILDER({
+  args: { text: v.string() },
+  handler: async (ctx, args) => {
+    const { object } = await generateObject({ model: 'm', prompt: args.text });
+    await ctx.runMutation(internal.chat.keep, { text: object.text });
+  },
+});
+"""
+
+
+def chat(builder: str) -> Tree:
+    api = "internal" if builder.startswith("internal") else "api"
+    return {**CONVEX, "convex/chat.ts": SEND.replace("API", api).replace("BUILDER", builder)}
+
+
+@pytest.mark.parametrize(
+    ("builder", "wanted"),
+    [("action", {"unmetered_endpoint"}), ("memberAction", {"unmetered_endpoint"}), ("internalAction", set())],
+)
+def test_what_a_metered_mutation_starts_can_be_called_by_clients(
+    tmp_path: Path, builder: str, wanted: set[str]
+) -> None:
+    assert codes(audited(tmp_path, chat(builder))) == wanted
+
+
+def test_whoever_signs_what_he_sends_is_no_customer(tmp_path: Path) -> None:
+    http = "import { httpRouter } from 'convex/server';\nimport { internal } from './_generated/api';\nimport { httpAction } from './_generated/server';\nconst http = httpRouter();\nhttp.route({ path: '/incoming', method: 'POST', handler: httpAction(async (ctx, request) => {\n  const event = CHECK(await request.text(), request.headers.get('signature'));\n  await ctx.runAction(internal.chat.translate, { text: event.text });\n  return new Response();\n}) });\nexport default http;\n"
+    for check, wanted in (("verifyEventSignature", set()), ("JSON.parse", {"unmetered_endpoint"})):
+        tree = {**chat("internalAction"), "convex/http.ts": http.replace("CHECK", check)}
+        assert codes(audited(tmp_path / check, tree)) == wanted
+
+
+def test_what_only_the_server_calls_is_no_program(tmp_path: Path) -> None:
+    """An internal action that others run has their ways, and none of its own."""
+    tree = {
+        **CONVEX,
+        "convex/track.ts": "import { autumn } from './autumn';\nimport { internalAction } from './_generated/server';\nexport const spend = internalAction({ args: { n: v.number() }, handler: async (ctx, args) => {\n  const { error } = await autumn.track(ctx, { featureId: 'credits', value: args.n });\n  if (error) throw new Error(error.message);\n} });\n",
+        "convex/runs.ts": "import { internal } from './_generated/api';\nimport { memberAction } from './builders';\nexport const run = memberAction({ args: {}, handler: async (ctx) => {\n  const answer = await work();\n  await ctx.runAction(internal.track.spend, { n: answer.tokens });\n} });\n",
+    }
+    report = audited(tmp_path, tree)
+    assert [one.route for one in report.endpoints] == ["memberAction run"]
