@@ -70,3 +70,60 @@ def test_what_only_the_server_calls_is_no_program(tmp_path: Path) -> None:
     }
     report = audited(tmp_path, tree)
     assert [one.route for one in report.endpoints] == ["memberAction run"]
+
+
+STEP = """import { createStep } from '@mastra/core/workflows';
+import { writer } from '../agents';
+import { ingest } from '../billing';
+export const draft = createStep({
+  id: 'draft',
+  execute: async ({ inputData }) => {
+    const result = await writer_agent.generate(inputData.prompt);
+    await ingest(inputData.userId, QUANTITY);
+    return result.text;
+  },
+});
+"""
+INGEST = "import { Polar } from '@polar-sh/sdk';\nconst polar = new Polar({ accessToken: process.env.POLAR });\nexport async function ingest(externalCustomerId: string, units: number) { await polar.events.ingest({ events: [{ name: 'ai', externalCustomerId, metadata: { units } }] }); }\n"
+SERVED = """import { Elysia, t } from 'elysia';
+export const routes = new Elysia({ prefix: '/sdk' })
+  .macro({ signed: { async resolve({ request }) { return { session: await sessionOf(request) }; } } })
+  .get('/ADDRESS', async ({ query, session }) => {
+    const agent = mastra.getAgent('assistant');
+    BODY
+    return (await agent.stream(query.message)).toTextStreamResponse();
+  }, { signed: true });
+"""
+
+
+@pytest.mark.parametrize(
+    ("quantity", "address", "body", "wanted"),
+    [
+        ("result.usage.totalTokens", "assistant", "", {"unmetered_endpoint"}),
+        ("1", "assistant", "", set()),
+        ("result.usage.totalTokens", "suggestions", "", set()),
+        ("result.usage.totalTokens", "assistant", "agent.use(await decryptKey(session.user.apiKey));", set()),
+    ],
+)
+def test_where_tokens_are_sold_whatever_asks_a_model_is_sold(
+    tmp_path: Path, quantity: str, address: str, body: str, wanted: set[str]
+) -> None:
+    """A drafting step is no reason to bill an assistant, but its tokens are."""
+    tree = {
+        "package.json": '{"dependencies": {"@mastra/core": "0.20", "@polar-sh/sdk": "0.34", "elysia": "1.4"}}',
+        "src/workflows/draft.ts": STEP.replace("QUANTITY", quantity),
+        "src/billing.ts": INGEST,
+        "src/routes/sdk.ts": SERVED.replace("ADDRESS", address).replace("BODY", body),
+    }
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
+def test_a_step_of_a_workflow_is_no_schedule(tmp_path: Path) -> None:
+    """What an agent or a workflow runs is started by it, and nothing has to say how often."""
+    tree = {
+        "package.json": '{"dependencies": {"@mastra/core": "0.20", "@polar-sh/sdk": "0.34"}}',
+        "src/tools/search-tool.ts": STEP.replace("createStep", "createTool").replace("QUANTITY", "1"),
+        "src/billing.ts": INGEST,
+    }
+    report = audited(tmp_path, tree)
+    assert (codes(report), [one.route for one in report.endpoints]) == (set(), ["createTool draft"])

@@ -28,6 +28,7 @@ MANY, FAR = 25, 150
 COSTLY = re.compile(
     rb"(?i)completions\.|responses(?:\(\))?(?:\.|->)|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
     rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate|audio\.(?:transcriptions|translations|speech)"
+    rb"|(?:agent\w*|getAgent\([^)\n]*\)|\bthread)\.(?:generate|stream)"
 )
 
 

@@ -15,7 +15,7 @@ from tallystick.audit.syntax.ir import NOTHING, Call, Expr, Function, Module
 
 CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
 BILLS = re.compile(r"(?i)usage|bill|meter|overage|invoic|stripe|consum")
-NAMED = frozenset(["convex", "trpc"])  # what has no address is called by its name
+NAMED = frozenset(["convex", "mastra", "trpc"])  # what has no address is called by its name
 VISIBILITY = frozenset(["private", "protected", "public"])
 JOB = re.compile(r"^\*?(asynq\.Task|river\.Job|work\.Job|events\.SQSEvent)\b")
 TYPED = re.compile(
@@ -164,6 +164,8 @@ class Forms:
             routed = row.framework not in ("express", "go") or _routed(callee, args, first)
             if not routed or (row.framework == "convex" and "convex/" not in module.path):
                 continue
+            if row.framework == "mastra" and self.program.function(key).parent > 0:
+                continue  # made in a request, it is part of that
             verb = callee.rpartition(".")[2].upper()
             by_file = path_route("nitro", module.path, callee) if row.framework == "nitro" else callee
             if row.framework in NAMED:

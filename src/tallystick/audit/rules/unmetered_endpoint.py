@@ -14,6 +14,7 @@ from tallystick.audit.entries.forms import Entry
 from tallystick.audit.model import Confidence, Finding, Hop, Severity
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.trails.labels import MEASURED
 from tallystick.audit.trails.trails import Trail
 
 ADMIN = re.compile(r"(?i)health|/admin|webhook|credential")
@@ -21,6 +22,14 @@ ASIDE = re.compile(
     r"(?i)test|demo|debug|preview|moderat|title|suggest|embed|search|onboard|support|playground"
     r"|invit|welcome|password|magic-?link|contact|waitlist|newsletter|feedback"  # mails of the application itself
 )
+TOKENS = re.compile(r"(?i)usage\w*\.\w*tokens?$")
+ANSWERS = re.compile(  # what a model answers, by whatever kit, and is counted in tokens
+    r"(?i)(?:completions|responses)(?:\(\))?\.(?:create|stream|parse)|anthropic\S*messages\.|^(?:generate|stream)(?:Text|Object)$"
+    r"|generate_?content|\w*agent\w*(?:\(\))?\.(?:generate|stream)"
+)
+OWN_KEY = re.compile(
+    rb"(?i)byok|(?:user|own|custom)_?(?:provider_?)?api_?key|decrypt"
+)  # on the customer's own account
 KINDS = frozenset(["http", "action", "worker"])
 NEAR = 3  # calls from a route to the work it sells
 
@@ -35,6 +44,9 @@ class Metered:
     made: dict[Key, Entry]
     inline: dict[str, Entry]
     names: tuple[str, ...]
+    tokens: (
+        Entry | None
+    )  # one of those that report what a model itself says it used: whatever asks a model is sold
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -142,7 +154,12 @@ def _metered(case: Case) -> Metered:
         case.program.function(key).name for one in trails for key, _ in one.hops if key not in entries
     }
     names = tuple(sorted(name for name in on_trails if len(name) > 5))
-    return Metered(entries, holders, sold, made, inline, names)
+    counting = (
+        one.entry
+        for one in trails
+        if any(kind == MEASURED and TOKENS.search(text) for kind, text in one.quantity)
+    )
+    return Metered(entries, holders, sold, made, inline, names, next(counting, None))
 
 
 def _beside(case: Case, trail: Trail, near: dict[Key, set[Key]]) -> set[Key]:
@@ -198,11 +215,20 @@ def _commented(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
 def _same_work(case: Case, entry: Entry, known: Metered) -> Iterator[Finding]:
     """The same costly call, made in the route itself, that a metered route makes in itself."""
     own = {entry.key, *case.program.contents.inside(entry.key)}
-    shared = sorted(_costly(case, own) & known.inline.keys())
-    if not shared or _is_aside(case, entry):
+    calls = _costly(case, own)
+    twins = {one: known.inline[one] for one in calls & known.inline.keys()}
+    if (
+        known.tokens is not None
+        and not twins
+        and entry.kind != "worker"
+        and not OWN_KEY.search(case.said(entry.key))
+    ):
+        twins = {one: known.tokens for one in calls if ANSWERS.search(one)}
+    if not twins or _is_aside(case, entry):
         return
+    first = min(twins)
     yield RULE.finding(
-        f"{entry.route} calls {shared[0]} without reporting usage, while {known.inline[shared[0]].route} reports it",
+        f"{entry.route} calls {first} without reporting usage, while {twins[first].route} reports it",
         case.place(entry.key, entry.line),
         Confidence.MEDIUM,
         case.program.function(entry.key).name,
