@@ -19,7 +19,7 @@ SEATS = "export const seats = feature({ id: 'seats', type: 'metered', consumable
 FLAT = "export const seats = feature({ id: 'seats', type: 'continuous_use' });\nexport const beta = feature({ id: 'beta', type: 'boolean' });\nexport const pro = product({ id: 'pro', items: [priceItem({ price: 9, interval: 'month' }), featureItem({ feature_id: seats.id, included_usage: 5 })] });\n"
 HELPER = "import { Autumn } from 'autumn-js';\nconst autumn = new Autumn({ secretKey });\nexport async function track(customerId: string) { await autumn.track({ customer_id: customerId, feature_id: 'ai', value: 1 }); }\n"
 ROUTE = "import { auth } from '@/lib/auth';\nimport { track } from '@/lib/usage';\nexport async function POST(req: Request) {\n  const { user } = await auth();\n  const out = await generate(await req.json());\n  await track(user.id);\n  return Response.json(out);\n}\n"
-SHOP = '{"dependencies": {"next": "15", "autumn-js": "0.1"}}'
+SHOP = '{"dependencies": {"next": "15", "autumn-js": "1.2"}}'
 
 
 @pytest.mark.parametrize("declared", [SINGLE, METERED, PRICED, BASED])
