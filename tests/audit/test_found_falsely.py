@@ -120,7 +120,7 @@ def test_an_agents_tools_are_no_programs(tmp_path: Path) -> None:
     tool = "import { report } from '../report';\nexport const searchTool = createTool({\n  id: 'search',\n  execute: async ({ context, account }) => {\n    const found = await search(context.query);\n    await report(account.customer, found.length, found.id);\n    return found;\n  },\n});\n"
     agent = "import { searchTool } from '../tools/search-tool';\nexport const agent = new Agent({ tools: { searchTool } });\n"
     tree: Tree = {"src/report.ts": REPORT, "src/tools/search-tool.ts": tool}
-    assert codes(audited(tmp_path / "alone", tree)) == {"scheduled_reporting"}
+    assert codes(audited(tmp_path / "alone", tree)) == set()
     assert codes(audited(tmp_path / "loaded", {**tree, "src/agents/agent.ts": agent})) == set()
 
 
@@ -228,8 +228,11 @@ ASK = "import { action } from './_generated/server';\nimport { autumn } from './
     ],
 )
 def test_a_providers_report_open_to_every_client(tmp_path: Path, opened: str, wanted: set[str]) -> None:
+    """It is shown, and does not decide: the kit's own guide has it so."""
     tree = {"convex/autumn.ts": AUTUMN.replace("OPENED", opened), "convex/ask.ts": ASK}
-    assert codes(audited(tmp_path, tree)) == wanted
+    report = audited(tmp_path, tree)
+    assert {one.code for one in report.findings if one.decides and one.code != "no_idempotency"} == wanted
+    assert codes(report) == set()
 
 
 def test_a_report_that_puts_itself_off_tries_again(tmp_path: Path) -> None:
