@@ -8,32 +8,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tallystick.audit.case import clocks, methods
-from tallystick.audit.case.case import CRON_PATH, Case
+from tallystick.audit.case.case import Case
 from tallystick.audit.case.configured import configured
-from tallystick.audit.corpus.lexical import ASIDE
+from tallystick.audit.case.unattended import waits_for_a_clock
 from tallystick.audit.entries import constructs
 from tallystick.audit.entries.forms import Entry, reads_records
 from tallystick.audit.entries.schedules import Schedule, of_call
-from tallystick.audit.syntax import patterns
 from tallystick.audit.syntax.ir import Call
-from tallystick.audit.trails.labels import EVENT, SESSION
 from tallystick.audit.trails.trails import Trail
 
 SIGNATURE = re.compile(rb"\$signature\s*=\s*[\"']([\w:.-]+)")
 SPACE = re.compile(rb"\bnamespace[\s(]+[:\"']?(\w+)")
 TASK = re.compile(rb"\btask[\s(]+[:\"']?(\w+)")
 RUN = frozenset(["perform", "call", "run", "execute", "handle", "__invoke"])
-CRON = re.compile(r"(?i)(?:^|/)crons?(?:/|-|$)")
-BATCH = re.compile(
-    r"(?i)(?:^|/)((?:bill|invoice|report|charge|process|sync|drain|flush|aggregate|settle|reconcile)[_-]?(?:\w+[_-])?"
-    r"(?:usage|overages?|meters?|metering|invoices?|charges?|billing))(?:[/.]|$)"
-)
-HOOK = re.compile(r"(?i)hook")
-PARAMETER = re.compile(r"[\[:{<]")
-WHO_CALLS = re.compile(
-    patterns.SESSION.pattern
-    + rb"|(?i:\bsession\b|api_?key|require_?user|req(?:uest)?\.user|with(?:auth|session|workspace|user|org|team)\w*\()"
-)
 REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|\.every|createQueue|add_periodic_task)$")
 
 COMMAND = re.compile(
@@ -63,7 +50,7 @@ def scheduled(case: Case) -> None:
             case.trails[number] = replace(trail, entry=_timed(entry, found))
         elif clocks.occasional(case.corpus, entry):
             case.trails[number] = replace(trail, entry=_retimed(entry))
-        elif entry.kind == "http" and _for_the_clock(case, trail, entry):
+        elif entry.kind == "http" and waits_for_a_clock(case, trail, entry):
             case.trails[number] = replace(trail, entry=_called(case, trail, entry, named))
     for number, trail in enumerate(case.trails):  # once the clocks above are known
         if trail.entry is not None and trail.entry.kind == "worker":
@@ -90,31 +77,6 @@ def _called(case: Case, trail: Trail, entry: Entry, named: list[Schedule]) -> En
 
 def _by_clock(trail: Trail) -> bool:
     return trail.entry is not None and trail.entry.kind == "schedule"
-
-
-def _for_the_clock(case: Case, trail: Trail, entry: Entry) -> bool:
-    """Whether a route is for a clock by its address; jobs and schedules may also be what the users come for."""
-    path = entry.route.partition(" ")[2] or entry.key[0]
-    if CRON_PATH.search(path) is None:
-        return _goes_over_all(case, trail, entry, path)
-    if CRON.search(path):
-        return True
-    if PARAMETER.search(path):
-        return False  # `/jobs/[id]/invoice`: of one job, as somebody asks
-    asked = any(kind == SESSION for kind, _ in trail.customer)
-    return case.guarded(trail) or (not asked and WHO_CALLS.search(case.said(entry.key)) is None)
-
-
-def _goes_over_all(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
-    """Whether a route behind a service secret bills whoever used something: told of nobody, called by nobody."""
-    named = BATCH.search(path)
-    if named is None or HOOK.search(path) or not case.guarded(trail):
-        return False
-    said = trail.quantity | trail.customer
-    if case.client_parts(said, entry) or any(kind in (EVENT, SESSION) for kind, _ in said):
-        return False
-    address = re.compile(rb"/" + re.escape(named[1]).encode() + rb"[\"'`?]")
-    return not any(one != entry.key[0] and not ASIDE.search(one) for one in case.corpus.grep(address))
 
 
 def _fed_by_clock(case: Case, worker: Entry) -> Schedule | None:

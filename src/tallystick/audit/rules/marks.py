@@ -46,6 +46,7 @@ STARTED = re.compile(rb"\b(\w+)\s*:?=\s*0\b")
 NOTHING_YET = re.compile(  # a result, and no question: `return { billedUsd: 0 }`
     rb"(?i)\w*(?:usd|cents?|amount|cost|count|total|tokens|credits|units|seconds|minutes)[\"']?\s*:\s*0\b"
 )
+DECLARED = re.compile(rb"\b(?:let|var|int|long)\s+(\w+)\s*=\s*0\b")  # no query of a database begins so
 READ = re.compile(rb"\bgetattr\([^()\n]*\)")
 MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
 SENT = re.compile(
@@ -134,6 +135,7 @@ def asks_unsent(text: bytes) -> bool:
     """Whether code asks for what was not sent yet; `getattr(org, "billing", None)`, or a log, says something else."""
     text = NOTHING_YET.sub(b"", LOGGING.sub(b"", text))
     counted = {name for name in STARTED.findall(text) if re.search(rb"\b" + name + rb"\s*(?:\+\+|\+=)", text)}
+    counted |= set(DECLARED.findall(text))
     text = STARTED.sub(lambda hit: b"" if hit[1] in counted else hit[0], READ.sub(b"", text))
     return UNSENT.search(text) is not None  # `let reported = 0` only counts how many were
 

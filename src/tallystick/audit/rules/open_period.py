@@ -38,24 +38,50 @@ MONTH = re.compile(  # the name of the month that runs
 OF_MONTH = (
     rb"(?i:\bdoc|\beq|where|filter|\bm?get|find\w*|select|query)\w*\s*\([^;\n]{0,100}?(?:\{%s\}|\b%s\b)"
 )
-BEFORE = re.compile(rb"(?i)prev|last_?month|earlier|sub(?:tract)?_?months?|\bmonths\b")
+BEFORE = re.compile(rb"(?i)prev(?!ent|iew)|last_?month|earlier|sub(?:tract)?_?months?|\bmonths\b")
 EARLIER = rb"\b%s\.set(?:UTC)?Month\("
+LESS = re.compile(  # of a running total, what was not sent of it yet: `used - state.reported`
+    rb"(?<![-\w])-\s*(?:\w+\()?(?:\w+(?:\??\.|->|\[[\"']))*\w*(?i:reported|synced|(?<!ab)sent|billed|pushed|charged)"
+    rb"(?!\w*(?:At|_at|On|Date|_date|Time|_time)\b)\w*"
+)
+ROW_READ = re.compile(r"(?i)(?:^|\.|_)(?:find\w*|select|get\w*|first|single|query\w*|where|eq)$")
+OF_PERIOD = re.compile(  # `{ org, periodStart: sub.currentPeriodStart }`, `period_key=period.key`
+    rb"(?i)\b\w*period\w*[\"']?\s*(?:==?|:|,)\s*(\w[\w.]*)"
+)
+NOW = re.compile(rb"(?i)^current_?(?:billing_?|usage_?)?period")
+PERIOD = re.compile(
+    r"(?i)current_?(?:billing_?|usage_?)?period|(?:billing|usage)_?period_?(?:from|for|of)\w*|get_?(?:billing|usage)_?period"
+)
+OF_IT_SENT = re.compile(  # what the row of a period says was sent of it
+    rb"[\w\])]\??\.(?:last_?)?(?:already_?)?(?:reported|charged|billed|synced|invoiced)(?!\w*(?:At|_at|On|Date|_date|Time|_time|By)\b)"
+    rb"(?=[A-Z_])\w*\b(?!\s*\()"
+)
+LEFT = re.compile(  # rows of any period, each with a mark of its own
+    rb"(?i)\b(?:is_?)?(?:reported|sent|synced|billed|charged|invoiced)(?:_?at|_?on)?[\"'`]?\s*[:=,]\s*(?:false|null|none|nil)"
+)
 DEEPEST = 4
 LONGEST = 20  # lines of a query
 
 
 def open_period(case: Case, trail: Trail) -> Place | None:
     """Where this run takes rows of the open period alone, unless something else sends without that question."""
-    for step, key in _looked_at(case, trail):
+    row = _row_of_period(case, trail)
+    if row is not None:
+        same = (one for one in case.alike(trail) if one.entry is not None and one.entry.kind != "schedule")
+        return None if any(_row_of_period(case, one) is None for one in same) else row
+    looked_at = _looked_at(case, trail)
+    total = _running_total(case, [key for _, key in looked_at])
+    for step, key in looked_at:
         function = case.program.function(key)
         lines = case.corpus.lines(key[0])
         text = lines.said(function.line, function.end_line)
         found, months = (_lines(function, text, one) for one in (_bounds(function, text), _of_month(text)))
         if asks_unsent(text):
             found = [line for line in found if _unsent_there(function, lines, line)]
-            if not found and not months:
+            if not found and not months and not total:
                 return None
-        found = [one for one in found if not _only_compared(function, lines, one, trail.quantity)] or months
+        found = [one for one in found if total or not _only_compared(function, lines, one, trail.quantity)]
+        found = found or months
         if found and key[1]:
             return None if _passed_by(case, trail, step) else case.place(key, found[0])
     return None
@@ -71,6 +97,12 @@ def _looked_at(case: Case, trail: Trail) -> list[tuple[Key, Key]]:
         if to[0] == step[0] and to[1] and to not in steps
     }
     return [*((step, step) for step in steps), *((step, to) for to, step in beside.items())]
+
+
+def _running_total(case: Case, keys: list[Key]) -> bool:
+    """Whether what is sent is the total of a period less what was sent of it: a new period starts from nothing."""
+    said = [case.said(key) for key in keys if key[1]]
+    return any(LESS.search(text) for text in said) and not any(BEFORE.search(text) for text in said)
 
 
 def _passed_by(case: Case, trail: Trail, asking: Key) -> bool:
@@ -99,6 +131,23 @@ def _of_month(text: bytes) -> Iterator[int]:
         return
     for name in sorted({re.escape(hit[1]) for hit in MONTH.finditer(text)}):
         yield from (hit.start() for hit in re.finditer(OF_MONTH % (name, name), text))
+
+
+def _row_of_period(case: Case, trail: Trail) -> Place | None:
+    """Where only the row of the period that runs is read, which also says how much of it was sent."""
+    for key, _ in trail.hops:
+        function = case.program.function(key)
+        lines = case.corpus.lines(key[0])
+        text = lines.said(function.line, function.end_line)
+        if not key[1] or not OF_IT_SENT.search(text) or BEFORE.search(text) or LEFT.search(text):
+            continue
+        given = {name.encode() for name, value in function.assigns if PERIOD.search(" ".join(_words(value)))}
+        for one in function.calls:
+            if ROW_READ.search(one.callee) and one.end_line < one.line + LONGEST:
+                told = {word for hit in OF_PERIOD.finditer(_text(lines, one)) for word in hit[1].split(b".")}
+                if told & given or any(map(NOW.search, told)):
+                    return case.place(key, one.line)
+    return None
 
 
 def _lines(function: Function, text: bytes, places: Iterator[int]) -> list[int]:

@@ -1,0 +1,96 @@
+"""Routes that no user comes to: by their address, their secret or their own remark they wait for a clock."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from tallystick.audit.case.case import CRON_PATH, Case
+from tallystick.audit.corpus.lexical import ASIDE
+from tallystick.audit.entries.forms import Entry
+from tallystick.audit.syntax import patterns
+from tallystick.audit.trails.labels import EVENT, SESSION
+from tallystick.audit.trails.trails import Trail
+
+CRON = re.compile(r"(?i)(?:^|/)crons?(?:/|-|$)")
+BATCH = re.compile(
+    r"(?i)(?:^|/)((?:bill|invoice|report|charge|process|sync|drain|flush|aggregate|settle|reconcile)[_-]?(?:\w+[_-])?"
+    r"(?:usage|overages?|meters?|metering|invoices?|charges?|billing))(?:[/.]|$)"
+)
+HOOK = re.compile(r"(?i)hook")
+PARAMETER = re.compile(r"[\[:{<]")
+WHO_CALLS = re.compile(
+    patterns.SESSION.pattern
+    + rb"|(?i:\bsession\b|api_?key|require_?user|req(?:uest)?\.user|with(?:auth|session|workspace|user|org|team)\w*\()"
+)
+CLOCKS_SECRET = re.compile(  # a secret that only a clock is given
+    rb"(?:(?<![A-Za-z])(?i:cron)|Cron)_?(?i:(?:job_?)?(?:secret|(?:api_?)?key|token|auth))|(?i:vercel-cron|x-appengine-cron)"
+    rb"|\b(?i:auth|verify|require|is|assert|check|valid|guard|with)\w{0,20}(?:_cron|Cron)(?:_?(?i:request|secret|job|call)\w*)?\("
+)
+WHOLE_FILE = frozenset(["next-app", "next-pages", "supabase-edge", "vercel", "netlify", "sveltekit"])
+HEADER, ABOVE = 40, 12  # lines in which a route's own remark stands: at the head of its file, or above it
+BY_CLOCK = re.compile(
+    rb"(?im)^[ \t]*(?:\*|/\*|//|#|\"\"\")[^\n]*"
+    rb"\b(?:crons?|cronjobs?|pg_cron|scheduler|(?:daily|hourly|nightly|weekly|monthly) schedule"
+    rb"|(?:runs?|called|invoked|triggered|executed|scheduled) (?:\w+ )?"
+    rb"(?:daily|hourly|nightly|every|on a schedule|by a schedule))\b"
+)
+ASKED = re.compile(  # what a request brings, and who sent it
+    rb"\b(?:req|request|event|ctx|c)\.(?:body|query|params|nextUrl|url|json|formData|text|arrayBuffer)\b|searchParams"
+    rb"|getUser\("
+)
+
+
+def waits_for_a_clock(case: Case, trail: Trail, entry: Entry) -> bool:
+    """Whether a route is for a clock; jobs and schedules may also be what the users come for."""
+    path = entry.route.partition(" ")[2] or entry.key[0]
+    if CRON_PATH.search(path) is None:
+        return _asks_a_clock(case, trail, entry, path) or _goes_over_all(case, trail, entry, path)
+    if CRON.search(path):
+        return True
+    if PARAMETER.search(path):
+        return False  # `/jobs/[id]/invoice`: of one job, as somebody asks
+    return case.guarded(trail) or not _asks_who(case, trail, entry)
+
+
+def _asks_who(case: Case, trail: Trail, entry: Entry) -> bool:
+    """Whether a route asks which of the users is calling."""
+    asked = any(kind == SESSION for kind, _ in trail.customer)
+    return asked or WHO_CALLS.search(case.said(entry.key)) is not None
+
+
+def _asks_a_clock(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
+    """Whether a route asks for the secret that a clock is given, itself or by a function it calls."""
+    if PARAMETER.search(path) or HOOK.search(path) or _asks_who(case, trail, entry):
+        return False
+    asked = [entry.key, *(key for key, _ in case.program.callees.get(entry.key, ()))]
+    return any(CLOCKS_SECRET.search(case.said(key)) for key in asked if key[1])
+
+
+def _goes_over_all(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
+    """Whether a route bills whoever used something: told of nobody, called by nobody, and meant for a clock."""
+    named = BATCH.search(path)
+    meant = named is not None and case.guarded(trail)
+    meant = meant or (_speaks_of_clock(case, entry) and ASKED.search(case.said(entry.key)) is None)
+    if HOOK.search(path) or not meant:
+        return False
+    said = trail.quantity | trail.customer
+    if case.client_parts(said, entry) or any(kind in (EVENT, SESSION) for kind, _ in said):
+        return False
+    last = named[1] if named else posixpath.basename(re.sub(r"/(?:index|route)\.\w+$", "", path))
+    return not _called_by_another(case, entry, last)
+
+
+def _speaks_of_clock(case: Case, entry: Entry) -> bool:
+    """Whether the route's own remark says that a clock calls it."""
+    whole = entry.framework in WHOLE_FILE
+    first, last = (1, HEADER) if whole else (entry.line - ABOVE, entry.line)
+    return BY_CLOCK.search(case.corpus.text(entry.key[0], first, last)) is not None
+
+
+def _called_by_another(case: Case, entry: Entry, name: str) -> bool:
+    """Whether other code of the application, or a trigger of its database, has the end of this address."""
+    address = re.compile(rb"[/\"'`]" + re.escape(name).encode() + rb"[\"'`?]")
+    if any(one != entry.key[0] and not ASIDE.search(one) for one in case.corpus.grep(address)):
+        return True
+    return any(path.endswith(".sql") and address.search(data) for path, data in case.corpus.support.items())
