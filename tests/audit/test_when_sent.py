@@ -194,3 +194,55 @@ def test_a_programs_own_timer_has_nobody_who_waits(tmp_path: Path, first: str) -
     """A first run a little after the start of a worker, which goes on."""
     tree = {"worker.ts": WORKER.replace("FIRST", first), "app/api/call/route.ts": CALL}
     assert codes(audited(tmp_path, tree)) == FIRSTS[first]
+
+
+CLOCKED_OFF = {
+    ".github/workflows/usage.yml": "on:\n  schedule:\n    - cron: '*/5 * * * *'\njobs:\n  usage:\n    steps:\n      - run: curl https://shop.example/api/cron/usage\n",
+    "infra/clock.tf": 'resource "google_cloud_scheduler_job" "usage" {\n  schedule = "*/5 * * * *"\n  uri = "https://shop.example/api/cron/usage"\n}\n',
+}
+
+
+@pytest.mark.parametrize("clock", CLOCKED_OFF)
+def test_a_clock_that_is_commented_out(tmp_path: Path, clock: str) -> None:
+    """What stands in a remark starts nothing."""
+    text = SWEEP.replace("SECRET_NAME", "CRON_SECRET").replace("REMARK", "")
+    tree = {"app/api/cron/usage/route.ts": text, "app/api/call/route.ts": CALL}
+    assert codes(audited(tmp_path / "on", {**tree, clock: CLOCKED_OFF[clock]})) == set()
+    off = "".join(f"# {line}\n" for line in CLOCKED_OFF[clock].splitlines())
+    assert codes(audited(tmp_path / "off", {**tree, clock: off})) == {"scheduled_reporting"}
+
+
+HOOK = f"""{HEAD}
+import {{ checked }} from './checked';
+export const tell = checked(schema, async (org) => {{
+  const used = await db.call.count({{ where: {{ org: org.id, at: {{ lt: org.periodEnd }} }} }}), hour = org.periodEnd, at = org.periodEnd;
+  {SEND.replace("VALUE", "used")}
+}});
+app.post('/hook', async (req, res) => {{
+  const event = stripe.webhooks.constructEvent(req.rawBody, req.headers['stripe-signature'], process.env.HOOK_SECRET);
+  if (event.type === 'customer.subscription.updated') {{
+    await within(event.data.object.metadata.org, async (org) => {{
+      if (org.periodStart !== event.data.object.current_period_start) await tell(org);
+      await org.renew();
+    }});
+  }}
+  if (event.type === 'customer.subscription.deleted') {{
+    await within(event.data.object.metadata.org, async (org) => {{ LAST await org.close(); }});
+  }}
+  res.json({{ received: true }});
+}});
+"""
+RELAY = f"{HEAD}import {{ tell }} from './hook';\nexport default {{ async scheduled() {{ for (const org of await due()) await tell(org); }} }};\n"
+HOOKS = {
+    "only when it is renewed": ("", {}, {"scheduled_reporting"}),
+    "when it ends as well": ("await tell(org);", {}, set()),
+    "by a clock as well": ("", {"worker.ts": RELAY, "wrangler.toml": 'main = "worker.ts"\n[triggers]\ncrons = ["5 * * * *"]\n'}, set()),
+    "by a clock that is off": ("", {"worker.ts": RELAY, "wrangler.toml": 'main = "worker.ts"\n# [triggers]\n# crons = ["5 * * * *"]\n'}, {"scheduled_reporting"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOOKS)
+def test_told_when_a_subscription_is_renewed(tmp_path: Path, how: str) -> None:
+    """What the last period of a cancelled subscription used is never told."""
+    last, others, wanted = HOOKS[how]
+    assert codes(audited(tmp_path, {"hook.ts": HOOK.replace("LAST", last), **others})) == wanted

@@ -16,6 +16,8 @@ CRONTAB = re.compile(r"^\s*(?:.*?\becho\s+[\"']\s*)?((?:[\d*,/\-]+\s+){5}|@\w+\s
 PROGRAM = re.compile(r"(?<![\w./-])[\w./-]+\.(?:[cm]?[jt]s|py|rb)\b")
 SCRIPT = re.compile(r"(?<![\w.-])[\w.-]+\.sh\b")
 SCRIPTED, LINE = 20_000, 2_000
+HASHES = (re.compile(rb"(?m)^[ \t]*#[^\n]*"), (".yml", ".yaml", ".toml", ".tf", ".py"))
+SLASHES = (re.compile(rb"(?m)^[ \t]*//[^\n]*"), (".ts", ".mts", ".js", ".mjs", ".jsonc", ".tf"))
 RUN = re.compile(r"\b(?:npm|pnpm|yarn|bunx?|nx|turbo)\s+([^\n;&|]+)")
 COMMON = frozenset(["build", "dev", "start", "test", "lint", "install", "prepare", "typecheck", "format"])
 SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
@@ -25,8 +27,9 @@ def written(corpus: Corpus) -> list[Schedule]:
     """All schedules written outside program code."""
     found: list[Schedule] = []
     scripts = _scripts(corpus)
-    for path, data in corpus.support.items():
+    for path, text in corpus.support.items():
         name = posixpath.basename(path)
+        data = _uncommented(path, text)
         if name == "vercel.json":
             found += _vercel(path, data)
         elif name.startswith("railway."):
@@ -41,13 +44,22 @@ def written(corpus: Corpus) -> list[Schedule]:
             found += _toml(path, data)
         elif "cron" in path.lower() or name.endswith((".timer", ".sh")):
             found += _crontab(path, data, scripts)
-    for path, data in corpus.sources.items():
+    for path, text in corpus.sources.items():
+        data = _uncommented(path, text) if b"schedule" in text else b""
         if b"schedule" in data and ("netlify/" in path or "config" in path):
             found += _exported(path, data)
         if b"schedule" in data and path.endswith((".py", ".ts", ".js", ".mts")):
             found += [*_beat(path, data), *constructs.clocks(path, data)]
     commands = _commands(corpus)
     return [_followed(one, commands) for one in found]
+
+
+def _uncommented(path: str, data: bytes) -> bytes:
+    """What is left without the lines that are remarks alone: a clock that is commented out starts nothing."""
+    for remark, endings in (HASHES, SLASHES):
+        if path.endswith(endings):
+            data = remark.sub(b"", data)
+    return data
 
 
 def _scripts(corpus: Corpus) -> dict[str, str]:

@@ -359,6 +359,12 @@ class Program:
             found = [key for key in found if not receivers.stands_in(self.function(key).owner)]
         return found if len(found) == 1 else []
 
+    def is_named(self, key: Key) -> bool:
+        """Whether a module names what a wrapper makes of a function: `export const bill = checked(async () => …)`."""
+        function = self.function(key)
+        around = self.function((key[0], 0)).calls
+        return function.parent == 0 and function.via >= 0 and around[function.via].state == "assigned"
+
     def spelled(self, key: Key, args: tuple[Expr, ...]) -> tuple[Expr, ...]:
         """`setInterval(report, EVERY)`: with the values that the function or its file gives such names."""
         functions = self.modules[key[0]].functions

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from tallystick.audit.case.case import Case
 from tallystick.audit.model import Place
 from tallystick.audit.program.program import Key
+from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails.trails import Trail
 
 EVENT = re.compile(rb"[\"'`]((?:invoice|customer|checkout|charge|payment_intent|billing)\.[\w.]+)[\"'`]")
 ANNOUNCED = frozenset([b"invoice.upcoming"])
 OVER = frozenset([b"invoice.created", b"invoice.finalized", b"invoice.paid", b"invoice.payment_succeeded"])
+RENEWED = frozenset([b"customer.subscription.updated", b"customer.subscription.created"])
 BY_TIME = "stripe-meters"  # goes to the period of its moment; an invoice's item goes to the draft
 ASKED = re.compile(rb"\b(?:case|when|if|elif|unless)\b")
 OTHERWISE = re.compile(rb"!==?|\bunless\b")  # whatever else came has left by then
@@ -34,10 +36,18 @@ def over(case: Case) -> Iterator[tuple[Trail, Place]]:
             yield trail, place
 
 
+def renewed(case: Case) -> Iterator[tuple[Trail, Place]]:
+    """Meter events that are sent only when a subscription changes: of one that is cancelled nothing is sent."""
+    for trail, place in _alone(case, Turns(case, RENEWED)):
+        if trail.site.sink.provider == BY_TIME and trail.entry is not None and trail.entry.kind == "http":
+            yield trail, place
+
+
 def _alone(case: Case, turns: Turns) -> Iterator[tuple[Trail, Place]]:
     same: dict[int, list[Trail]] = defaultdict(list)
     for trail in case.live if turns.files else ():
-        same[id(trail.site.call)].append(trail)
+        if trail.entry is not None and (trail.entry.kind != "schedule" or trail.entry.seconds is not None):
+            same[id(trail.site.call)].append(trail)  # a schedule that nothing keeps makes up for nothing
     for trails in same.values():
         places = [None if one.site.stored else turns.of(one) for one in trails]
         if all(places):
@@ -58,20 +68,34 @@ class Turns:
 
     def of(self, trail: Trail) -> Place | None:
         """Where a way turns off."""
+        below = ""
         for key, call in trail.hops:
+            lines, below = self._made(key, call, below), call.callee
             if key[0] not in self.files or not key[1]:
                 continue
-            told = (key, call.callee)
+            told = (key, f"{call.callee} {lines}")
             if told not in self.known:
-                again = [
-                    one.line for one in self.case.program.function(key).calls if one.callee == call.callee
-                ]
                 self.known[told] = min(
-                    (self._branch(key, line) for line in again), default=0
+                    (self._branch(key, line) for line in lines), default=0
                 ) or self._listed(key)
             if self.known[told]:
                 return Place(key[0], self.known[told])
         return None
+
+    def _made(self, key: Key, call: Call, below: str) -> list[int]:
+        """The lines where a function makes this call; of those given literals, the ones that call what is below."""
+        calls = self.case.program.function(key).calls
+        literals = [
+            one
+            for one in self.case.program.modules[key[0]].functions
+            if one.parent == key[1] and one.via >= 0 and any(below == each.callee for each in one.calls)
+        ]
+        if below and any(calls[one.via].line == call.line for one in literals):
+            return [
+                *(calls[one.via].line for one in literals),
+                *(one.line for one in calls if one.callee == below),
+            ]
+        return [one.line for one in calls if one.callee == call.callee]
 
     def _branch(self, key: Key, line: int) -> int:
         """The line of a question for these events alone, to which a call on a line is the answer."""

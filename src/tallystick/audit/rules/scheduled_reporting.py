@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.case.reaching import done_here
 from tallystick.audit.model import Confidence, Finding, Place, Severity
-from tallystick.audit.rules.announced import announced, over
+from tallystick.audit.rules.announced import announced, over, renewed
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.open_period import open_period
 from tallystick.audit.trails.trails import Trail
@@ -30,6 +30,7 @@ def find(case: Case) -> Iterator[Finding]:
     """Reporting calls that only a slow schedule starts, or a quick one that forgets the end of the period."""
     yield from (_announced(case, trail, place) for trail, place in announced(case))
     yield from (_over(case, trail, place) for trail, place in over(case))
+    yield from (_renewed(case, trail, place) for trail, place in renewed(case))
     soon = prompt(case)
     for trail in case.live:
         entry = trail.entry
@@ -77,6 +78,17 @@ def _over(case: Case, trail: Trail, place: Place) -> Finding:
     return RULE.finding(
         "usage is told to the meter when its invoice is there, without the moment it happened: its period is over, and "
         "the usage goes to the next one",
+        place,
+        Confidence.MEDIUM,
+        case.name(trail),
+        case.hops(trail),
+    )
+
+
+def _renewed(case: Case, trail: Trail, place: Place) -> Finding:
+    return RULE.finding(
+        "usage is told to the meter once a period, when the subscription is renewed or changed; the last period of a "
+        "subscription that is cancelled is never told",
         place,
         Confidence.MEDIUM,
         case.name(trail),

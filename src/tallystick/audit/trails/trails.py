@@ -203,7 +203,7 @@ class Climb:
             return []
         up = self._outward(trail, key, done)
         called = self._called(trail, key, done)
-        if called and self.program.function(key).via < 0:
+        if called and (function.via < 0 or self.program.is_named(key)):
             up = []  # those that call it by its name are known
         if not up and not called and not self._scheduled_already(done, trail):
             done.append(self._ended(trail, self._loaded(key)) if LOADED.search(function.owner) else trail)
