@@ -121,7 +121,7 @@ CURL = "on:\n  schedule:\n    - cron: '*/5 * * * *'\njobs:\n  sweep:\n    steps:
 SWEEPS = {
     ("CRON_SECRET", "", ""): {"scheduled_reporting"},
     ("CRON_SECRET", "", CURL): set(),
-    ("PARTNER_SECRET", "", ""): set(),
+    
     ("PARTNER_SECRET", "// Called every five minutes by our scheduler.", ""): {"scheduled_reporting"},
 }  # fmt: skip
 
@@ -246,3 +246,40 @@ def test_told_when_a_subscription_is_renewed(tmp_path: Path, how: str) -> None:
     """What the last period of a cancelled subscription used is never told."""
     last, others, wanted = HOOKS[how]
     assert codes(audited(tmp_path, {"hook.ts": HOOK.replace("LAST", last), **others})) == wanted
+
+
+STARTING = WORKER.replace("FIRST", "").replace("function start() {", "export function startReports() {").replace("start();\n", "START\n")  # fmt: skip
+STARTERS = {
+    "nothing starts it": ("", {}, {"never_reported"}),
+    "a framework finds it by its file": ("export default startReports;", {}, set()),
+    "its own file starts it": ("startReports();", {}, set()),
+    "a server starts it": ("", {"server.ts": "import { startReports } from './worker';\nstartReports();\napp.listen(1);\n"}, set()),
+    "a server starts it by an import": ("", {"server.ts": "import('./worker').then(({ startReports }) => startReports());\napp.listen(1);\n"}, set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", STARTERS)
+def test_a_clock_in_a_function_that_nothing_calls(tmp_path: Path, how: str) -> None:
+    """`startReports` sets the clock; where no code has its name, no clock runs."""
+    start, others, wanted = STARTERS[how]
+    tree = {"worker.ts": STARTING.replace("START", start), "app/api/call/route.ts": CALL, **others}
+    tree["app/pricing/page.tsx"] = "export default () => <li>$0.02 per call, billed by usage</li>;\n"
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
+NAMED = {
+    "usage/sweep": {"scheduled_reporting"},
+    "sync-usage-to-stripe": {"scheduled_reporting"},
+    "meter-flush": {"scheduled_reporting"},
+    "usage/export": set(),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_route_that_is_called_after_a_sweep_of_usage(tmp_path: Path, name: str) -> None:
+    """Behind a service secret, told of nobody and called by nobody."""
+    text = SWEEP.replace("SECRET_NAME", "PARTNER_SECRET").replace("REMARK", "")
+    tree = {f"app/api/{name}/route.ts": text, "app/api/call/route.ts": CALL}
+    assert codes(audited(tmp_path / "alone", tree)) == NAMED[name]
+    tree["app/admin/page.tsx"] = f"export default () => <button onClick={{() => fetch('/api/{name}')}} />;\n"
+    assert codes(audited(tmp_path / "called", tree)) == set()

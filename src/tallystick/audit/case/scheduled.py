@@ -14,6 +14,7 @@ from tallystick.audit.case.unattended import waits_for_a_clock
 from tallystick.audit.entries import constructs
 from tallystick.audit.entries.forms import Entry, reads_records
 from tallystick.audit.entries.schedules import Schedule, of_call
+from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails.trails import Trail
 
@@ -21,6 +22,10 @@ SIGNATURE = re.compile(rb"\$signature\s*=\s*[\"']([\w:.-]+)")
 SPACE = re.compile(rb"\bnamespace[\s(]+[:\"']?(\w+)")
 TASK = re.compile(rb"\btask[\s(]+[:\"']?(\w+)")
 RUN = frozenset(["perform", "call", "run", "execute", "handle", "__invoke"])
+STARTS = re.compile(  # what a framework calls by its name
+    r"(?i)^(?:register|on\w*|main|start|run|init|setup|boot|bootstrap|ready|handle|schedule|default|plugin|lifespan"
+    r"|(?:before|after)_\w*|configure\w*|register\w*)$"
+)
 REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|\.every|createQueue|add_periodic_task)$")
 
 COMMAND = re.compile(
@@ -36,6 +41,11 @@ def scheduled(case: Case) -> None:
         entry = trail.entry or _dotted(case, trail) or _classed(case, trail) or _looping(case, trail)
         entry = entry or _deployed(case, trail)
         if entry is None:
+            continue
+        unstarted = _unstarted(case, entry)
+        if unstarted is not None:
+            case.silent.add(unstarted)
+            case.trails[number] = replace(trail, entry=None, top=unstarted)
             continue
         trail = replace(trail, entry=entry)
         loop = clocks.kept(case.program, case.corpus, trail)
@@ -61,6 +71,23 @@ def scheduled(case: Case) -> None:
     case.sites = [
         one for one in case.sites if not one.sink.clock or any(one is each.site for each in case.trails)
     ]
+
+
+def _unstarted(case: Case, entry: Entry) -> Key | None:
+    """The function around a clock of the process that nothing names: `startReports` is never called."""
+    path, index = entry.key
+    while index and case.program.function((path, index)).via >= 0:  # the literal that the clock is given
+        index = case.program.function((path, index)).parent
+    if (entry.kind, entry.framework) != ("schedule", "script") or index <= 0:
+        return None
+    function = case.program.function((path, index))
+    if not function.name or function.owner or function.decorators or STARTS.match(function.name):
+        return None
+    by_file = b"default" in case.corpus.text(
+        path, function.line, function.line
+    )  # what a framework finds there
+    named = case.program.callers.get((path, index)) or case.named_elsewhere((path, index))
+    return None if by_file or named else (path, index)
 
 
 def _called(case: Case, trail: Trail, entry: Entry, named: list[Schedule]) -> Entry | None:

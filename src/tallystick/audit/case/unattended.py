@@ -13,9 +13,11 @@ from tallystick.audit.trails.labels import EVENT, SESSION
 from tallystick.audit.trails.trails import Trail
 
 CRON = re.compile(r"(?i)(?:^|/)crons?(?:/|-|$)")
-BATCH = re.compile(
-    r"(?i)(?:^|/)((?:bill|invoice|report|charge|process|sync|drain|flush|aggregate|settle|reconcile)[_-]?(?:\w+[_-])?"
-    r"(?:usage|overages?|meters?|metering|invoices?|charges?|billing))(?:[/.]|$)"
+BATCH = re.compile(  # `bill-overages`, `sync-usage-to-stripe`, `usage/sweep`, `meter-flush`
+    r"(?i)(?:^|/)((?:bill|invoice|report|charge|process|sync|drain|flush|aggregate|settle|reconcile|send|push|submit)[_-]?"
+    r"(?:\w+[_-])?(?:usage|overages?|meters?|metering|invoices?|charges?|billing)(?:[_-](?:to[_-]\w+|events?|records?))?"
+    r"|(?:\w+[_-])?(?:usage|overages?|meters?|metering)[/_-](?:\w+[_-])?"
+    r"(?:report(?:er|ing)?|sync|drain|flush|sweep|rollup|reconcile|push|submit))(?:[/.]|$)"
 )
 HOOK = re.compile(r"(?i)hook")
 PARAMETER = re.compile(r"[\[:{<]")

@@ -59,11 +59,12 @@ def find(case: Case) -> Iterator[Finding]:
         meant = sold or _commented_out(case, trail)
         off = OFF in trail.flags
         name = case.name(trail) or trail.site.call.callee
+        first = case.program.function(trail.top).name or name
         yield RULE.finding(
             (
                 f"what reports usage ({name}) stands behind a switch that nothing turns on"
                 if off
-                else f"nothing in the application calls {name}, which would report usage"
+                else f"nothing in the application calls {first}, which would report usage"
             )
             + ("" if meant else ", and every price found here is flat or paid ahead"),
             case.at(trail),
