@@ -133,7 +133,9 @@ def test_a_sweep_that_no_clock_in_the_tree_calls(tmp_path: Path, sweep: tuple[st
     text = SWEEP.replace("SECRET_NAME", secret).replace("REMARK", remark)
     tree = {"app/api/usage/sweep/route.ts": text, "app/api/call/route.ts": CALL}
     tree |= {".github/workflows/sweep.yml": workflow} if workflow else {}
-    assert codes(audited(tmp_path, tree)) == SWEEPS[sweep]
+    assert codes(audited(tmp_path / "alone", tree)) == SWEEPS[sweep]
+    tree["lib/after.ts"] = "export const after = () => fetch(`${HERE}/api/usage/sweep`, { headers });\n"
+    assert codes(audited(tmp_path / "called", tree)) == set()
 
 
 EDGE = """/**

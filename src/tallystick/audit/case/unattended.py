@@ -66,7 +66,8 @@ def _asks_a_clock(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
     if PARAMETER.search(path) or HOOK.search(path) or _asks_who(case, trail, entry):
         return False
     asked = [entry.key, *(key for key, _ in case.program.callees.get(entry.key, ()))]
-    return any(CLOCKS_SECRET.search(case.said(key)) for key in asked if key[1])
+    meant = any(CLOCKS_SECRET.search(case.said(key)) for key in asked if key[1])
+    return meant and not _called_by_another(case, entry, path.strip("/"))
 
 
 def _goes_over_all(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
