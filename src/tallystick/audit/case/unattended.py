@@ -8,6 +8,7 @@ import re
 from tallystick.audit.case.case import CRON_PATH, Case
 from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.entries.forms import Entry
+from tallystick.audit.program.program import Key
 from tallystick.audit.syntax import patterns
 from tallystick.audit.trails.labels import EVENT, SESSION
 from tallystick.audit.trails.trails import Trail
@@ -57,24 +58,30 @@ def waits_for_a_clock(case: Case, trail: Trail, entry: Entry) -> bool:
 
 def _asks_who(case: Case, trail: Trail, entry: Entry) -> bool:
     """Whether a route asks which of the users is calling."""
-    asked = any(kind == SESSION for kind, _ in trail.customer)
-    return asked or WHO_CALLS.search(case.said(entry.key)) is not None
+    return any(kind == SESSION for kind, _ in trail.customer) or case.once(_names_users, entry.key)
+
+
+def _names_users(case: Case, key: Key) -> bool:
+    return WHO_CALLS.search(case.said(key)) is not None
 
 
 def _asks_a_clock(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
     """Whether a route asks for the secret that a clock is given, itself or by a function it calls."""
-    if PARAMETER.search(path) or HOOK.search(path) or _asks_who(case, trail, entry):
+    if PARAMETER.search(path) or HOOK.search(path) or not case.once(_has_clocks_secret, entry.key):
         return False
-    asked = [entry.key, *(key for key, _ in case.program.callees.get(entry.key, ()))]
-    meant = any(CLOCKS_SECRET.search(case.said(key)) for key in asked if key[1])
-    return meant and not _called_by_another(case, entry, path.strip("/"))
+    return not _asks_who(case, trail, entry) and not _called_by_another(case, entry, path.strip("/"))
+
+
+def _has_clocks_secret(case: Case, key: Key) -> bool:
+    asked = dict.fromkeys([key, *(to for to, _ in case.program.callees.get(key, ()))])
+    return any(CLOCKS_SECRET.search(case.said(one)) for one in asked if one[1])
 
 
 def _goes_over_all(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
     """Whether a route bills whoever used something: told of nobody, called by nobody, and meant for a clock."""
     named = BATCH.search(path)
     meant = named is not None and case.guarded(trail)
-    meant = meant or (_speaks_of_clock(case, entry) and ASKED.search(case.said(entry.key)) is None)
+    meant = meant or (_speaks_of_clock(case, entry) and not case.once(_reads_request, entry.key))
     if HOOK.search(path) or not meant:
         return False
     said = trail.quantity | trail.customer
@@ -82,6 +89,10 @@ def _goes_over_all(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
         return False
     last = named[1] if named else posixpath.basename(re.sub(r"/(?:index|route)\.\w+$", "", path))
     return not _called_by_another(case, entry, last)
+
+
+def _reads_request(case: Case, key: Key) -> bool:
+    return ASKED.search(case.said(key)) is not None
 
 
 def _speaks_of_clock(case: Case, entry: Entry) -> bool:

@@ -101,8 +101,25 @@ def _looked_at(case: Case, trail: Trail) -> list[tuple[Key, Key]]:
 
 def _running_total(case: Case, keys: list[Key]) -> bool:
     """Whether what is sent is the total of a period less what was sent of it: a new period starts from nothing."""
-    said = [case.said(key) for key in keys if key[1]]
-    return any(LESS.search(text) for text in said) and not any(BEFORE.search(text) for text in said)
+    inside = [key for key in keys if key[1]]
+    return any(case.once(_lessens, key) for key in inside) and not any(
+        case.once(_looks_back, key) for key in inside
+    )
+
+
+def _lessens(case: Case, key: Key) -> bool:
+    return LESS.search(case.said(key)) is not None
+
+
+def _looks_back(case: Case, key: Key) -> bool:
+    """Whether a function speaks of an earlier period."""
+    return BEFORE.search(case.said(key)) is not None
+
+
+def _has_marked_row(case: Case, key: Key) -> bool:
+    """Whether a function reads what the row of a period says was sent of it, and no rows with marks of their own."""
+    text = case.said(key)
+    return bool(key[1]) and OF_IT_SENT.search(text) is not None and LEFT.search(text) is None
 
 
 def _passed_by(case: Case, trail: Trail, asking: Key) -> bool:
@@ -136,11 +153,10 @@ def _of_month(text: bytes) -> Iterator[int]:
 def _row_of_period(case: Case, trail: Trail) -> Place | None:
     """Where only the row of the period that runs is read, which also says how much of it was sent."""
     for key, _ in trail.hops:
+        if not case.once(_has_marked_row, key) or case.once(_looks_back, key):
+            continue
         function = case.program.function(key)
         lines = case.corpus.lines(key[0])
-        text = lines.said(function.line, function.end_line)
-        if not key[1] or not OF_IT_SENT.search(text) or BEFORE.search(text) or LEFT.search(text):
-            continue
         given = {name.encode() for name, value in function.assigns if PERIOD.search(" ".join(_words(value)))}
         for one in function.calls:
             if ROW_READ.search(one.callee) and one.end_line < one.line + LONGEST:
