@@ -62,6 +62,8 @@ NAMES = {
     "plan.overage_rate = rates.pro": OVERAGE,
     "extra_1k_messages_price: num(form)": OVERAGE,
     "usagePrice: server.usagePrice ?? null": OVERAGE,
+    "USAGE_RATES_USD = { storageGbHours: 0.00015 }": OVERAGE,
+    "usageRate: 0.8": None,
     "total += overageMinutes * plan.minuteRate": OVERAGE,
     "METERED_VOICE_CENTS_PER_MINUTE = 9": OVERAGE,
     "metered_calls = 9": None,

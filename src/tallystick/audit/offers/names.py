@@ -14,12 +14,13 @@ EXTRA = "a price beyond the plan in code"
 PER_UNIT = "a price per unit in code"
 
 LIKELY = re.compile(
-    r"[oO]verage|OVERAGE|[mM]etered_|METERED_|[eE]xtra|EXTRA|[aA]dditional|ADDITIONAL|[eE]xcess|EXCESS|[uU]sage_?[pP]rice|USAGE_PRICE|_per_|^per_|[a-z]Per[A-Z]|PER_"
+    r"[oO]verage|OVERAGE|[mM]etered_|METERED_|[eE]xtra|EXTRA|[aA]dditional|ADDITIONAL|[eE]xcess|EXCESS|[uU]sage_?(?:[pP]rice|[rR]ate)|USAGE_(?:PRICE|RATE)|_per_|^per_|[a-z]Per[A-Z]|PER_"
 )
 LONGEST = 60
 START, NAME = re.compile(r"\w{1,60}\Z"), re.compile(r"\w{0,60}")
 BILLED = frozenset(["overage", "metered"])
-USAGE = frozenset(["usage", "price", "usd", "cent", "eur"])
+MONEY = frozenset(["price", "usd", "cent", "eur"])
+USAGE = MONEY | {"usage", "rate"}
 COSTS = frozenset(["cost", "revenue"])  # of the seller's own, more often than not
 GIVEN = re.compile(r"[\"'`]?\]?\s{0,8}(?P<sign>\??:|=>|=(?!=)|\*|\+=)\s{0,8}(?P<value>[^\n,;]{0,60})")
 COLUMN = re.compile(
@@ -68,7 +69,7 @@ def _kind(name: list[str], value: str, words: Vocabulary) -> str:
     price = (said & words.prices) - (frozenset() if number else COSTS)
     if said & BILLED:
         return OVERAGE if price or ("per" in said and "overage" in said) else ""
-    if price and "usage" in said and said <= USAGE:
+    if "usage" in said and said & MONEY and said <= USAGE:
         return OVERAGE
     extra = any(one in ON_TOP and other in words.units for one, other in pairwise(filter(str.isalpha, name)))
     if extra and price:
