@@ -86,8 +86,9 @@ def _unqueued(case: Case, trail: Trail) -> Iterator[Finding]:
 
 
 def _left_unsent(case: Case, trail: Trail) -> bool:
-    """Whether it goes over the rows that were not sent yet, and marks only what was: what failed is left for later."""
-    taken = not trail.site.stored and case.once(takes_unsent, trail)
+    """Whether a clock's run takes the rows not sent yet, and marks only what was sent: the next one finds the rest."""
+    by_clock = trail.entry is not None and trail.entry.kind in ("schedule", "script")
+    taken = by_clock and not trail.site.stored and case.once(takes_unsent, trail)
     return taken and marks_sent(case, trail) and not case.once(marks_lost, trail)
 
 
