@@ -63,6 +63,16 @@ def test_a_version_of_the_interface_without_usage_records(tmp_path: Path, dated:
     assert ("legacy_api_removed" in codes(audited(tmp_path, tree))) is gone
 
 
+def test_a_bare_request_does_not_go_by_the_kit(tmp_path: Path) -> None:
+    """It asks for the version of the account, whatever kit is installed."""
+    sent = "await fetch(`https://api.stripe.com/v1/subscription_items/${req.user.item}/usage_records`, { method: 'POST', body: 'quantity=1' });"
+    route = f"app.post('/run', requireUser, async (req, res) => {{ const answer = {sent} if (!answer.ok) throw new Error('refused'); res.json({{}}); }});\n"
+    tree = {"package.json": '{"dependencies": {"stripe": "^20"}}', "app.ts": f"{HEAD}{route}"}
+    report = audited(tmp_path, tree)
+    assert report.endpoints
+    assert "legacy_api_removed" not in codes(report)
+
+
 PINS = {
     "a lock file of npm": {"package-lock.json": '{"packages": {"node_modules/stripe": {\n "version": "VERSION.1.0" }}}'},
     "a lock file of pnpm": {"pnpm-lock.yaml": "packages:\n  stripe@VERSION.1.0:\n    engines: {}\n"},

@@ -12,6 +12,7 @@ from tallystick.audit.trails.trails import Trail
 
 GONE = {"npm": 18, "composer": 17, "pip": 12, "go": 82, "gem": 14, "maven": 29}
 GONE_SINCE = "2025-03-31"
+REQUEST = "@request"
 LANGUAGES = {"php": "composer", "python": "pip", "go": "go", "ruby": "gem", "java": "maven"}
 
 
@@ -34,7 +35,10 @@ def _without(case: Case, trail: Trail) -> str:
     """What is pinned that has no usage records any more; empty when they are still there."""
     kit = LANGUAGES.get(case.program.modules[trail.site.key[0]].language, "npm")
     version = nearest(case.versions, kit, trail.site.key[0])
-    if version is not None and version >= GONE[kit]:
+    by_kit = (
+        trail.site.sink.callee != REQUEST
+    )  # a bare request asks for the version of the account, unless it says another
+    if by_kit and version is not None and version >= GONE[kit]:
         return f"the Stripe kit pinned here (version {version})"
     asked = dated(case.corpus)
     if asked and asked[0] >= GONE_SINCE:
