@@ -11,6 +11,7 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.case.products import products
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.models.knowledge import Knowledge
+from tallystick.audit.program import saves
 from tallystick.audit.program.program import COMMON, NAMED, Program, signals
 from tallystick.audit.program.receivers import ENQUEUES, HEARS, RUBY
 from tallystick.audit.program.resolve import Graph, Resolver
@@ -140,6 +141,7 @@ class Gathering:
             endings += RUBY if any(one in endings for one in RUBY) else ()
             found |= {path for path in self.corpus.grep(words) if path.endswith(endings)}
         found |= self._by_word({path for path in seeds if path.endswith(".py") or self._hears(path)})
+        found |= self._saving({path for path in seeds if path.endswith(".py")})
         for folder in ("convex/", "server/") if self._nitro() else ("convex/",):
             roots = {path[: path.index(folder)] + folder for path in seeds if folder in path}
             if folder == "server/":
@@ -173,6 +175,20 @@ class Gathering:
         parts += [rf"(?:{'|'.join(sorted(ENQUEUES))})\(\s*[\"'][\w.]+\.(?:{called})[\"']"] if names else []
         found = self.corpus.grep(re.compile("|".join(parts).encode())) if parts else []
         return {one for one in found if one.endswith((".py", ".ts") if events else ".py")}
+
+    def _saving(self, seeds: set[str]) -> set[str]:
+        """Files that write rows whose saves run a function of these, and those that reach such files."""
+        functions = [
+            one for path in sorted(seeds & self.modules.keys()) for one in self.modules[path].functions
+        ]
+        said = {name for one in functions for given in one.decorators for name in saves.senders(given)}
+        models = sorted(re.escape(one.removesuffix(".save")) for one in said - {".save"})
+        if not models:
+            return set()
+        writes = re.compile(rf"\b(?:{'|'.join(models)})(?:\.objects\.a?\w*create\w*)?\(".encode())
+        found = {one for one in self.corpus.grep(writes) if one.endswith(".py")}
+        assert self.graph is not None
+        return found | self.graph.importers(found, FAR) if len(found) < MANY else set()
 
     def _packages(self, seeds: set[str]) -> set[str]:
         """Go files around these: all of a small program; of a large one those that call up to them, by name."""

@@ -14,7 +14,8 @@ from tallystick.audit.case.unattended import waits_for_a_clock
 from tallystick.audit.entries import constructs
 from tallystick.audit.entries.forms import Entry, reads_records
 from tallystick.audit.entries.schedules import Schedule, of_call
-from tallystick.audit.program.program import Key
+from tallystick.audit.program import saves
+from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails.trails import Trail
 
@@ -39,7 +40,7 @@ def scheduled(case: Case) -> None:
     repeats = [*_repeats(case)] if case.trails else []
     for number, trail in enumerate(case.trails):
         entry = trail.entry or _dotted(case, trail) or _classed(case, trail) or _looping(case, trail)
-        entry = entry or _deployed(case, trail)
+        entry = entry or _deployed(case, trail) or _saved(trail, case.program)
         if entry is None:
             continue
         unstarted = _unstarted(case, entry)
@@ -156,6 +157,15 @@ def _deployed(case: Case, trail: Trail) -> Entry | None:
         return None
     kind = "worker" if reads_records(case.program.modules[path], index) else "http"
     return Entry(trail.top, kind, "lambda", f"{function.name} {path}", function.line)
+
+
+def _saved(trail: Trail, program: Program) -> Entry | None:
+    """What Django runs at each save of a model, wherever that is saved: forms and serializers are not followed."""
+    found = next((key for key, _ in reversed(trail.hops) if saves.listens(program, key)), None)
+    if found is None:
+        return None
+    function = program.function(found)
+    return Entry(found, "worker", "django-signal", f"save {function.name}", function.line)
 
 
 def _told(case: Case, trail: Trail) -> Schedule | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tallystick.audit.models.knowledge import Knowledge
-from tallystick.audit.program import receivers, temporal
+from tallystick.audit.program import receivers, saves, temporal
 from tallystick.audit.program.contents import Contents
 from tallystick.audit.program.injected import aliased, injections
 from tallystick.audit.program.resolve import Resolver
@@ -37,7 +37,8 @@ def signals(decorator: Expr) -> list[str]:
     if last in ("connect", "connect_via"):
         return [decorator.text.rpartition(".")[0].rpartition(".")[2]]
     if last == "receiver" and decorator.kind == "call":
-        return [one.text.rpartition(".")[2] for one in decorator.parts[:1] if one.kind == "name"]
+        named = [one.text.rpartition(".")[2] for one in decorator.parts[:1] if one.kind == "name"]
+        return [*named, *saves.senders(decorator)]
     first = decorator.parts[0] if decorator.kind == "call" and decorator.parts else None
     if first is not None and first.kind == "const" and receivers.LISTENS.search(last):
         return [f"'{first.text}'"]
@@ -120,7 +121,11 @@ class Program:
                 self._passed((path, index), call)
                 for target in self._heard(path, call):
                     self._edge(Edge((path, index), call), target)
-                for target, told in (*receivers.told(self, path, call), *temporal.asked(self, path, call)):
+                for target, told in (
+                    *receivers.told(self, path, call),
+                    *temporal.asked(self, path, call),
+                    *saves.heard(self, (path, index), call),
+                ):
                     self._edge(Edge((path, index), told), target)
 
     def _listening(self) -> dict[str, list[Key]]:
@@ -134,7 +139,7 @@ class Program:
                 for one in heard:
                     for signal in signals(one):
                         found[signal].append((path, index))
-            for signal, key in receivers.heard(self, path):
+            for signal, key in (*receivers.heard(self, path), *saves.connected(self, path)):
                 found[signal].append(key)
         return found
 

@@ -12,7 +12,7 @@ from tallystick.audit.case.products import products
 from tallystick.audit.case.reaching import reach
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.model import Confidence, Finding, Hop, Severity
-from tallystick.audit.program.program import Key
+from tallystick.audit.program.program import COMMON, Key
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.labels import MEASURED
 from tallystick.audit.trails.trails import Trail
@@ -153,6 +153,8 @@ def _metered(case: Case) -> Metered:
     on_trails = {
         case.program.function(key).name for one in trails for key, _ in one.hops if key not in entries
     }
+    # on the way to it, a word for anything (`create`) is not the meter's name
+    on_trails -= COMMON - {case.program.function(key).name for key in holders}
     names = tuple(sorted(name for name in on_trails if len(name) > 5))
     counting = (
         one.entry
