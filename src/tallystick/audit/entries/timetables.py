@@ -1,4 +1,4 @@
-"""Schedules written outside program code: what is deployed, databases, clusters, tables of tasks."""
+"""Schedules written outside program code: what is deployed, clusters, tables of tasks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import re
 from dataclasses import replace
 
 from tallystick.audit.corpus.lexical import Corpus
-from tallystick.audit.entries import constructs
+from tallystick.audit.entries import constructs, databases
 from tallystick.audit.entries.schedules import DAY, UNITS, Schedule, named_fields, seconds_of, whole
 
-SQL_COMMENT = re.compile(rb"(?m)(?:^|(?<=\s))--[^\n]*$")
 CRONTAB = re.compile(r"^\s*(?:.*?\becho\s+[\"']\s*)?((?:[\d*,/\-]+\s+){5}|@\w+\s+)(.+)$")
 PROGRAM = re.compile(r"(?<![\w./-])[\w./-]+\.(?:[cm]?[jt]s|py|rb)\b")
 SCRIPT = re.compile(r"(?<![\w.-])[\w.-]+\.sh\b")
@@ -20,7 +19,6 @@ HASHES = (re.compile(rb"(?m)^[ \t]*#[^\n]*"), (".yml", ".yaml", ".toml", ".tf", 
 SLASHES = (re.compile(rb"(?m)^[ \t]*//[^\n]*"), (".ts", ".mts", ".js", ".mjs", ".jsonc", ".tf"))
 RUN = re.compile(r"\b(?:npm|pnpm|yarn|bunx?|nx|turbo)\s+([^\n;&|]+)")
 COMMON = frozenset(["build", "dev", "start", "test", "lint", "install", "prepare", "typecheck", "format"])
-SQL = re.compile(rb"cron\.schedule\(\s*'([^']*)'\s*,\s*'([^']+)'(.{0,1500})", re.DOTALL)
 
 
 def written(corpus: Corpus) -> list[Schedule]:
@@ -36,8 +34,6 @@ def written(corpus: Corpus) -> list[Schedule]:
             found += _railway(path, data, corpus)
         elif name.endswith((".yml", ".yaml")):
             found += _yaml(path, data)
-        elif name.endswith(".sql"):
-            found += _sql(path, data)
         elif name.endswith(".tf"):
             found += _terraform(path, data)
         elif name.startswith(("netlify", "wrangler")):
@@ -50,6 +46,7 @@ def written(corpus: Corpus) -> list[Schedule]:
             found += _exported(path, data)
         if b"schedule" in data and path.endswith((".py", ".ts", ".js", ".mts")):
             found += [*_beat(path, data), *constructs.clocks(path, data)]
+    found += databases.kept(corpus)
     commands = _commands(corpus)
     return [_followed(one, commands) for one in found]
 
@@ -168,21 +165,6 @@ def _terraform(path: str, data: bytes) -> list[Schedule]:
         if hit and seconds:
             line = text.count("\n", 0, block.start() + hit.start()) + 1
             found.append(Schedule(path, line, seconds, hit[1], block[0]))
-    return found
-
-
-def _sql(path: str, data: bytes) -> list[Schedule]:
-    data = SQL_COMMENT.sub(lambda hit: b" " * len(hit[0]), data)
-    found = []
-    for hit in SQL.finditer(data):
-        seconds = seconds_of(hit[2].decode("utf-8", "replace"))
-        if seconds:
-            line = data.count(b"\n", 0, hit.start()) + 1
-            found.append(
-                Schedule(
-                    path, line, seconds, hit[2].decode("utf-8", "replace"), hit[3].decode("utf-8", "replace")
-                )
-            )
     return found
 
 
