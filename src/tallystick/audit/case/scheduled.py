@@ -56,7 +56,7 @@ def scheduled(case: Case) -> None:
         found = _told(case, trail) or _quickest(heard) or _repeated(case, entry, repeats)
         if found is None and loop is not None:
             found, trail = loop[0], _undeferred(trail, loop[1])
-        found = found or clocks.said(case.corpus, entry)
+        found = found or clocks.said(case.corpus, entry) or _by_setting(case, entry)
         if found is not None:
             case.trails[number] = replace(trail, entry=_timed(entry, found))
         elif clocks.occasional(case.corpus, entry):
@@ -199,7 +199,7 @@ def _repeats(case: Case) -> Iterator[tuple[str, Call, int]]:
     for path, module in sorted(case.program.modules.items()):
         for call in (one for function in module.functions for one in function.calls):
             repeats = REPEATING.search(call.callee) is not None and _clocked(call)
-            seconds = (of_call(call) or configured(case.corpus, call)) if repeats else None
+            seconds = (of_call(call) or configured(case.corpus, path, call.args)) if repeats else None
             if seconds:
                 yield path, call, seconds
 
@@ -223,6 +223,14 @@ def _clocked(call: Call) -> bool:
     keys = {key for one in call.args for key in (*one.keys, *(k for part in one.parts for k in part.keys))}
     by_position = call.callee.endswith((".schedule", ".every", "add_periodic_task"))
     return bool(keys & {"pattern", "every", "repeat", "cron"}) or by_position
+
+
+def _by_setting(case: Case, entry: Entry) -> Schedule | None:
+    """A clock of the process whose length is the default of a setting: `setInterval(report, EVERY)`."""
+    if entry.kind != "schedule" or entry.seconds is not None or not entry.said_in:
+        return None
+    seconds = configured(case.corpus, entry.said_in, entry.given)
+    return Schedule(*entry.where, seconds, entry.by, entry.route) if seconds else None
 
 
 def _puts(call: Call, name: str) -> bool:
