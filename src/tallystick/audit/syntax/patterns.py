@@ -62,12 +62,14 @@ KIT = re.compile(  # keys by which the application itself calls others, or signs
     rb"(?i)stripe|openai|anthropic|polar|autumn|lago|openmeter|metronome|chargebee|paddle|lemon|resend|twilio|sendgrid"
     rb"|postmark|gemini|google|groq|mistral|replicate|deepgram|eleven|clerk|github|slack|supabase|service_?role|jwt|auth_?secret"
     rb"|session_?secret|cookie|upstash|redis|csrf|captcha|turnstile|sentry|posthog|mailgun|pinecone|encrypt|pepper|salt"
+    rb"|(?:dodo|creem|whop|flexprice|schematic|stigg|flowglad|orb_)(?!\w*webhook)"
 )
 ROLE = finite(
     rb"(?i)[!=]==?[^\n]{0,60}service_?(?:role)?_?(?:key|token)|service_?role\w*\W[^\n]{0,20}[!=]==?|service_?role\w*\("
 )
 COMPARED = finite(
-    rb"(?i)authorization|x-[\w-]*(?:key|secret|token)|timingSafeEqual|compare_digest|bearer|headers?\b|internal|cron"
+    rb"(?i)authorization|x-[\w-]*(?:key|secret|token)|timingSafeEqual|compare_digest|headers?\b|internal|cron"
+    rb"|bearer(?!_?token\s*(?::|=\s*(?:os|settings|config|env)\b))"  # `bearerToken: key` is given to a kit
 )
 VERIFIED = finite(
     rb"constructEvent(?:Async)?\(|construct_event\(|verify\w*(?:Signature|Webhook)\w*\(|verify_signature|webhooks?\.verify\("

@@ -21,6 +21,9 @@ def written_out(program: Program, key: Key, value: Expr, depth: int = 0) -> Expr
         return value if made is None else written_out(program, key, made, depth + 1)
     if not value.parts:
         return value
+    each = _each_made(program, key, value)
+    if each is not None:
+        return written_out(program, key, each, depth + 1)
     parts = tuple(written_out(program, key, one, depth + 1) for one in value.parts)
     return Expr(value.kind, value.text, parts, value.keys)
 
@@ -32,6 +35,7 @@ def _made(program: Program, key: Key, name: str) -> Expr | None:
         function = program.function(holder)
         given = [one for given, one in function.assigns if given == name]
         if given:
+            given = [_each_made(program, holder, one) or one for one in given]
             whole = all(
                 one.kind == "object" or (one.kind == "call" and FORM.search(one.text)) for one in given
             )
@@ -40,6 +44,33 @@ def _made(program: Program, key: Key, name: str) -> Expr | None:
             return None
         holder = (holder[0], function.parent) if function.parent >= 0 else None
     return None
+
+
+def _each_made(program: Program, key: Key, value: Expr) -> Expr | None:
+    """What a list is made into, one after the other: `rows.map((row) => ({ customer_id: row.customer }))`."""
+    receiver, _, method = value.text.rpartition(".")
+    if value.kind != "call" or method != "map" or not value.parts or value.parts[0].kind != "func":
+        return None
+    calls = program.function(key).calls
+    for one in program.modules[key[0]].functions:
+        if one.parent != key[1] or one.via < 0 or str(one.line) != value.parts[0].text:
+            continue
+        if calls[one.via].callee == value.text and not one.assigns and len(one.returns) == 1:
+            return _seen_outside(one, receiver, one.returns[0]) if one.returns[0].kind == "object" else None
+    return None
+
+
+def _seen_outside(function: Function, rows: str, value: Expr) -> Expr:
+    """A value in the words of the function around: what each one is called gives way to the rows."""
+    if value.kind in ("name", "call"):
+        root, _, below = value.text.partition(".")
+        bound = next((one for one in function.bindings if one.name == root), None)
+        if bound is not None and (bound.index or value.kind == "call"):
+            return Expr("call", "")  # a place in the list, or what one of it answers: unknown
+        if bound is not None:
+            return Expr("name", ".".join(one for one in (rows, bound.path, below) if one))
+    parts = tuple(_seen_outside(function, rows, one) for one in value.parts)
+    return Expr(value.kind, value.text, parts, value.keys)
 
 
 def _with_added(function: Function, name: str, given: list[Expr]) -> Expr:
