@@ -6,6 +6,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -124,14 +125,15 @@ class Corpus:
             self._said[pattern] = any(pattern.search(data) for data in texts)
         return self._said[pattern]
 
+    @cached_property
+    def _front(self) -> dict[str, bytes]:
+        """The sources that are not put aside."""
+        return {path: data for path, data in self.sources.items() if not ASIDE.search(path)}
+
     def holding(self, words: Sequence[bytes]) -> list[str]:
         """Source files that hold one of the words, in whatever case."""
-        found = []
-        for path, data in self.sources.items():
-            lowered = data.lower()
-            if any(word in lowered for word in words):
-                found.append(path)
-        return found
+        needed = _shortest(words)
+        return [path for path, data in self.sources.items() if _holds(data.lower(), needed)]
 
     def live_hits(
         self,
@@ -142,11 +144,8 @@ class Corpus:
     ) -> list[tuple[str, int, bytes]]:
         """Matches outside comment lines, with path and line, in files that hold one of the words in whatever case."""
         found = []
-        for path, data in (self.sources if files is None else files).items():
-            if files is None and ASIDE.search(path):
-                continue
-            lowered = data.lower() if needs else b""
-            if needs and not any(word in lowered for word in needs):
+        for path, data in (self._front if files is None else files).items():
+            if needs and not _holds(data.lower(), needs):
                 continue
             for hit in pattern.finditer(data):
                 start = data.rfind(b"\n", 0, hit.start()) + 1
@@ -181,6 +180,15 @@ class Corpus:
             path != outside and word in data and used.search(data) is not None
             for path, data in self.sources.items()
         )
+
+
+def _shortest(words: Sequence[bytes]) -> list[bytes]:
+    """The words without those that hold another: where they stand, that stands."""
+    return [word for word in words if not any(other != word and other in word for other in words)]
+
+
+def _holds(text: bytes, words: Sequence[bytes]) -> bool:
+    return any(map(text.__contains__, words))
 
 
 def _script(path: str, data: bytes) -> bytes:
