@@ -8,6 +8,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 
 from tallystick.audit.corpus.lexical import Corpus, specifiers
 
@@ -35,6 +36,7 @@ class Resolver:
                 self._package(posixpath.dirname(path), data)
         del self.aliases[ALIASES:]
         self.aliases.sort(key=lambda one: (-len(one[0]), -len(one[1]), one[1]))
+        self.aliases_of = cache(self._aliases_of)
         self.endings = _endings(path for path in self.files if path.endswith(".py"))
 
     def _tsconfig(self, folder: str, data: bytes) -> None:
@@ -80,9 +82,7 @@ class Resolver:
         return ""
 
     def _aliased(self, path: str, specifier: str) -> str:
-        for folder, alias, targets in self.aliases:
-            if folder and not path.startswith(folder + "/"):
-                continue
+        for alias, targets in self.aliases_of(posixpath.dirname(path)):
             head, star, tail = alias.partition("*")
             if (star and specifier.startswith(head) and specifier.endswith(tail)) or specifier == alias:
                 middle = specifier[len(head) : len(specifier) - len(tail)] if star else ""
@@ -91,6 +91,15 @@ class Resolver:
                     if found:
                         return found
         return ""
+
+    def _aliases_of(self, folder: str) -> list[tuple[str, list[str]]]:
+        """The aliases that hold in a folder, with what they stand for."""
+        below = f"{folder}/"
+        return [
+            (alias, targets)
+            for holder, alias, targets in self.aliases
+            if not holder or below.startswith(f"{holder}/")
+        ]
 
     def _workspace(self, specifier: str) -> str:
         parts = specifier.split("/")

@@ -22,7 +22,7 @@ ONCE = re.compile(
     rb"(?i)event\.id\b|event\[[\"']id[\"']\]|event_id|eventId|processed_?events|already_?processed|idempoten"
 )
 LIMIT = finite(
-    rb"(?i)\b\w*(?:usage|used|credits|quota|remaining|generations)\w*\s*(?:>=|<=|>|<)\s*[\w.]*(?:limit|max|quota|allowed|0\b)"
+    rb"(?i)(?:usage|used|credits|quota|remaining|generations)\w*\s*(?:>=|<=|>|<)\s*[\w.]*(?:limit|max|quota|allowed|0\b)"
 )
 BROWSERS = (b"use client", b"localStorage", b"useState(")
 EVENTS = (b"customer.subscription", b"invoice.", b"checkout.session")
@@ -31,11 +31,12 @@ ACT_AFTER = finite(
     rb"(?is)\bif\s*\(?[^\n]{0,60}(?:usage|used|count|credits|quota)\w*[^\n]{0,30}(?:>=|<|>|<=)[^\n]{0,80}\n"
     rb"(?:[^\n]*\n){0,25}?[^\n]*(?:\.update\(|\.increment\(|\.save\(\)|\.upsert\(|update\s+\w+\s+set)"
 )
+WRITES = (b".update(", b".increment(", b".save()", b".upsert(", b"update ")
 ATOMIC = finite(
     rb"(?i)\$transaction|transaction\(|select_for_update|for update|with_for_update|atomic|\bLOCK\b|where[^\n]*(?:lt|lte|<)"
 )
 FLOAT = finite(
-    rb"(?i)\b\w*(?:quantity|usage|units|tokens|minutes|gigabytes)\w*\s*[:=]\s*(?:await\s+)?(?:parseFloat|float)\("
+    rb"(?i)(?:quantity|usage|units|tokens|minutes|gigabytes)\w*\s*[:=]\s*(?:await\s+)?(?:parseFloat|float)\("
 )
 CANCEL = re.compile(
     rb"(?i)(?:subscriptions?\.(?:cancel|del|delete)|Subscription\.(?:delete|cancel))\s*\((?:[^()]|\([^()]*\)){0,300}\)"
@@ -68,7 +69,7 @@ def _browser_limit(case: Case) -> Iterator[Finding]:
 
 
 def _check_then_act(case: Case) -> Iterator[Finding]:
-    for path, line, hit in case.corpus.live_hits(ACT_AFTER, 200):
+    for path, line, hit in case.corpus.live_hits(ACT_AFTER, 200, WRITES):
         data = case.corpus.sources[path]
         if not BROWSER.search(data) and not ATOMIC.search(hit):
             yield CHECK_THEN_ACT.finding(
