@@ -31,7 +31,7 @@ ACT_AFTER = finite(
     rb"(?is)\bif\s*\(?[^\n]{0,60}(?:usage|used|count|credits|quota)\w*[^\n]{0,30}(?:>=|<|>|<=)[^\n]{0,80}\n"
     rb"(?:[^\n]*\n){0,25}?[^\n]*(?:\.update\(|\.increment\(|\.save\(\)|\.upsert\(|update\s+\w+\s+set)"
 )
-WRITES = (b".update(", b".increment(", b".save()", b".upsert(", b"update ")
+WRITES = (b"update", b".increment(", b".save()", b".upsert(")
 ATOMIC = finite(
     rb"(?i)\$transaction|transaction\(|select_for_update|for update|with_for_update|atomic|\bLOCK\b|where[^\n]*(?:lt|lte|<)"
 )
