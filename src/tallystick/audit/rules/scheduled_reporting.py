@@ -12,6 +12,23 @@ from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.open_period import open_period
 from tallystick.audit.trails.trails import Trail
 
+ANNOUNCED = (
+    "usage is billed when the invoice is announced (invoice.upcoming), days before the period ends; what is used in "
+    "those days misses its invoice"
+)
+OVER = (
+    "usage is told to the meter when its invoice is there, without the moment it happened: its period is over, and the "
+    "usage goes to the next one"
+)
+RENEWED = (
+    "usage is told to the meter once a period, when the subscription is renewed or changed; the last period of a "
+    "subscription that is cancelled is never told"
+)
+PARTIAL = (
+    "usage is reported every {} for the running period only; what is used between the last run and the end of the "
+    "period is never sent"
+)
+
 
 def prompt(case: Case) -> set[int]:
     """Reporting calls that a request, a queue or a frequent schedule also reaches."""
@@ -28,9 +45,8 @@ def prompt(case: Case) -> set[int]:
 
 def find(case: Case) -> Iterator[Finding]:
     """Reporting calls that only a slow schedule starts, or a quick one that forgets the end of the period."""
-    yield from (_announced(case, trail, place) for trail, place in announced(case))
-    yield from (_over(case, trail, place) for trail, place in over(case))
-    yield from (_renewed(case, trail, place) for trail, place in renewed(case))
+    for said, found in ((ANNOUNCED, announced), (OVER, over), (RENEWED, renewed)):
+        yield from (_late(case, trail, place, said) for trail, place in found(case))
     soon = prompt(case)
     for trail in case.live:
         entry = trail.entry
@@ -43,7 +59,7 @@ def find(case: Case) -> Iterator[Finding]:
         elif entry.seconds is not None:
             place = open_period(case, trail)
             if place is not None:
-                yield _partial(case, trail, place, entry.seconds)
+                yield _late(case, trail, place, PARTIAL.format(_spoken(entry.seconds)))
 
 
 def _by_hand(case: Case, trail: Trail) -> bool:
@@ -63,37 +79,8 @@ def _seldom(trail: Trail) -> bool:
     )
 
 
-def _announced(case: Case, trail: Trail, place: Place) -> Finding:
-    return RULE.finding(
-        "usage is billed when the invoice is announced (invoice.upcoming), days before the period ends; what is used "
-        "in those days misses its invoice",
-        place,
-        Confidence.MEDIUM,
-        case.name(trail),
-        case.hops(trail),
-    )
-
-
-def _over(case: Case, trail: Trail, place: Place) -> Finding:
-    return RULE.finding(
-        "usage is told to the meter when its invoice is there, without the moment it happened: its period is over, and "
-        "the usage goes to the next one",
-        place,
-        Confidence.MEDIUM,
-        case.name(trail),
-        case.hops(trail),
-    )
-
-
-def _renewed(case: Case, trail: Trail, place: Place) -> Finding:
-    return RULE.finding(
-        "usage is told to the meter once a period, when the subscription is renewed or changed; the last period of a "
-        "subscription that is cancelled is never told",
-        place,
-        Confidence.MEDIUM,
-        case.name(trail),
-        case.hops(trail),
-    )
+def _late(case: Case, trail: Trail, place: Place, said: str) -> Finding:
+    return RULE.finding(said, place, Confidence.MEDIUM, case.name(trail), case.hops(trail))
 
 
 def _slow(case: Case, trail: Trail, seconds: int) -> Finding:
@@ -104,17 +91,6 @@ def _slow(case: Case, trail: Trail, seconds: int) -> Finding:
         "after the last run of a billing period misses its invoice",
         Place(*entry.where) if entry.where[1] else case.place(entry.key, entry.line),
         Confidence.MEDIUM if trail.site.sink.clock else Confidence.HIGH,
-        case.name(trail),
-        case.hops(trail),
-    )
-
-
-def _partial(case: Case, trail: Trail, place: Place, seconds: int) -> Finding:
-    return RULE.finding(
-        f"usage is reported every {_spoken(seconds)} for the running period only; what is used between the last "
-        "run and the end of the period is never sent",
-        place,
-        Confidence.MEDIUM,
         case.name(trail),
         case.hops(trail),
     )
