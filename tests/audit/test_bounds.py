@@ -168,6 +168,7 @@ def test_facts_of_another_auditor_are_not_believed(tmp_path: Path, monkeypatch: 
 BROKEN = {
     "no such table": ("[[sinks]]\nprovider = 'x'\n", "no such table"),
     "no such key": ("[[sink]]\nprovider = 'x'\ncallee = 'y'\nword = 'y'\nquantty = ['#0']\n", "quantty"),
+    "no such kind": ('[[word]]\nkind = "units"\nwords = "parcel"\n', "units"),
     "a key is missing": ("[[sink]]\nprovider = 'x'\n", "callee"),
     "not a table": ("sink = 3\n", "Expected"),
     "not a pattern": ("[[sink]]\nprovider = 'x'\ncallee = '('\nword = 'y'\n", "model pattern"),

@@ -75,6 +75,8 @@ NAMES = {
     "overageCost: used * 4": None,
     "estimatedOverageCharge: 4": None,
     "coverageRate: 0.8": None,
+    "per_call_price: 0.02": PER_UNIT,
+    "PRICE_PER_CALL = 0.02": PER_UNIT,
     "extraSeatPrice: 5": None,
     "extraBrandIncludedVideoPerMonth: 20": None,
     "offline_trigger_additional_minutes: 1": None,
@@ -110,3 +112,12 @@ def test_wherever_it_is_written(path: str, text: str, tmp_path: Path) -> None:
     found = audited(tmp_path / "sold", tree | {path: text}).findings
     assert [(one.code, one.place.path) for one in found if one.decides] == [("never_reported", path)]
     assert audited(tmp_path / "free", {path: text}).verdict == "skip"
+
+
+def test_words_of_ones_own(tmp_path: Path) -> None:
+    """A model file of the user's adds to ours."""
+    words = tmp_path / "words.toml"
+    words.write_text('[[word]]\nkind = "unit"\nwords = "parcel"\n')
+    text = "$0.40 per parcel"
+    assert not list(spoken(text, WORDS))
+    assert [note for _, note in spoken(text, Vocabulary(Knowledge([words])))] == [SMALL]

@@ -126,7 +126,7 @@ class Corpus:
         return self._said[pattern]
 
     @cached_property
-    def _front(self) -> dict[str, bytes]:
+    def front(self) -> dict[str, bytes]:
         """The sources that are not put aside."""
         return {path: data for path, data in self.sources.items() if not ASIDE.search(path)}
 
@@ -144,7 +144,7 @@ class Corpus:
     ) -> list[tuple[str, int, bytes]]:
         """Matches outside comment lines, with path and line, in files that hold one of the words in whatever case."""
         found = []
-        for path, data in (self._front if files is None else files).items():
+        for path, data in (self.front if files is None else files).items():
             if needs and not _holds(data.lower(), needs):
                 continue
             for hit in pattern.finditer(data):

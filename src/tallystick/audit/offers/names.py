@@ -13,8 +13,9 @@ OVERAGE = "an overage price in code"
 EXTRA = "a price beyond the plan in code"
 PER_UNIT = "a price per unit in code"
 
-LIKELY = re.compile(
-    r"[oO]verage|OVERAGE|[mM]etered_|METERED_|[eE]xtra|EXTRA|[aA]dditional|ADDITIONAL|[eE]xcess|EXCESS|[uU]sage_?(?:[pP]rice|[rR]ate)|USAGE_(?:PRICE|RATE)|_per_|^per_|[a-z]Per[A-Z]|PER_"
+LIKELY = re.compile(  # a part of a name; "per" only as a word of it
+    r"(?i:overage|extra|additional|excess|metered_|usage_?(?:price|rate))"
+    r"|(?<![^\W_])(?i:per)_|(?<=[a-z])Per(?=[A-Z])"
 )
 LONGEST = 60
 START, NAME = re.compile(r"\w{1,60}\Z"), re.compile(r"\w{0,60}")

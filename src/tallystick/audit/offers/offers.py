@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
-from tallystick.audit.corpus.lexical import ASIDE, Corpus
+from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.inventory.kinds import ending, is_copy, is_page, is_table
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.offers.names import named
 from tallystick.audit.offers.speech import PROMISED, spoken
 from tallystick.audit.offers.vocabulary import Vocabulary
 
-MOST = 50  # of each kind
+MOST = 50
 PAGES = frozenset(["astro", "jsx", "svelte", "tsx", "vue"])
 PRICING = re.compile(r"(?i)(?:pric|plan|tier|faq|landing)[^/]*$")
 OFFICE = re.compile(r"(?i)(?:^|/)(?:admin|internal|staff|backoffice)\b|(?:^|/)\(?admin")
@@ -30,33 +31,30 @@ class Offers:
 
     def promised(self) -> tuple[Hop, ...]:
         """What pages and other sentences promise, each kind with its first place in a file."""
-        found: list[Hop] = []
-        for path, data in {**self.corpus.sources, **self.corpus.markup}.items():
-            if not ASIDE.search(path):
-                found += self._first(path, data, lambda text: spoken(text, self.words))
-        for path, data in self.corpus.support.items():
-            if is_page(path) or is_copy(path):
-                found += self._first(path, data, lambda text: spoken(text, self.words))
+        whole = {path: self.corpus.markup.get(path, data) for path, data in self.corpus.front.items()}
+        beside = {path: data for path, data in self.corpus.support.items() if is_page(path) or is_copy(path)}
+        found = _first({**whole, **beside}, partial(spoken, words=self.words))
         return tuple(one for one in found if one.note == PROMISED or _shows(one.place.path))[:MOST]
 
     def priced(self) -> tuple[Hop, ...]:
         """What code and the tables of a database name, each kind with its first place in a file."""
-        found: list[Hop] = []
-        for path, data in self.corpus.sources.items():
-            if not ASIDE.search(path) and not SCRIPTS.search(path):
-                found += self._first(path, data, lambda text: named(text, self.words))
-        for path, data in self.corpus.support.items():
-            if is_table(path):
-                found += self._first(path, data, lambda text: named(text, self.words, columns=True))
+        code = {path: data for path, data in self.corpus.front.items() if not SCRIPTS.search(path)}
+        tables = {path: data for path, data in self.corpus.support.items() if is_table(path)}
+        found = _first(code, partial(named, words=self.words))
+        found += _first(tables, partial(named, words=self.words, columns=True))
         return tuple(found)[:MOST]
 
-    @staticmethod
-    def _first(path: str, data: bytes, read: Reader) -> list[Hop]:
+
+def _first(files: Mapping[str, bytes], read: Reader) -> list[Hop]:
+    """What is read in each file, every kind of it where it stands first."""
+    found = []
+    for path, data in files.items():
         text = data.decode("utf-8", "replace")
         notes: dict[str, int] = {}
         for at, note in read(text):
             notes.setdefault(note, at)
-        return [Hop(Place(path, text.count("\n", 0, at) + 1), note) for note, at in notes.items()]
+        found += [Hop(Place(path, text.count("\n", 0, at) + 1), note) for note, at in notes.items()]
+    return found
 
 
 def _shows(path: str) -> bool:
