@@ -106,10 +106,8 @@ class Case:
         """The answer to a question about a way or a function that many other ways ask as well."""
         asked = (question, about if isinstance(about, tuple) else id(about))
         if asked not in self.answers:
-            self.answers[asked] = (
-                about,
-                question(self, about),
-            )  # kept with its answer, so that no other has its id
+            # kept with its answer, so that no other has its id
+            self.answers[asked] = (about, question(self, about))
         return self.answers[asked][1]
 
     @property

@@ -35,9 +35,8 @@ def _without(case: Case, trail: Trail) -> str:
     """What is pinned that has no usage records any more; empty when they are still there."""
     kit = LANGUAGES.get(case.program.modules[trail.site.key[0]].language, "npm")
     version = nearest(case.versions, kit, trail.site.key[0])
-    by_kit = (
-        trail.site.sink.callee != REQUEST
-    )  # a bare request asks for the version of the account, unless it says another
+    # a bare request asks for the version of the account, unless it says another
+    by_kit = trail.site.sink.callee != REQUEST
     if by_kit and version is not None and version >= GONE[kit]:
         return f"the Stripe kit pinned here (version {version})"
     asked = dated(case.corpus)
