@@ -24,7 +24,7 @@ SPACE = re.compile(rb"\bnamespace[\s(]+[:\"']?(\w+)")
 TASK = re.compile(rb"\btask[\s(]+[:\"']?(\w+)")
 RUN = frozenset(["perform", "call", "run", "execute", "handle", "__invoke"])
 STARTS = re.compile(  # what a framework calls by its name
-    r"(?i)^(?:register|on\w*|main|start|run|init|setup|boot|bootstrap|ready|handle|schedule|default|plugin|lifespan"
+    r"(?i)^(?:on\w*|main|start|run|init|setup|boot|bootstrap|ready|handle|schedule|default|plugin|lifespan"
     r"|(?:before|after)_\w*|configure\w*|register\w*)$"
 )
 REPEATING = re.compile(r"(?:upsertJobScheduler|\.add|\.schedule|\.every|createQueue|add_periodic_task)$")
@@ -84,9 +84,8 @@ def _unstarted(case: Case, entry: Entry) -> Key | None:
     function = case.program.function((path, index))
     if not function.name or function.owner or function.decorators or STARTS.match(function.name):
         return None
-    by_file = b"default" in case.corpus.text(
-        path, function.line, function.line
-    )  # what a framework finds there
+    # what a framework finds in its file
+    by_file = b"default" in case.corpus.text(path, function.line, function.line)
     named = case.program.callers.get((path, index)) or case.named_elsewhere((path, index))
     return None if by_file or named else (path, index)
 

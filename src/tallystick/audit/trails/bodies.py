@@ -52,8 +52,8 @@ def _each_made(program: Program, key: Key, value: Expr) -> Expr | None:
     if value.kind != "call" or method != "map" or not value.parts or value.parts[0].kind != "func":
         return None
     calls = program.function(key).calls
-    for one in program.modules[key[0]].functions:
-        if one.parent != key[1] or one.via < 0 or str(one.line) != value.parts[0].text:
+    for one in map(program.function, program.contents.inside(key)):
+        if one.via < 0 or str(one.line) != value.parts[0].text:
             continue
         if calls[one.via].callee == value.text and not one.assigns and len(one.returns) == 1:
             return _seen_outside(one, receiver, one.returns[0]) if one.returns[0].kind == "object" else None
