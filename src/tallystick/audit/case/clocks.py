@@ -190,9 +190,10 @@ def occasional(corpus: Corpus, entry: Entry) -> bool:
     stem = path.rpartition("/")[2].rpartition(".")[0]
     if stem in ("main", "index"):
         stem = path.rpartition("/")[0].rpartition("/")[2]
-    word = re.compile(rb"\b" + re.escape(stem).encode("utf-8", "surrogateescape") + rb"\b")
+    said = stem.encode("utf-8", "surrogateescape")
+    word = re.compile(rb"\b" + re.escape(said) + rb"\b")
     aside = entry.framework in ("django", "cobra") or ASIDE.search(path) is not None
-    aside = aside or (JOBS.search(path) is not None and corpus.grep(word) in ([], [path]))
+    aside = aside or (JOBS.search(path) is not None and corpus.grep(word, said) in ([], [path]))
     if not (entry.kind == "script" and aside) and not (entry.framework == "laravel" and "Commands/" in path):
         return False
     starters = {name: data for name, data in corpus.support.items() if STARTED.search(name)}

@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+from tallystick.audit.corpus.words import Words
 from tallystick.audit.inventory.model import Limits
 from tallystick.audit.inventory.reading import LeftOutError, UnreadableError, read
 from tallystick.audit.model import Hop, Place
@@ -61,6 +62,7 @@ class Corpus:
         self.unread: list[tuple[str, str]] = []
         self.left_out: Counter[str] = Counter()
         self.taken = 0
+        self.words = Words()
         self._lines: dict[str, Lines] = {}
         self._matching: dict[re.Pattern[bytes], list[str]] = {}
         self._said: dict[re.Pattern[bytes], bool] = {}
@@ -96,6 +98,7 @@ class Corpus:
         self.taken += len(data)
         if grammar_of(path):
             self.sources[path] = _script(path, data)
+            self.words.add(self.sources[path])
             if self.sources[path] is not data:
                 self.markup[path] = data
         else:
@@ -114,7 +117,7 @@ class Corpus:
     def grep(self, pattern: re.Pattern[bytes], word: bytes = b"") -> list[str]:
         """Source files whose bytes match, of those that hold a word in whatever case; looked through once."""
         if pattern not in self._matching:
-            likely = self.holding([word.lower()]) if word else self.sources
+            likely = self.holding([word]) if word else self.sources
             self._matching[pattern] = [path for path in likely if pattern.search(self.sources[path])]
         return self._matching[pattern]
 
@@ -132,8 +135,8 @@ class Corpus:
 
     def holding(self, words: Sequence[bytes]) -> list[str]:
         """Source files that hold one of the words, in whatever case."""
-        needed = _shortest(words)
-        return [path for path, data in self.sources.items() if _holds(data.lower(), needed)]
+        needed = self.words.known(words)
+        return [path for path, data in self.sources.items() if _holds(data.lower(), needed)] if needed else []
 
     def live_hits(
         self,
@@ -143,9 +146,12 @@ class Corpus:
         files: Mapping[str, bytes] | None = None,
     ) -> list[tuple[str, int, bytes]]:
         """Matches outside comment lines, with path and line, in files that hold one of the words in whatever case."""
-        found = []
+        found: list[tuple[str, int, bytes]] = []
+        words = self.words.known(needs) if files is None else [one.lower() for one in needs]
+        if needs and not words:
+            return found
         for path, data in (self.front if files is None else files).items():
-            if needs and not _holds(data.lower(), needs):
+            if words and not _holds(data.lower(), words):
                 continue
             for hit in pattern.finditer(data):
                 start = data.rfind(b"\n", 0, hit.start()) + 1
@@ -180,11 +186,6 @@ class Corpus:
             path != outside and word in data and used.search(data) is not None
             for path, data in self.sources.items()
         )
-
-
-def _shortest(words: Sequence[bytes]) -> list[bytes]:
-    """The words without those that hold another: where they stand, that stands."""
-    return [word for word in words if not any(other != word and other in word for other in words)]
 
 
 def _holds(text: bytes, words: Sequence[bytes]) -> bool:

@@ -24,7 +24,7 @@ ONCE = re.compile(
 LIMIT = finite(
     rb"(?i)(?:usage|used|credits|quota|remaining|generations)\w*\s*(?:>=|<=|>|<)\s*[\w.]*(?:limit|max|quota|allowed|0\b)"
 )
-BROWSERS = (b"use client", b"localStorage", b"useState(")
+COUNTED = (b"usage", b"used", b"credits", b"quota", b"remaining", b"generations")
 EVENTS = (b"customer.subscription", b"invoice.", b"checkout.session")
 BROWSER = re.compile(rb"""^\s*["']use client["']|localStorage|useState\(""", re.M)
 ACT_AFTER = finite(
@@ -57,8 +57,8 @@ def _twice(case: Case) -> Iterator[Finding]:
 
 def _browser_limit(case: Case) -> Iterator[Finding]:
     sources = case.corpus.sources
-    hits = case.corpus.live_hits(LIMIT, 200, BROWSERS)
-    if hits and any(LIMIT.search(data) for data in sources.values() if not BROWSER.search(data)):
+    hits = case.corpus.live_hits(LIMIT, 200, COUNTED)
+    if not all(BROWSER.search(sources[path]) for path, _, _ in hits):
         return  # the server looks as well
     for path, line, _ in hits:
         yield CLIENT_LIMIT.finding(
@@ -69,7 +69,9 @@ def _browser_limit(case: Case) -> Iterator[Finding]:
 
 
 def _check_then_act(case: Case) -> Iterator[Finding]:
-    for path, line, hit in case.corpus.live_hits(ACT_AFTER, 200, WRITES):
+    front = case.corpus.front
+    counting = {path: front[path] for path in case.corpus.holding((*COUNTED, b"count")) if path in front}
+    for path, line, hit in case.corpus.live_hits(ACT_AFTER, 200, WRITES, counting):
         data = case.corpus.sources[path]
         if not BROWSER.search(data) and not ATOMIC.search(hit):
             yield CHECK_THEN_ACT.finding(
