@@ -43,6 +43,9 @@ SENTENCES = {
     "Buy 100 more images for $0.10 per image": None,
     "OpenAI asks $0.06 per minute": None,
     "others take ~$0.10 per call": None,
+    "Tokens above the limit are about $0.02 per 1M tokens": None,
+    "Overage is $0.02 / $0.05 per call": PROMISED,
+    "We then keep $5 / $2 until the first call": None,
     "const price = 3; // $0.10 per call": None,
     "drive $500k in additional revenue": None,
     "Price cannot exceed $10,000 per request": SPOKEN,
@@ -67,6 +70,8 @@ NAMES = {
     "total += overageMinutes * plan.minuteRate": OVERAGE,
     "METERED_VOICE_CENTS_PER_MINUTE = 9": OVERAGE,
     "metered_calls = 9": None,
+    "metered_cost_usd: Number(row.cost)": None,
+    "overage_cost_usd: rules.overage": OVERAGE,
     "{ extraLogo: 120 }": EXTRA,
     "{ extraPer1k: 0.25 }": EXTRA,
     "pricePerApiCall: 0.02,": PER_UNIT,
@@ -112,6 +117,26 @@ def test_wherever_it_is_written(path: str, text: str, tmp_path: Path) -> None:
     found = audited(tmp_path / "sold", tree | {path: text}).findings
     assert [(one.code, one.place.path) for one in found if one.decides] == [("never_reported", path)]
     assert audited(tmp_path / "free", {path: text}).verdict == "skip"
+
+
+def test_what_developers_tell_each_other_is_no_offer(tmp_path: Path) -> None:
+    """The same sentence in a docstring, and in a text that is shown."""
+    told = 'def search(one):\n    """$5 per 1,000 queries beyond the free tier"""\n    usage.incr(one.org)\n'
+    files = {"app/search.py": told, "app/pay.py": "import stripe\n"}
+    assert audited(tmp_path / "told", files).verdict == "skip"
+    files["app/search.py"] = told.replace('    """$5', '    shown = """$5')
+    assert audited(tmp_path / "shown", files).verdict == "fail"
+
+
+def test_a_charge_at_a_provider_nobody_knows(tmp_path: Path) -> None:
+    """Overage is sold, and what would charge it is there: that it is sold at all needs no known kit."""
+    files = {
+        "templates/pricing.html": "<div>Overage: $15/fix</div>",
+        "app/fixes.py": "def fix(org):\n    org.fixes_used += 1\n",
+    }
+    assert audited(tmp_path / "none", files).verdict == "skip"
+    files["app/billing.py"] = "def charge_overage(org):\n    return gateway.sale(org.card, org.over)\n"
+    assert audited(tmp_path / "own", files).verdict == "fail"
 
 
 def test_words_of_ones_own(tmp_path: Path) -> None:

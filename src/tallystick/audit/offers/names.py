@@ -67,7 +67,8 @@ def _empty(sign: str, value: str) -> bool:
 
 def _kind(name: list[str], value: str, words: Vocabulary) -> str:
     said, number = frozenset(name), NUMBER.match(value) is not None
-    price = (said & words.prices) - (frozenset() if number else COSTS)
+    own = said & COSTS if not number else frozenset()
+    price = (said & words.prices) - (own | MONEY if own and "overage" not in said else own)
     if said & BILLED:
         return OVERAGE if price or ("per" in said and "overage" in said) else ""
     if "usage" in said and said & MONEY and said <= USAGE:

@@ -18,6 +18,9 @@ PAGES = frozenset(["astro", "jsx", "svelte", "tsx", "vue"])
 PRICING = re.compile(r"(?i)(?:pric|plan|tier|faq|landing)[^/]*$")
 OFFICE = re.compile(r"(?i)(?:^|/)(?:admin|internal|staff|backoffice)\b|(?:^|/)\(?admin")
 SCRIPTS = re.compile(r"(?:^|/)scripts?/")
+DOCSTRING = re.compile(
+    rb"""(?:\A(?:\s*#[^\n]*\n)*|:[ \t]*(?:\#[^\n]*)?\n)\s*[rR]?(\"{3}|'{3}).*?\1""", re.DOTALL
+)
 Reader = Callable[[str], Iterator[tuple[int, str]]]
 
 
@@ -31,7 +34,10 @@ class Offers:
 
     def promised(self) -> tuple[Hop, ...]:
         """What pages and other sentences promise, each kind with its first place in a file."""
-        whole = {path: self.corpus.markup.get(path, data) for path, data in self.corpus.front.items()}
+        whole = {
+            path: _unremarked(path, self.corpus.markup.get(path, data))
+            for path, data in self.corpus.front.items()
+        }
         beside = {path: data for path, data in self.corpus.support.items() if is_page(path) or is_copy(path)}
         found = _first({**whole, **beside}, partial(spoken, words=self.words))
         return tuple(one for one in found if one.note == PROMISED or _shows(one.place.path))[:MOST]
@@ -55,6 +61,11 @@ def _first(files: Mapping[str, bytes], read: Reader) -> list[Hop]:
             notes.setdefault(note, at)
         found += [Hop(Place(path, text.count("\n", 0, at) + 1), note) for note, at in notes.items()]
     return found
+
+
+def _unremarked(path: str, data: bytes) -> bytes:
+    """A text without what its authors write to each other in docstrings; lines stay where they are."""
+    return DOCSTRING.sub(lambda hit: b"\n" * hit[0].count(b"\n"), data) if path.endswith(".py") else data
 
 
 def _shows(path: str) -> bool:

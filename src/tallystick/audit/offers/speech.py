@@ -22,14 +22,16 @@ JOINTS = re.compile(  # between a price and its unit where they are fields of a 
     r"[\"'`{}()\[\],;:|·•—–+~]+"
     r"|\b(?:unit|suffix|period|label|description|price|text|value|name|amount|features?)\b\s*[:=]"
 )
-STOP = re.compile(r"[•·;]|[.!?]\s|//|/\*")
+STOP = re.compile(r"[•·;]|[.!?]\s|//|/\*|[$€£₹¥] ?\d")
 WORD = re.compile(r"[A-Za-z][\w'-]{0,40}|\d[\d,.]{0,12}[kKmM]?\b|/")
 REMARK = re.compile(r"(?:^|[^:\w\"'`])(?://|#)(?!\w)|^\s*(?:\*|<!--|--)")
 
 BINDING = frozenset(["per", "each", "every"])
 ON_TOP = frozenset(["extra", "additional", "excess"])
 CURRENCIES = frozenset(["usd", "eur", "gbp", "dollar"])
-ROUGHLY = ("~", "≈")
+ROUGHLY = re.compile(  # a guess, as one makes of what others ask
+    r"(?i)(?:[~≈]|\b(?:about|approx(?:imately|\.)?|around|roughly|circa|ca\.|ongeveer|etwa|environ|unos))\s{0,3}$"
+)
 OVERAGE = re.compile(r"(?i)\boverages?\b")
 ON_TOP_OF = re.compile(r"(?i)\b(?:overages?|additional|extra|excess|beyond)\b")
 BEYOND = re.compile(
@@ -70,7 +72,7 @@ def spoken(text: str, words: Vocabulary) -> Iterator[tuple[int, str]]:
         before = MARKUP.sub(" ", text[max(0, hit.start() - FAR) : hit.start()])
         after = MARKUP.sub(" ", text[hit.end() : hit.end() + FAR])
         around, asked = f"{before[-AROUND:]} $ {after[:AROUND]}", _sum(hit)
-        if asked == 0 or before.endswith(ROUGHLY) or not _of_the_seller(around, words):
+        if asked == 0 or ROUGHLY.search(before) or not _of_the_seller(around, words):
             continue
         unit = _unit(before[-CLOSE:], after[:NEAR], words)
         if unit is not None and ON_TOP_OF.search(around):
