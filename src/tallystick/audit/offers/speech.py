@@ -18,6 +18,10 @@ MONEY = re.compile(
     r"|(?:\$\$|[€£]\$?)\{[^{}\n]{1,60}\}"  # a sum that is filled in
 )
 MARKUP = re.compile(r"<[^<>]{0,300}>|&\w{2,8};|&#\d{2,5};|\\u00a0|\{[\"'` ]{1,9}\}")
+ELSEWHERE = re.compile(  # a sum that stands in a link to another's pages
+    r"<(?:a|[\w.]*Link\w*)\s[^<>]{0,200}\b(?:href|to)=[\"'{`]{1,3}https?://[^<>]{0,200}>[^<>]{0,60}$",
+    re.IGNORECASE,
+)
 JOINTS = re.compile(  # between a price and its unit where they are fields of a record
     r"[\"'`{}()\[\],;:|·•—–+~]+"
     r"|\b(?:unit|suffix|period|label|description|price|text|value|name|amount|features?)\b\s*[:=]"
@@ -73,6 +77,8 @@ def spoken(text: str, words: Vocabulary) -> Iterator[tuple[int, str]]:
         after = MARKUP.sub(" ", text[hit.end() : hit.end() + FAR])
         around, asked = f"{before[-AROUND:]} $ {after[:AROUND]}", _sum(hit)
         if asked == 0 or ROUGHLY.search(before) or not _of_the_seller(around, words):
+            continue
+        if ELSEWHERE.search(text, max(0, hit.start() - FAR * 2), hit.start()):
             continue
         unit = _unit(before[-CLOSE:], after[:NEAR], words)
         if unit is not None and ON_TOP_OF.search(around):
