@@ -52,6 +52,8 @@ COSTLY: dict[str, tuple[re.Pattern[bytes], bytes]] = {
     "first days": (open_period.FIRST, b"a = new Date(get"),
     "emptied": (buffers.EMPTIED, b"sel"),
     "loops": (clocks.ENDLESS, b"while      "),
+    "loops of Go": (clocks.ENDLESS, b"for ra range a.a.C "),
+    "beats": (clocks.BEATS, b"<-a.a.a."),
     "interfaces": (gathering.IMPLEMENTING, b"class aimple"),
     "secrets": (patterns.SECRET, b"acheckInterna"),
     "answers": (patterns.RESPOND, b"status :  "),
