@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tallystick.audit.case import buffers, clocks, gathering, kept
 from tallystick.audit.entries import crontabs, timetables
 from tallystick.audit.models.knowledge import Knowledge
-from tallystick.audit.rules import habits, marks, open_period
+from tallystick.audit.rules import habits, marks, open_period, period_starts
 from tallystick.audit.syntax import patterns, returned
 from tallystick.audit.syntax.rest import Rest
 from tallystick.audit.syntax.searches import finite
@@ -48,7 +48,7 @@ COSTLY: dict[str, tuple[re.Pattern[bytes], bytes]] = {
     "flags": (marks.FLAGGED, b"reporta"),
     "gathered": (marks.GATHERED, b"append"),
     "periods": (open_period.FROM_START, b"gteperiod_start"),
-    "bounds": (open_period.SINCE, b">=  "),
+    "bounds": (period_starts.SINCE, b">=  "),
     "first days": (open_period.FIRST, b"a = new Date(get"),
     "emptied": (buffers.EMPTIED, b"sel"),
     "loops": (clocks.ENDLESS, b"while      "),

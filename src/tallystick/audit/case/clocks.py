@@ -21,7 +21,8 @@ ENDLESS = finite(
     rb"|\bfor\s+(?:[\w.]*\.Err\(\)\s*==\s*nil|![\w.]+(?:\(\))?)\s*\{"
 )
 BEATS = finite(rb"(?:<-\s*|\brange\s+)(?:\w+\.)*(\w+)\.C\b")  # of a ticker that may be made elsewhere
-AFTERWARDS = rb"\bAfterFunc\([^\n]{0,200}?(?:,\s*(?:\w{1,99}\.){0,9}%s\s*\)|\b%s\()"  # a function that sets a timer for itself
+# a function that sets a timer for itself
+AFTERWARDS = rb"\bAfterFunc\([^\n]{0,200}?(?:,\s*(?:\w{1,99}\.){0,9}%s\s*\)|\b%s\()"
 GO_UNITS = {"time.Second": 1, "time.Minute": 60, "time.Hour": HOUR, "time.Millisecond": 0}
 ASIDE = re.compile(r"(?:^|/)(?:scripts?|bin|hack|ops|maintenance)/")
 JOBS = re.compile(  # there, too, where no other file loads it: an agent's tools are no programs

@@ -10,8 +10,8 @@ from tallystick.audit.case.kept import only_marked, unread
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import drained_late, excused, sent_later
+from tallystick.audit.rules.handed_periods import unclosed_period
 from tallystick.audit.rules.marks import marks_lost, marks_sent, takes_unsent
-from tallystick.audit.rules.open_period import open_period
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
 
@@ -97,7 +97,7 @@ def _told_again(case: Case, trail: Trail) -> bool:
     entry = trail.entry
     if entry is None or entry.kind != "schedule" or (entry.seconds or SLOW) >= SLOW:
         return False
-    return any(kind == STORED for kind, _ in trail.quantity) and open_period(case, trail) is not None
+    return any(kind == STORED for kind, _ in trail.quantity) and unclosed_period(case, trail) is not None
 
 
 RULE = Rule(
