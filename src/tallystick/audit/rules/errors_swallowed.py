@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.case.enqueued import carries_usage, finds_usage, otherwise
 from tallystick.audit.case.kept import only_marked, unread
+from tallystick.audit.case.states import left_behind
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import drained_late, excused, sent_later
@@ -35,7 +36,7 @@ def find(case: Case) -> Iterator[Finding]:
                 case.name(trail),
                 case.hops(trail),
             )
-        if only_marked(case, trail):
+        if only_marked(case, trail) or left_behind(case, trail):
             yield RULE.finding(
                 "a failed report is noted in its row, and nothing in this tree takes such rows up again by itself",
                 Place(*trail.handler),
