@@ -13,6 +13,7 @@ from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import drained_late, excused, sent_later
 from tallystick.audit.rules.handed_periods import unclosed_period
 from tallystick.audit.rules.marks import marks_lost, marks_sent, takes_unsent
+from tallystick.audit.rules.one_day import asks_one_day
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
 
@@ -90,6 +91,7 @@ def _left_unsent(case: Case, trail: Trail) -> bool:
     """Whether a clock's run takes the rows not sent yet, and marks only what was sent: the next one finds the rest."""
     by_clock = trail.entry is not None and trail.entry.kind in ("schedule", "script")
     taken = by_clock and not trail.site.stored and case.once(takes_unsent, trail)
+    taken = taken and not case.once(asks_one_day, trail)
     return taken and marks_sent(case, trail) and not case.once(marks_lost, trail)
 
 

@@ -11,7 +11,7 @@ from tallystick.audit.model import Place
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.marks import METERED, asks_unsent
 from tallystick.audit.rules.open_period import open_period, passed_by
-from tallystick.audit.rules.period_starts import SINCE, asks_from, is_start
+from tallystick.audit.rules.period_starts import SINCE, asks_from, is_start, roots
 from tallystick.audit.syntax.ir import Call, Expr
 from tallystick.audit.syntax.patterns import LOGGING
 from tallystick.audit.syntax.searches import finite
@@ -85,15 +85,8 @@ def _told(case: Case, key: Key, call: Call, way: Call) -> bool:
     function = case.program.function(key)
     meant = {call.callee}
     for _ in range(DEEPEST):
-        meant |= {name for name, value in function.assigns if meant & _roots(value)}
-    return any(meant & _roots(one) for one in way.args)
-
-
-def _roots(value: Expr) -> set[str]:
-    """The names and calls that a value is made of, each with what it is a part of: `used.total` is of `used`."""
-    found = {one for part in value.parts for one in _roots(part)}
-    pieces = value.text.split(".")
-    return found | {".".join(pieces[: number + 1]) for number in range(len(pieces)) if value.kind != "const"}
+        meant |= {name for name, value in function.assigns if meant & roots(value)}
+    return any(meant & roots(one) for one in way.args)
 
 
 def _bound(case: Case, key: Key, call: Call, to: Key) -> set[str]:

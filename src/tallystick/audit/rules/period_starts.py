@@ -136,3 +136,10 @@ def _in_words(call: Call, number: int, is_meant: Callable[[Expr], bool]) -> bool
         return any(map(is_meant, given))
     place = int(hit[1][1:]) if hit[1][0] == "$" else len(MARK.findall(text[: hit.end()]))
     return any(map(is_meant, given[place - 1 : place]))
+
+
+def roots(value: Expr) -> set[str]:
+    """The names and calls that a value is made of, each with what it is a part of: `used.total` is of `used`."""
+    found = {one for part in value.parts for one in roots(part)}
+    pieces = value.text.split(".")
+    return found | {".".join(pieces[: number + 1]) for number in range(len(pieces)) if value.kind != "const"}
