@@ -63,6 +63,7 @@ STATES: dict[str, tuple[Tree, set[str]]] = {
     "put back": (script("'pending'", FAILED.replace("STATE", "'failed'"), again=AGAIN), set()),
     "after some tries": (script("'pending'", FAILED.replace("STATE", "row.attempts > 5 ? 'failed' : 'pending'")), set()),
     "for good": (script("'pending'", "if (isPermanent(e)) " + FAILED.replace("STATE", "'failed'")), set()),
+    "an answer, and no row": (script("'pending'", "console.log(e);\n      return { status: 'failed' };"), set()),
     "left as it is": (script("'pending'", ""), set()),
     "of the request, and asked for": (script("{ in: ['pending', 'failed'] }", "", TRIED), set()),
 }  # fmt: skip

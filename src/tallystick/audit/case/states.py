@@ -27,6 +27,10 @@ TABLE = re.compile(
     r"|\b([A-Z]\w+)\.objects\b|(?:query|select|update)\(\s*([A-Z]\w+|\w+s)\b|\b([A-Z]\w+)(?:::|\.)where\b|(?:from|update)\(\s*(\w+)\s*\)"
 )
 SAVED = re.compile(r"\.save!?\(\s*(?:update_fields[^)]{0,99})?\)")  # of the row itself
+WRITES = re.compile(
+    r"(?i)\.(?:update|save|set|exec|patch)\w*!?\(|\bupdate\s+\w+\s+set\b|\bcommit\(|UpdateCommand\("
+)
+ANSWER = re.compile(r"\breturn\b[^\n]*")  # `return { status: "error" }` is no row
 NEAR = 8  # lines around a state in which its table is spoken of
 
 
@@ -37,10 +41,12 @@ def left_behind(case: Case, trail: Trail) -> bool:
         return False
     if trail.error not in ("recorded", "swallowed") or trail.handler[0] not in case.corpus.sources:
         return False
-    said = _plain(caught(case, trail).encode())
+    caught_there = caught(case, trail)
+    said = ANSWER.sub("", _plain(caught_there.encode()))
     hit, inside = GIVEN.search(said), said.partition("\n")[2]
     if (
         hit is None
+        or not WRITES.search(caught_there)
         or WAITING.search(said)
         or CHOICE.search(inside)
         or ATTEMPTS.search(said)
@@ -50,7 +56,11 @@ def left_behind(case: Case, trail: Trail) -> bool:
     sweeps = [*_sweeps(case, trail)]
     asked = "\n".join(sweeps)
     word = re.compile(rf"(?i)(?<![a-z]){re.escape(hit[1])}(?![a-z])")
-    if not sweeps or not all(WAITING.search(one) for one in sweeps) or word.search(asked.replace(said, "")):
+    if (
+        not sweeps
+        or not all(WAITING.search(one) for one in sweeps)
+        or word.search(asked.replace(_plain(caught_there.encode()), ""))
+    ):
         return False
     tables = {one for text in (said, asked) for found in TABLE.findall(text) for one in found if len(one) > 3}
     return bool(tables) and not any(_spoken(case, trail, word, table) for table in tables)
