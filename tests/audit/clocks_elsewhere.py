@@ -129,6 +129,14 @@ OTHER_CLOCKS: dict[str, tuple[Tree, Tree, str, str]] = {
         "1.day",
         "5.minutes",
     ),
+    "rufus every": (
+        RAILS,
+        {
+            "config/initializers/scheduler.rb": 'scheduler = Rufus::Scheduler.singleton\nscheduler.every "WHEN" do\n  ReportUsageJob.perform_later\nend\n',
+        },
+        "1d",
+        "5m",
+    ),
     "rb rake + heroku/crontab": (
         {k: v for k, v in RAILS.items() if k not in ["app/jobs/report_usage_job.rb"]},
         {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tallystick.audit.case import buffers, clocks, gathering, kept
 from tallystick.audit.entries import crontabs, timetables
 from tallystick.audit.models.knowledge import Knowledge
-from tallystick.audit.rules import habits, marks, open_period
+from tallystick.audit.rules import habits, marks, one_day, open_period, period_starts
 from tallystick.audit.syntax import patterns, returned
 from tallystick.audit.syntax.rest import Rest
 from tallystick.audit.syntax.searches import finite
@@ -48,10 +48,13 @@ COSTLY: dict[str, tuple[re.Pattern[bytes], bytes]] = {
     "flags": (marks.FLAGGED, b"reporta"),
     "gathered": (marks.GATHERED, b"append"),
     "periods": (open_period.FROM_START, b"gteperiod_start"),
-    "bounds": (open_period.SINCE, b">=  "),
+    "bounds": (period_starts.SINCE, b">=  "),
     "first days": (open_period.FIRST, b"a = new Date(get"),
+    "one day back": (one_day.ONE_BACK, b"a = subDays("),
     "emptied": (buffers.EMPTIED, b"sel"),
     "loops": (clocks.ENDLESS, b"while      "),
+    "loops of Go": (clocks.ENDLESS, b"for ra range a.a.C "),
+    "beats": (clocks.BEATS, b"<-a.a.a."),
     "interfaces": (gathering.IMPLEMENTING, b"class aimple"),
     "secrets": (patterns.SECRET, b"acheckInterna"),
     "answers": (patterns.RESPOND, b"status :  "),

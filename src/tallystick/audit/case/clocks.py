@@ -8,16 +8,21 @@ from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.entries.schedules import DAY, HOUR, LONGEST, Schedule, gap, number_of, seconds_of
 from tallystick.audit.program.program import Key, Program
-from tallystick.audit.syntax.ir import Call, Expr
+from tallystick.audit.syntax.ir import Call, Expr, Function
 from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.trails import Trail
 
 SCRIPT = (".ts", ".tsx", ".js", ".mjs", ".cjs")
-PAUSE = re.compile(r"(?:^|\.)(?:sleep|Sleep|NewTicker|Tick|wait_for|wait|After|usleep)$")
+PAUSE = re.compile(r"(?:^|\.)(?:sleep|Sleep|NewTicker|NewTimer|Tick|AfterFunc|wait_for|wait|After|usleep)$")
 ENDLESS = finite(
     rb"\bwhile\s*\(?\s*(?:True|true|1|not\b|!)|\bfor\s*\{|\bfor\s+range\b|\bloop\s+do\b|\bfor\s*\(\s*;\s*;|\bfor\s*\(\s*await"
     rb"|\bwhile\s+self\.|\bselect\s*\{"
+    rb"|\bfor\b[^\n{]*\brange\s+[\w.]*\.C\s*\{|\bfor\s*;[^\n{;]*;\s*<-"  # Go: of a ticker's beats
+    rb"|\bfor\s+(?:[\w.]*\.Err\(\)\s*==\s*nil|![\w.]+(?:\(\))?)\s*\{"
 )
+BEATS = finite(rb"(?:<-\s*|\brange\s+)(?:\w+\.)*(\w+)\.C\b")  # of a ticker that may be made elsewhere
+# a function that sets a timer for itself
+AFTERWARDS = rb"\bAfterFunc\([^\n]{0,200}?(?:,\s*(?:\w{1,99}\.){0,9}%s\s*\)|\b%s\()"
 GO_UNITS = {"time.Second": 1, "time.Minute": 60, "time.Hour": HOUR, "time.Millisecond": 0}
 ASIDE = re.compile(r"(?:^|/)(?:scripts?|bin|hack|ops|maintenance)/")
 JOBS = re.compile(  # there, too, where no other file loads it: an agent's tools are no programs
@@ -57,17 +62,65 @@ def kept(program: Program, corpus: Corpus, trail: Trail) -> tuple[Schedule, int]
                     key[0], again[0].line, again[1], f"{again[0].callee}({again[1]})", route
                 ), step
             continue
-        pauses = [call for call in function.calls if PAUSE.search(call.callee)]
-        if not pauses or not key[0].endswith((".py", ".go", ".rb", ".java", ".php")):
+        if not key[0].endswith((".py", ".go", ".rb", ".java", ".php")):
             continue
-        whole = corpus.sources[key[0]]
-        if not ENDLESS.search(corpus.text(key[0], function.line, function.end_line) if key[1] else whole):
+        text = corpus.text(key[0], function.line, function.end_line) if key[1] else corpus.sources[key[0]]
+        if not _is_endless(key, function, text):
             continue
-        found = [(_pause(program, key, call) or UNSAID, call) for call in pauses if call.args]
+        found = _beaten(program, corpus, trail, step)
         if found:
-            seconds, call = max(found, key=lambda one: one[0])
-            return Schedule(key[0], call.line, seconds, f"{call.callee}({seconds})", route), step
+            seconds, call, path = max(found, key=lambda one: one[0])
+            return Schedule(path, call.line, seconds, f"{call.callee}({seconds})", route), step
     return None
+
+
+def _is_endless(key: Key, function: Function, text: bytes) -> bool:
+    """Whether a function goes on for ever: in a loop, or by a timer that it sets for itself."""
+    if ENDLESS.search(text):
+        return True
+    name = re.escape(function.name).encode()
+    itself = bool(name) and key[0].endswith(".go") and b"AfterFunc" in text
+    return itself and re.search(AFTERWARDS % (name, name), text) is not None
+
+
+def _pauses(program: Program, key: Key) -> list[tuple[int, Call, str]]:
+    """The pauses that a function makes: how long, and where that is said."""
+    calls = [one for one in program.function(key).calls if PAUSE.search(one.callee) and one.args]
+    return [(_pause(program, key, one) or UNSAID, one, key[0]) for one in calls]
+
+
+def _beaten(program: Program, corpus: Corpus, trail: Trail, step: int) -> list[tuple[int, Call, str]]:
+    """The pause of a loop; in Go the ticker that the call on the way waits for, wherever that was made."""
+    key, call = trail.hops[step]
+    own = _pauses(program, key)
+    function = program.function(key)
+    heard = [*BEATS.finditer(corpus.text(key[0], function.line, call.line))] if key[0].endswith(".go") else []
+    if not heard:
+        return own
+    made = [(one, _pauses(program, one)) for one in _around(program, trail, step)]
+    name = re.compile(rb"\b" + re.escape(heard[-1][1]) + rb"\s*(?::=|=|:)")
+    for _, pauses in made:
+        if named := [one for one in pauses if name.search(corpus.text(one[2], one[1].line, one[1].line))]:
+            return named
+    near = next((pauses for one, pauses in made if pauses and one in {key, *_above(trail, step)}), [])
+    return own or near or sorted((one for _, pauses in made for one in pauses), key=lambda one: one[0])[:1]
+
+
+def _above(trail: Trail, step: int) -> list[Key]:
+    return [key for key, _ in trail.hops[step + 1 :]]
+
+
+def _around(program: Program, trail: Trail, step: int) -> list[Key]:
+    """A function, those around it and above it, and then all of its file."""
+    path, index = trail.hops[step][0]
+    functions = program.modules[path].functions
+    found = [(path, index)]
+    while functions[index].parent > 0:
+        index = functions[index].parent
+        found.append((path, index))
+    return list(
+        dict.fromkeys([*found, *_above(trail, step), *((path, one) for one in range(len(functions)))])
+    )
 
 
 def _again(program: Program, corpus: Corpus, key: Key) -> tuple[Call, int] | None:
@@ -176,9 +229,11 @@ def said(corpus: Corpus, entry: Entry) -> Schedule | None:
 
 
 def _within(fields: list[str]) -> bool:
-    """Whether the five fields are a clock's: `* 60 * 60 *` is a product of a program, there is no hour 60."""
+    """Whether the five fields are a clock's: there is no hour 60, and `1, 0, 0, 0, 0` are the numbers of a date."""
+    if all(field.isdecimal() for field in fields):
+        return False
     return len(fields) == len(MOST) and all(
-        re.match(r"^(?:\*|\d)[\d*,/\-]*$", field)
+        re.match(r"^(?:\*|\d)(?:[\d*,/\-]*[\d*])?$", field)
         and all(int(one) <= most for one in re.findall(r"\d+", field))
         for field, most in zip(fields, MOST, strict=True)
     )

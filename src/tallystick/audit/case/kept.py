@@ -35,7 +35,6 @@ REGION, LONG = 12, 4_000
 MARKED = finite(
     r"(?i)\.update\w*\(|\bupdate\s+\w+\s+set\b|mark\w*fail|\bUpdate(?:Item)?Command\(|\bupdate_item\("
 )
-STATE = finite(r"(?i)\bstat(?:us|e)[\"']?\s*[:=]\s*[\"'](\w*(?:fail|error)\w*)[\"']")
 GIVEN_UP = finite(  # the state, or the mark, of what nobody tries again: `status: "failed"`, `failed_at = now()`
     r"(?i)\bstat(?:us|e)[\"']?\s*[:=]\s*[\"'](\w*(?:fail|error)\w*)[\"']|\b(\w*failed\w*)[\"']?\s*[:=](?!=)"
 )
@@ -44,7 +43,6 @@ LISTED = re.compile(r"(?i)(?:fail\w*|errors?)\.(?:push|append|add)\(")
 TOLD_LATER = re.compile(
     r"(?i)\b(?:throw|raise|panic|abort|reject)\b|failures\b\s*[:}]|nack|retr|\breturn\b[^\n;]*\berr"
 )
-WAITING = re.compile(r"(?i)[\"'](?:pending|queued|unsent|unreported|new|open)[\"']")
 ATTEMPTS = re.compile(r"(?i)attempt|tries|next_?run|backoff")
 HANDED = re.compile(
     r"(?i)\.(?:insert|create|upsert|save|add)\w*\(|queue|outbox|dispatch|send_?message|retr|push\(|schedul|throw|raise"
@@ -93,8 +91,6 @@ def only_marked(case: Case, trail: Trail) -> bool:
     ):
         return False
     said = _said(case, trail)
-    if trail.entry is not None and trail.entry.kind == "schedule":
-        return _left(case, trail, _clause(said))
     if trail.entry is not None and trail.entry.kind == "worker":
         return _given_up(case, trail, _clause(said))
     if trail.entry is None or trail.entry.kind not in ("http", "action"):
@@ -102,28 +98,16 @@ def only_marked(case: Case, trail: Trail) -> bool:
     return MARKED.search(said) is not None and not HANDED.search(said) and not any(map(_by_itself, case.live))
 
 
-def _left(case: Case, trail: Trail, said: str) -> bool:
-    """Whether a clock goes over the rows of one state, and its catch puts them into one that nothing asks for."""
-    hit = STATE.search(said)
-    function = case.program.function(trail.site.key)
-    around = case.corpus.text(trail.handler[0], function.line, function.end_line).decode("utf-8", "replace")
-    if hit is None or HANDED.search(said) or ATTEMPTS.search(said) or not WAITING.search(around):
-        return False
-    word = re.compile(rb"(?i)[\"'`:.]" + re.escape(hit[1].encode()) + rb"\b")
-    uses = sum(len(word.findall(data)) for data in case.corpus.sources.values())
-    return uses == len(word.findall(said.encode()))
-
-
 def _given_up(case: Case, trail: Trail, said: str) -> bool:
     """Whether a worker marks what it could not report as failed and is done: no other code speaks of that mark."""
-    hit, spoken = GIVEN_UP.search(said), _meant(said)
+    hit, spoken = GIVEN_UP.search(said), meant(said)
     if hit is None or not MARKED.search(said) or HANDED.search(spoken) or ATTEMPTS.search(spoken):
         return False
     path, line = trail.handler
     key = next((key for key, call in trail.hops if any(one.line == line for one in call.handlers)), trail.top)
     function = case.program.function(key)
     rest = case.corpus.text(path, line + said.count("\n"), function.end_line).decode("utf-8", "replace")
-    if TOLD_LATER.search(_meant(rest)):
+    if TOLD_LATER.search(meant(rest)):
         return False
     word = re.compile(rb"(?i)\b" + re.escape((hit[1] or hit[2]).encode()) + rb"\b")
     own = len(word.findall(case.corpus.text(path, function.line, function.end_line)))
@@ -131,7 +115,7 @@ def _given_up(case: Case, trail: Trail, said: str) -> bool:
     return sum(len(word.findall(data)) for data in texts) == own
 
 
-def _meant(said: str) -> str:
+def meant(said: str) -> str:
     """A text without its sentences, and without what is only listed for the end of the run."""
     return LISTED.sub("", QUOTED.sub(lambda hit: "" if " " in hit[0] else hit[0], said))
 

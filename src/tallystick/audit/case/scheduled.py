@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tallystick.audit.case import clocks, methods
+from tallystick.audit.case import clocks, gates, methods
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.configured import configured
 from tallystick.audit.case.unattended import waits_for_a_clock
@@ -68,10 +68,22 @@ def scheduled(case: Case) -> None:
             clock = _fed_by_clock(case, trail.entry)
             if clock is not None:
                 case.trails[number] = replace(trail, entry=_timed(trail.entry, clock))
+    _slowed(case)
     case.trails = [one for one in case.trails if not one.site.sink.clock or _by_clock(one)]
     case.sites = [
         one for one in case.sites if not one.sink.clock or any(one is each.site for each in case.trails)
     ]
+
+
+def _slowed(case: Case) -> None:
+    """Clocks that tick often, and of whose runs only one a day comes to the report."""
+    for number, trail in enumerate(case.trails):
+        entry = trail.entry
+        if entry is None or entry.kind != "schedule" or entry.seconds is None or trail.site.stored:
+            continue
+        gate = gates.gated(case.program, case.corpus, trail)
+        if gate is not None and gate.seconds > entry.seconds:
+            case.trails[number] = replace(trail, entry=_timed(entry, gate))
 
 
 def _unstarted(case: Case, entry: Entry) -> Key | None:

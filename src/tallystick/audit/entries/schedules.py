@@ -21,12 +21,14 @@ WORDS = {
 }
 UNITS = {"second": 1, "minute": 60, "hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}
 NATURAL = re.compile(
-    r"(?:rate\(|every\s+|^(?=\d))(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr|h|m|s)s?\b",
+    r"(?:rate\(|every\s+|^(?=\d))(\d+)?\s*(second|sec|minute|min|hour|day|week|month|hr|h|m|s|d|w)s?\b",
     re.IGNORECASE,
 )
+LENGTH = re.compile(r"^\d{1,9}[smhdw]$")  # Rufus: `every "1d"`
 FIELDS = re.compile(r"(?:^|\.)(?:crontab|CronTrigger|cron)$")
 NAMED_FIELDS = frozenset(["minute", "hour", "day", "day_of_month", "day_of_week", "weekday", "week", "month"])
-SHORT = {"sec": "second", "s": "second", "min": "minute", "m": "minute", "hr": "hour", "h": "hour"}
+SHORT = {"sec": "second", "s": "second", "min": "minute", "m": "minute"}
+SHORT |= {"hr": "hour", "h": "hour", "d": "day", "w": "week"}
 NUMBERS = (
     "",
     "Two",
@@ -170,7 +172,7 @@ def gap(callee: str, values: tuple[Expr, ...]) -> int | None:
                 return number * UNITS.get(spring[1].lower(), 1)
             if number:
                 return number if callee.endswith("beat") else max(1, number // 1000)
-        if _spells(text) and seconds_of(text):
+        if (_spells(text) or (method in ("every", "interval") and LENGTH.match(text))) and seconds_of(text):
             return seconds_of(text)
     keys = {key for key, _, _ in found}
     if "hour" in keys or {"hourUTC", "minuteUTC"} <= keys:

@@ -21,6 +21,7 @@ IN_MEMORY = re.compile(r"(?i)^(?:in_?memory|disabled|console|recording|spy)")  #
 INJECTS = frozenset(["Depends", "Security", "Provide", "Inject"])
 CONTAINERS = frozenset(["app", "resolve", "make", "makeWith"])
 TYPE = re.compile(r"^[\"'*&?\s]*(?:(?:Annotated|Optional|Final|Union)\[\s*[\"']?)?(?:\w+[.\\])*(\w+)")
+NEW = re.compile(r"new[A-Z]")  # how Go names what makes a type that its package keeps to itself
 MADE = finite(r"^(?:New)?[A-Z]\w*[a-z]\w*$")
 
 HEARS = "OnEvent"
@@ -206,6 +207,8 @@ def _made(program: Program, caller: Key, name: str) -> list[str]:
             asked, _, mark = value.parts[0].text.rpartition(".")
             if mark == "class":  # `app(UsageReporter::class)`
                 return [asked.rpartition(".")[2]]
+        if caller[0].endswith(".go") and NEW.match(last):
+            return [last[3:], last[3].lower() + last[4:]]
         if not MADE.match(last):
             wrapped = _wrapped(program, caller[0], value)
             if wrapped:

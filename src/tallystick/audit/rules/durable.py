@@ -17,6 +17,7 @@ from tallystick.audit.rules.marks import (
     takes_unsent,
     texts,
 )
+from tallystick.audit.rules.one_day import asks_one_day
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.sites import event_of
 from tallystick.audit.trails.stored import is_counter
@@ -166,6 +167,8 @@ def _drains(case: Case, trail: Trail) -> bool:
     """Whether this schedule only sends again what is left: it takes unsent rows, or requests send as well."""
     entry = trail.entry
     if entry is None or case.once(marks_lost, trail) or case.once(_does_the_same, trail):
+        return False
+    if case.once(asks_one_day, trail):
         return False
     soon = entry.seconds is not None and entry.seconds < SLOW
     if case.once(takes_unsent, trail) and (soon or marks_sent(case, trail)):

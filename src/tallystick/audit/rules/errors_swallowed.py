@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.case.enqueued import carries_usage, finds_usage, otherwise
 from tallystick.audit.case.kept import only_marked, unread
+from tallystick.audit.case.states import left_behind
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import drained_late, excused, sent_later
+from tallystick.audit.rules.handed_periods import unclosed_period
 from tallystick.audit.rules.marks import marks_lost, marks_sent, takes_unsent
-from tallystick.audit.rules.open_period import open_period
+from tallystick.audit.rules.one_day import asks_one_day
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
 
@@ -35,7 +37,7 @@ def find(case: Case) -> Iterator[Finding]:
                 case.name(trail),
                 case.hops(trail),
             )
-        if only_marked(case, trail):
+        if only_marked(case, trail) or left_behind(case, trail):
             yield RULE.finding(
                 "a failed report is noted in its row, and nothing in this tree takes such rows up again by itself",
                 Place(*trail.handler),
@@ -89,6 +91,7 @@ def _left_unsent(case: Case, trail: Trail) -> bool:
     """Whether a clock's run takes the rows not sent yet, and marks only what was sent: the next one finds the rest."""
     by_clock = trail.entry is not None and trail.entry.kind in ("schedule", "script")
     taken = by_clock and not trail.site.stored and case.once(takes_unsent, trail)
+    taken = taken and not case.once(asks_one_day, trail)
     return taken and marks_sent(case, trail) and not case.once(marks_lost, trail)
 
 
@@ -97,7 +100,7 @@ def _told_again(case: Case, trail: Trail) -> bool:
     entry = trail.entry
     if entry is None or entry.kind != "schedule" or (entry.seconds or SLOW) >= SLOW:
         return False
-    return any(kind == STORED for kind, _ in trail.quantity) and open_period(case, trail) is not None
+    return any(kind == STORED for kind, _ in trail.quantity) and unclosed_period(case, trail) is not None
 
 
 RULE = Rule(

@@ -14,7 +14,7 @@ from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.trails import Trail
 
 UNSENT = finite(
-    rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|cursor|watermark|last_?(?:report|sync|sent)"
+    rb"(?i)un(?:sent|reported|billed|synced|processed)|pending|outbox|is\s+null|isnull|where_?null|is_\(\s*none|cursor|watermark|last_?(?:report|sync|sent)"
     rb"|-\s*(?:\w+\()?(?:\w+(?:\.|->|\[[\"']))*\w*(?:synced|reported|(?<!ab)sent|billed|pushed)(?:(?-i:[A-Z_])\w*)?\b"
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver|flush|push|meter|ingest|dispatch|submit)\w*[\"'`]?\s*[:=,)]\s*(?:[\"']===?[\"'],\s*)?(?:false|null|none|nil|0\b)"
     rb"|(?:report|sync|sent|bill|process|export|invoic|deliver|flush|push|meter|ingest|dispatch|submit)\w*[\"'`]?\s*:\s*\{"
@@ -40,6 +40,8 @@ SQL_SENT = finite(
 GATHERED = finite(rb"(\w+)\.(?:push|append|add)\(|(\w+)\s*=\s*append\(")
 FLAGGED = finite(  # rows by a mark of their own
     rb"(?i)(?:report|sync|sent|bill|process|export|invoic|deliver|meter|flush|push|ingest|dispatch|submit)\w*[\"'`]?\s*[:=,]\s*(?:false|null|none|nil|0\b)"
+    rb"|(?:where_?|is_?)null\(\s*[\"'`]?(?:\w+\.)?\w*?(?:report|sync|sent|bill|process|export|invoic|deliver|flush|push|ingest|submit)"
+    rb"|(?:report|sync|sent|bill|process|export|invoic|deliver|flush|push|ingest|submit)\w*(?:\s+is\s+null|\.is_?\(\s*none|__isnull\s*=\s*true)"
 )
 CURSOR = re.compile(r"(?i)cursor|watermark|checkpoint|last")
 STARTED = re.compile(rb"\b(\w+)\s*:?=\s*0\b")

@@ -10,20 +10,22 @@ from tallystick.audit.corpus.lexical import Lines
 from tallystick.audit.model import Place
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.marks import FLAGGED, asks_unsent
+from tallystick.audit.rules.period_starts import SINCE, is_start, lower_bounds
 from tallystick.audit.syntax.ir import Call, Expr, Function
 from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.labels import OURS, Labels
 from tallystick.audit.trails.trails import Trail
 
 FROM_START = finite(
-    rb"(?i)(?:gte?\b|>=?|since\b|from\b|after\b|start\w*\s*[:=])[^\n;]{0,60}?(?:current_?period_?start|period_?start"
+    rb"(?i)(?:gte?\b|(?<![-=])>=?|since\b|from\b|after\b|start\w*\s*[:=])[^\n;]{0,60}?(?:current_?period_?start|period_?start"
     rb"|start_?of_?month|month_?start|(?:billing|cycle)_?(?:cycle|period)?_?start)"
     rb"|\bgte?\s*:\s*[^;{}]{0,80}?current_?period_?start"
+    rb"|>=\s*date_trunc\(\s*'month'\s*,\s*(?:now\(\)|current_\w+)\s*\)(?!\s*-)"
+    rb"|(?:__gte?\s*=|>=)\s*[^\n;]{0,60}?(?:\.year,\s*[\w.]+\.month,\s*1\b|replace\(\s*day\s*=\s*1\b)"
 )
 START = re.compile(
     r"(?i)period_?(?:start|bounds)|current_?(?:billing_?)?period|(?:month|cycle)_?start|start_?of_?month"
 )
-SINCE = finite(rb"(?:gte?\b|__gte?|>=)[\"'\]]?\s*[:=(,]?\s*(\w+)\b")
 FIRST = finite(  # the first day of the month that runs
     rb"(\w+)\.set(?:UTC)?Date\(\s*1\s*\)|(\w+)\s*=\s*new Date\([^;\n]*?get(?:UTC)?Month\(\)\s*,\s*1\s*[,)]"
 )
@@ -44,6 +46,11 @@ LESS = re.compile(  # of a running total, what was not sent of it yet: `used - s
     rb"(?<![-\w])-\s*(?:\w+\()?(?:\w+(?:\??\.|->|\[[\"']))*\w*(?i:reported|synced|(?<!ab)sent|billed|pushed|charged)"
     rb"(?!\w*(?:At|_at|On|Date|_date|Time|_time)\b)\w*"
 )
+BACK = re.compile(  # before the month that runs
+    rb"(?i)prev(?:ious)?_?(?:month|period|cycle|billing)|last_?(?:month|period)|sub(?:tract)?_?(?:months?|days?|hours?|minutes?)\b"
+    rb"|minus_?(?:months|days|hours)|\.subtract\("
+)
+LINE = 80
 ROW_READ = re.compile(r"(?i)(?:^|\.|_)(?:find\w*|select|get\w*|first|single|query\w*|where|eq)$")
 OF_PERIOD = re.compile(  # `{ org, periodStart: sub.currentPeriodStart }`, `period_key=period.key`
     rb"(?i)\b\w*period\w*[\"']?\s*(?:==?|:|,)\s*(\w[\w.]*)"
@@ -76,6 +83,7 @@ def open_period(case: Case, trail: Trail) -> Place | None:
         lines = case.corpus.lines(key[0])
         text = lines.said(function.line, function.end_line)
         found, months = (_lines(function, text, one) for one in (_bounds(function, text), _of_month(text)))
+        found = sorted({*found, *lower_bounds(function)})
         if asks_unsent(text):
             found = [line for line in found if _unsent_there(function, lines, line)]
             if not found and not months and not total:
@@ -83,7 +91,7 @@ def open_period(case: Case, trail: Trail) -> Place | None:
         found = [one for one in found if total or not _only_compared(function, lines, one, trail.quantity)]
         found = found or months
         if found and key[1]:
-            return None if _passed_by(case, trail, step) else case.place(key, found[0])
+            return None if passed_by(case, trail, step) else case.place(key, found[0])
     return None
 
 
@@ -122,7 +130,7 @@ def _has_marked_row(case: Case, key: Key) -> bool:
     return bool(key[1]) and OF_IT_SENT.search(text) is not None and LEFT.search(text) is None
 
 
-def _passed_by(case: Case, trail: Trail, asking: Key) -> bool:
+def passed_by(case: Case, trail: Trail, asking: Key) -> bool:
     """Whether requests or workers send the same on a way that does not come through here."""
     return any(
         one.site.call is trail.site.call
@@ -136,10 +144,17 @@ def _passed_by(case: Case, trail: Trail, asking: Key) -> bool:
 def _bounds(function: Function, text: bytes) -> Iterator[int]:
     """Where the start of the period is a lower bound, by itself or by a name: `created_at__gte=start`."""
     given = {name.encode() for name, value in function.assigns if START.search(" ".join(_words(value)))}
+    given |= {name.encode() for name, value in function.assigns if is_start(value, function)}
     firsts = {hit[1] or hit[2] for hit in FIRST.finditer(text)}
     given |= {name for name in firsts if not re.search(EARLIER % re.escape(name), text)}
-    yield from (hit.start() for hit in FROM_START.finditer(text))
-    yield from (hit.start() for hit in SINCE.finditer(text) if hit[1] in given)
+    yield from (hit.start() for hit in FROM_START.finditer(text) if not _of_before(text, hit))
+    yield from (hit.start() for hit in SINCE.finditer(text) if given & set(hit.groups()))
+
+
+def _of_before(text: bytes, hit: re.Match[bytes]) -> bool:
+    """Whether the line of a bound goes a month, or some hours, back: `gte: startOfMonth(subMonths(now, 1))`."""
+    rest = text[hit.start() : hit.end() + LINE].split(b"\n")[0]
+    return BACK.search(rest) is not None
 
 
 def _of_month(text: bytes) -> Iterator[int]:

@@ -9,7 +9,7 @@ from tallystick.audit.case.reaching import done_here
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.announced import announced, over, renewed
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.rules.open_period import open_period
+from tallystick.audit.rules.handed_periods import unclosed_period
 from tallystick.audit.trails.trails import Trail
 
 ANNOUNCED = (
@@ -57,7 +57,7 @@ def find(case: Case) -> Iterator[Finding]:
                 continue  # nothing waits for the clock
             yield _unknown(case, trail) if entry.seconds is None else _slow(case, trail, entry.seconds)
         elif entry.seconds is not None:
-            place = open_period(case, trail)
+            place = unclosed_period(case, trail)
             if place is not None:
                 yield _late(case, trail, place, PARTIAL.format(_spoken(entry.seconds)))
 
