@@ -21,7 +21,7 @@ from tallystick.audit.offers.names import OVERAGE
 from tallystick.audit.offers.speech import PER_UNIT, SPOKEN
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call
-from tallystick.audit.trails import sites
+from tallystick.audit.trails import requests, sites
 from tallystick.audit.trails.labels import CHOSEN, CLIENT, KEYED, Labels
 from tallystick.audit.trails.sites import Site
 from tallystick.audit.trails.trails import Trail
@@ -292,7 +292,10 @@ class Case:
             return bool(names) and (
                 names[0] not in GIVEN or (names[0] == "request" and not REQUEST.match(path))
             )
-        return path.startswith(("body", "query.", "data."))
+        if entry.framework == "laravel":
+            given = (one for one in self.program.function(entry.key).bindings if str(one.index) == index)
+            return any(requests.is_sent(one, path) for one in given)
+        return path.startswith(("body", "query.", "data.", "validated_data."))
 
     def _from_request(self, entry: Entry, index: int) -> bool:
         """Whether a parameter's decorator fills it from the request: `@Body() body`."""
