@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tallystick.audit.program.receivers import RUBY
 from tallystick.audit.syntax.ir import NOTHING, Binding, Expr, Function
+from tallystick.audit.syntax.searches import finite
 
 FIELD = re.compile(r"^[A-Za-z_][\w.\[\]-]*$")
 NAMING = re.compile(r"(?:^|\.)(?:permit|expect|only|validate)$")  # says which fields it gives
@@ -17,7 +18,7 @@ TYPED = re.compile(
 OWN = frozenset(  # of Laravel's request, and no fields of what was sent
     ["attributes", "cookies", "files", "headers", "query", "request", "route", "server", "session", "user"]
 )
-MADE = re.compile(  # a row, or an object: `Usage.objects.create`, `current_user.usages.create`; not what a provider makes
+MADE = finite(  # a row, or an object: `Usage.objects.create`, `current_user.usages.create`; nothing of a provider
     r"^(?!.*(?i:client|openai|anthropic|replicate|stripe|\bapi))(?:(?:[A-Z]\w*\.)*[A-Z]\w*"
     r"(?:(?:\.objects)?\.a?(?:create|build|forceCreate))?|.*\w(?:s|_set)(?:\(\))?\.(?:create|build)"
     r"|(?:.*\.)?(?:prisma|db|tx)\.\w+\.create)$"

@@ -14,16 +14,13 @@ from tallystick.audit.models.knowledge import Knowledge, Sink
 from tallystick.audit.program.constants import word
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Function, Module
-from tallystick.audit.trails import bodies
+from tallystick.audit.trails import bodies, resources
 from tallystick.audit.trails.labels import CLIENT, MEASURED, Labelling, Labels
 
 Nearness = Callable[[re.Pattern[str]], bool]
 SAID = 10_000  # of an address, or a statement, what tells the provider stands near its start
 HARMLESS = frozenset([MEASURED])
 WAITED = frozenset(["awaited", "used", "returned", "assigned"])
-DATABASE = re.compile(
-    r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
-)  # a table named like a provider's resource is a table
 ADDRESS = re.compile(  # of an address, or of a statement that is sent there
     r"(?i)url|uri|endpoint|path|base|host|api$|href|route|query|mutation|(?-i:^[A-Z][A-Z0-9_]+$)"
 )
@@ -57,7 +54,7 @@ def sink_of(
 ) -> Sink | None:
     """The sink model a call matches, given what stands near it and the text of its file."""
     fitting = knowledge.called(call.callee)
-    table = bool(fitting) and DATABASE.search(call.callee) is not None
+    table = bool(fitting) and resources.DATABASE.search(call.callee) is not None
     said: str | None = None  # once, whatever many rows ask
     for sink, text, nearness, kit in fitting:
         if table and text is None:
@@ -146,7 +143,7 @@ def find(program: Program, labelling: Labelling, corpus: Corpus) -> list[Site]:
             near = cache(partial(_stands_near, program, corpus, (path, index)))
             for call in function.calls:
                 sink = sink_of(call, program.knowledge, near, module, function, whole)
-                if sink is None:
+                if sink is None or resources.is_own(program, corpus, (path, index), call):
                     continue
                 handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None
                 found.append(
