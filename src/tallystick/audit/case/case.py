@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
+from tallystick.audit.case import belonging
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import Pins
 from tallystick.audit.entries import constructs
@@ -241,6 +242,8 @@ class Case:
     def _asks(self, trail: Trail) -> bool:
         """Whether it is asked who is calling; of a procedure that only wants a login, its handler has to ask more."""
         entry = trail.entry
+        if entry is not None and entry.framework in belonging.APART:
+            return belonging.asks(self.corpus, entry, (self.said(key) for key, _ in trail.hops))
         if entry is None or entry.framework != "trpc" or OPEN.match(entry.route):
             return self.known(trail)
         if not LOGIN_ONLY.match(entry.route):

@@ -288,6 +288,8 @@ class Labelling:
     def _asked(self, key: Key, value: Expr, depth: int) -> Labels:
         """Whose row a look-up finds: one that the client names, unless the session has a say in it."""
         found: set[Label] = set()
+        if not lookups.is_of_all(key[0], value):
+            return frozenset()
         for name, part in (*lookups.conditions(value), *lookups.chained(self.program, key, value)):
             labels = self.of(key, part, "", depth + 1)
             if any(kind in (SESSION, EVENT) for kind, _ in labels):

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 
 from tallystick.audit.program.program import Key, Program
+from tallystick.audit.program.receivers import RUBY
 from tallystick.audit.syntax.ir import Expr
 
 IDENTITY = re.compile(
     r"(?:^id|Id|ID|_id|^pk|^uuid|^email|^slug|^username|^customer|^account|^user|^org\w*|^team|^workspace)$"
+)
+NARROWING = re.compile(  # by what is compared, and by nothing that is not seen
+    r"^(?:query|newQuery|objects|select\w*|prefetch_related|with|includes|where|filter|all|active|lock\w*|a?get|a?first\w*|find\w*|take|last|sole|orWhere|whereKey)$"
 )
 COMPARED = frozenset(["eq", "and", "or"])
 EQUAL = 2  # a column and a value
@@ -65,3 +69,16 @@ def within(program: Program, key: Key, whole: str, inner: str) -> Expr | None:
     ]
     same = len({one.args for one in found}) == 1 and len(around) == 1
     return Expr("call", inner, found[0].args) if same else None
+
+
+def is_of_all(path: str, call: Expr) -> bool:
+    """Whether any row of a table can be found, and not only what belongs to somebody: `Org.find`, `user.orgs.find`."""
+    steps = call.text.replace("()", "").split(".")
+    if path.endswith(".py"):
+        if steps[-1].endswith("get_object_or_404"):
+            return bool(call.parts) and call.parts[0].kind == "name" and call.parts[0].text[:1].isupper()
+        if "objects" not in steps:
+            return True
+    elif not path.endswith((*RUBY, ".php")):
+        return True
+    return steps[0][:1].isupper() and all(one[:1].isupper() or NARROWING.match(one) for one in steps)

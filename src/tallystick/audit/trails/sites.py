@@ -14,11 +14,12 @@ from tallystick.audit.models.knowledge import Knowledge, Sink
 from tallystick.audit.program.constants import word
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Function, Module
-from tallystick.audit.trails import bodies, resources
+from tallystick.audit.trails import bodies, lookups, resources
 from tallystick.audit.trails.labels import CLIENT, MEASURED, Labelling, Labels
 
 Nearness = Callable[[re.Pattern[str]], bool]
 SAID = 10_000  # of an address, or a statement, what tells the provider stands near its start
+RECEIVER = "@receiver"
 HARMLESS = frozenset([MEASURED])
 WAITED = frozenset(["awaited", "used", "returned", "assigned"])
 ADDRESS = re.compile(  # of an address, or of a statement that is sent there
@@ -241,11 +242,22 @@ def _site(key: Key, call: Call, sink: Sink, labelling: Labelling) -> Site:
 def _picked(key: Key, call: Call, body: Call, places: tuple[str, ...], labelling: Labelling) -> Labels:
     found: set[tuple[str, str]] = set()
     for place in places:
+        if place == RECEIVER:
+            found |= labelling.of(key, _receiver(labelling.program, key, call))
+            continue
         for value in _at(body if place.startswith("*") else call, place):
             found |= labelling.of(key, value)
     for one in call.args if places else ():
         found |= _spread(key, one, places, labelling)
     return frozenset(found)
+
+
+def _receiver(program: Program, key: Key, call: Call) -> Expr:
+    """What a report is a method of: `$user->reportMeterEvent(…)`."""
+    owner = call.callee.rpartition(".")[0]
+    if not owner.endswith("()"):
+        return Expr("name", owner)
+    return lookups.within(program, key, call.callee, owner.removesuffix("()")) or Expr("call", owner)
 
 
 def _spread(key: Key, value: Expr, places: tuple[str, ...], labelling: Labelling) -> Labels:
@@ -254,7 +266,7 @@ def _spread(key: Key, value: Expr, places: tuple[str, ...], labelling: Labelling
         return frozenset()
     found: set[tuple[str, str]] = set()
     for place in places:
-        if not place.startswith(("#", "*")) and "*" not in place:
+        if not place.startswith(("#", "*", "@")) and "*" not in place:
             labels = labelling.of(key, value, place)
             found |= {one for one in labels if one[0] in (CLIENT, "param", "session", "stored")}
     return frozenset(found)
