@@ -66,7 +66,9 @@ class RunController extends Controller
 """,
     },
     "java": {
-        "src/main/java/RunController.java": """class RunController {
+        "src/main/java/RunController.java": """import com.stripe.model.billing.MeterEvent;
+
+class RunController {
   @PostMapping("/run")
   public Answer run(Account account) {
     Answer done = work.run();

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
+from tallystick.audit.case import belonging
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import Pins
 from tallystick.audit.entries import constructs
@@ -21,7 +22,7 @@ from tallystick.audit.offers.names import OVERAGE
 from tallystick.audit.offers.speech import PER_UNIT, SPOKEN
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call
-from tallystick.audit.trails import sites
+from tallystick.audit.trails import requests, sites
 from tallystick.audit.trails.labels import CHOSEN, CLIENT, KEYED, Labels
 from tallystick.audit.trails.sites import Site
 from tallystick.audit.trails.trails import Trail
@@ -241,6 +242,8 @@ class Case:
     def _asks(self, trail: Trail) -> bool:
         """Whether it is asked who is calling; of a procedure that only wants a login, its handler has to ask more."""
         entry = trail.entry
+        if entry is not None and entry.framework in belonging.APART:
+            return belonging.asks(self.corpus, entry, (self.said(key) for key, _ in trail.hops))
         if entry is None or entry.framework != "trpc" or OPEN.match(entry.route):
             return self.known(trail)
         if not LOGIN_ONLY.match(entry.route):
@@ -292,7 +295,10 @@ class Case:
             return bool(names) and (
                 names[0] not in GIVEN or (names[0] == "request" and not REQUEST.match(path))
             )
-        return path.startswith(("body", "query.", "data."))
+        if entry.framework == "laravel":
+            given = (one for one in self.program.function(entry.key).bindings if str(one.index) == index)
+            return any(requests.is_sent(one, path) for one in given)
+        return path.startswith(("body", "query.", "data.", "validated_data."))
 
     def _from_request(self, entry: Entry, index: int) -> bool:
         """Whether a parameter's decorator fills it from the request: `@Body() body`."""

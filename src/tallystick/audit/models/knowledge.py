@@ -63,6 +63,7 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str
     name: str = ""
     call: str = ""
+    languages: tuple[str, ...] = ()
 
 
 class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,15 +166,12 @@ class Knowledge:
         return _any_of([one for one in rows if any(map(compiled(one.get("said", "")).search, said))])
 
     @cached_property
-    def labels(self) -> tuple[tuple[str, re.Pattern[str] | None, re.Pattern[str] | None], ...]:
-        """Label kinds with the pattern for names and for calls."""
+    def labels(self) -> tuple[tuple[Label, Pattern, Pattern], ...]:
+        """The labels with the pattern for names and for calls."""
+        rows = [msgspec.convert(row, Label) for row in self.rows("label")]
         return tuple(
-            (
-                row["kind"],
-                compiled(row["name"]) if "name" in row else None,
-                compiled(row["call"]) if "call" in row else None,
-            )
-            for row in self.rows("label")
+            (row, compiled(row.name) if row.name else None, compiled(row.call) if row.call else None)
+            for row in rows
         )
 
     def words(self, kind: str) -> frozenset[str]:

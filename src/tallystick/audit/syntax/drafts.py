@@ -17,6 +17,10 @@ from tallystick.audit.syntax.searches import finite
 FILLING = finite(
     r"(?:^|\.)(?:(?:Should|Must)?Bind(?:JSON|Query|Uri|Form|XML|With)?|BodyParser|QueryParser|Decode|Unmarshal)$"
 )
+READING = re.compile(  # a helper of the tree's own, or of chi: `readJSON(w, r, &body)`
+    r"(?i)(?:^|\.)(?:read|decode|parse|bind|unmarshal)(?:And[A-Za-z]{1,12})?(?:json|body|request|input|payload)\w*$|^render\.Bind$"
+)
+REQUESTED = re.compile(r"^(?:r|req|request)(?:\.Body)?$")
 ASKED = finite(rb"\bDepends\(\s*([\w.]+)\s*(\()?")
 KEPT_NAME = re.compile(r"^[\w$-]+[!?]?$")  # Ruby: `report!`
 SERVED = finite(
@@ -259,11 +263,16 @@ def filled(node: Node, name: str, values: tuple[Expr, ...]) -> list[tuple[str, E
     """What a Go call writes through a pointer: `c.BindJSON(&body)`, `json.NewDecoder(r.Body).Decode(&body)`."""
     inside = node.child_by_field_name("arguments")
     last = inside.named_children[-1] if inside is not None and inside.named_children else None
-    if last is None or not FILLING.search(name) or not text_of(last).startswith("&"):
+    target = text_of(last)
+    if last is None or not (target.startswith("&") or last.type == "identifier"):
         return []
+    target = target.removeprefix("&")
+    if not FILLING.search(name) or name == "render.Bind":
+        asked = [one.text for one in values[:-1] if READING.search(name) and REQUESTED.match(one.text)]
+        return [(target, Expr("name", f"{one.removesuffix('.Body')}.Body")) for one in asked[:1]]
     if "Bind" in name or name.endswith("Parser"):
-        return [(text_of(last)[1:], Expr("call", name))]
+        return [(target, Expr("call", name))]
     made = node.child_by_field_name("function")
     reader = made.child_by_field_name("operand") if made is not None else None
     given = expression(reader).parts if reader is not None and name.endswith("Decode") else values[:-1]
-    return [(text_of(last)[1:], Expr("mix", "", given))]
+    return [(target, Expr("mix", "", given))]

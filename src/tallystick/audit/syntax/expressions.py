@@ -166,7 +166,8 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
     if kind in tables.FUNCTIONS:
         return Expr("func", str(node.start_point[0] + 1))
     if kind in tables.WRAPS or kind in tables.AWAITS:
-        return expression(child_of(node, 0), depth + 1)
+        cast = node.child_by_field_name("value") if kind == "cast_expression" else None  # after its type
+        return expression(cast or child_of(node, 0), depth + 1)
     if kind == "template_string":
         text = text_of(node).strip("`")
         return Expr("mix", text[:600], tuple(expression(c, depth + 1) for c in node.named_children))

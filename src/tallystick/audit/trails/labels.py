@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from tallystick.audit.program.program import Key, Program
+from tallystick.audit.program.receivers import RUBY
 from tallystick.audit.syntax.ir import Expr
-from tallystick.audit.trails import schemas
+from tallystick.audit.trails import lookups, requests, schemas
 
 CLIENT, SESSION, STORED, MEASURED, CONST, EVENT, UNKNOWN, CHOSEN, KEYED = (
     "client", "session", "stored", "measured", "const", "event", "unknown", "chosen", "key",
@@ -14,21 +15,18 @@ CLIENT, SESSION, STORED, MEASURED, CONST, EVENT, UNKNOWN, CHOSEN, KEYED = (
 Label = tuple[str, str]  # kind and what it is, or ("param", "index:path")
 Labels = frozenset[Label]
 DEEPEST = 14
-IDENTITY = re.compile(
-    r"(?:^id|Id|ID|_id|^email|^slug|^username|^customer|^account|^user|^org\w*|^team|^workspace)$"
-)
 
 
 EACH = {  # methods that call a function for one after the other, and which parameter gets it
-    **dict.fromkeys(("map", "forEach", "flatMap", "filter", "each", "collect", "find", "some", "every"), 0),
+    **dict.fromkeys(
+        ("map", "forEach", "flatMap", "filter", "each", "find_each", "collect", "find", "some", "every"), 0
+    ),
     **dict.fromkeys(("reduce", "inject", "reduceRight"), 1),
 }
 OURS = frozenset([SESSION, STORED, MEASURED, CONST])
 ANSWERING = re.compile(
     r"(?i)(?:^|\.)(?:\w*fetch\w*|axios|got|ky)$|(?:^|\.)(?:axios|got|ky|http|queue|sqs|redis)\.\w+$"
 )
-COMPARED = frozenset(["eq", "and", "or"])
-EQUAL = 2  # a column and a value
 CONSTRUCTORS = ("constructor", "__init__")
 UPLOADED = re.compile(r"(?i)form|file|upload|blob")
 PROVIDERS = re.compile(r"(?i)stripe|webhook|polar|paddle|lemon_?squeezy")  # in the name of a type
@@ -72,16 +70,18 @@ class Labelling:
             found |= self.of(key, part, path, depth + 1)
         return frozenset(found) or frozenset([(CONST, value.text)])
 
-    def _known(self, column: int, text: str) -> str:
-        for kind, names, calls in self.rules:
+    def _known(self, key: Key, column: int, text: str) -> str:
+        language = self.program.modules[key[0]].language
+        for row, names, calls in self.rules:
             pattern = (names, calls)[column]
-            if pattern is not None and pattern.search(text):
-                return kind
+            spoken = not row.languages or language in row.languages
+            if spoken and pattern is not None and pattern.search(text):
+                return row.kind
         return ""
 
     def _name(self, key: Key, text: str, path: str, depth: int) -> Labels:
         full = f"{text}.{path}" if path else text
-        kind = self._known(0, full)
+        kind = self._known(key, 0, full)
         if kind == CLIENT and (
             self._answered(key, text, depth) or not self._asked_for(key, text) or self._delivered(key, text)
         ):
@@ -113,7 +113,8 @@ class Labelling:
                     mark = f"{holder[0]}#{holder[1]}:{one.index}:{inside}"
                     return frozenset([("param", mark)])
             holder = (holder[0], function.parent) if function.parent >= 0 else None
-        return frozenset([(UNKNOWN, full)])
+        method = self._returned(key, Expr("call", root), below, depth + 1) if key[0].endswith(RUBY) else None
+        return method or frozenset([(UNKNOWN, full)])
 
     def _answered(self, key: Key, text: str, depth: int) -> bool:
         """Whether what is called like a request is somebody's answer or a row: `const r = await fetch(…)`."""
@@ -177,6 +178,10 @@ class Labelling:
             return False
         if not below:
             return self._taken_out(key, root, depth)
+        if any(requests.MADE.search(one.text) for one in self.program.contents.given(key).get(root, ())):
+            return {kind for kind, _ in self._bound(key, full, depth)} == {
+                CLIENT
+            }  # a row that was made of it
         base = self.of(key, Expr("name", root), "", depth + 1)
         return any(kind == CLIENT and "form" not in text.lower() for kind, text in base) or any(
             kind == "param" for kind, _ in base
@@ -226,28 +231,50 @@ class Labelling:
 
     def _call(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
         full = f"{value.text}.{path}" if path else value.text
-        kind = self._known(1, value.text)
-        if kind == CLIENT and self._answered(key, value.text, depth):
+        kind = self._known(key, 1, value.text)
+        if kind == CLIENT and (
+            self._answered(key, value.text, depth) or not self._asked_for(key, value.text)
+        ):
             kind = ""
         if kind == CLIENT:
-            return frozenset([(CLIENT, path or value.text)])
-        if kind == SESSION:
-            return frozenset([(SESSION, full)])
-        if kind == EVENT:
-            return frozenset([(EVENT, full)])
-        inside = self._returned(key, value, path, depth) or self._constructed(key, value, path, depth)
+            given = requests.gives(value, path)
+            return frozenset([(CLIENT, path or requests.field(value)) if given else (UNKNOWN, full)])
+        if kind in (SESSION, EVENT):
+            return frozenset([(kind, full)])
+        inside = self._returned(key, value, path, depth) or self._made(key, value, path, depth)
         if inside:
             return inside
         if kind == "through" and self._looks_up(key, value, depth):
             kind = "stored"
-        if kind in ("through", "measured") or kind == "":
-            base = self._arguments(key, value, path, depth) if kind == "through" or not kind else frozenset()
-            if kind == "through":
-                return base or frozenset([(UNKNOWN, full)])
-            if kind == "measured":
-                return frozenset([(MEASURED, full)])
-            return frozenset([(UNKNOWN, full)])
+        if kind == "through":
+            return self._arguments(key, value, path, depth) or frozenset([(UNKNOWN, full)])
+        if kind == "measured":
+            return frozenset([(MEASURED, full)])
+        if not kind:
+            below = self._attribute(key, value, path, depth) if requests.is_attribute(key[0], value) else None
+            return below or frozenset([(UNKNOWN, full)])
         return frozenset([(kind, full)]) | self._asked(key, value, depth)
+
+    def _attribute(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
+        """What a value of Ruby's has under a name: `usage.tokens`, `Org.find(id).customer`."""
+        owner, _, name = value.text.rpartition(".")
+        below = f"{name}.{path}" if path else name
+        if not owner.endswith("()"):
+            return self._name(key, owner, below, depth + 1)
+        inner = lookups.within(self.program, key, value.text, owner.removesuffix("()"))
+        return self.of(key, inner, below, depth + 1) if inner is not None else frozenset()
+
+    def _made(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
+        """A field of an object or a column of a row that is made here, or of what was checked here."""
+        head, _, rest = path.partition(".")
+        if head in requests.CHECKED and depth < DEEPEST - 2:
+            return self._arguments(key, Expr("call", "", _given(value)), rest, depth + 1)
+        found = self._constructed(key, value, path, depth)
+        if found or not path or depth > DEEPEST - 4:
+            return found
+        return frozenset().union(
+            *(self.of(key, one, path, depth + 1) for one in requests.written(key[0], value))
+        )
 
     def _looks_up(self, key: Key, value: Expr, depth: int) -> bool:
         """Whether a `get` is asked for a row, and not for a field of what the client sent: `jobs.get(job_id)`."""
@@ -261,39 +288,28 @@ class Labelling:
     def _asked(self, key: Key, value: Expr, depth: int) -> Labels:
         """Whose row a look-up finds: one that the client names, unless the session has a say in it."""
         found: set[Label] = set()
-        for name, part in (*conditions(value), *self._chained(key, value)):
+        if not lookups.is_of_all(key[0], value):
+            return frozenset()
+        for name, part in (*lookups.conditions(value), *lookups.chained(self.program, key, value)):
             labels = self.of(key, part, "", depth + 1)
             if any(kind in (SESSION, EVENT) for kind, _ in labels):
                 return frozenset()
             for kind, text in labels:
                 asked = name or text.rpartition(":")[2].rpartition(".")[2]
-                if kind in (CLIENT, "param") and IDENTITY.search(asked):
+                if kind in (CLIENT, "param") and lookups.IDENTITY.search(asked):
                     found.add((CHOSEN if kind == CLIENT else KEYED, text))
         return frozenset(found)
-
-    def _chained(self, key: Key, value: Expr) -> list[tuple[str, Expr]]:
-        """What the earlier calls of a chain were given: `from("t").select().eq("id", id).single()`."""
-        calls = self.program.function(key).calls if "()" in value.text else ()
-        whole = [one for one in calls if one.callee == value.text]
-        if len(whole) != 1:
-            return []
-        inner = [
-            one
-            for one in calls
-            if value.text.startswith(f"{one.callee}().") and whole[0].line <= one.line <= whole[0].end_line
-        ]
-        given = [one.args for one in inner]
-        compared = [each for args in given for each in conditions(Expr("mix", "", args)) if each[0]]
-        return compared or [
-            ("", one) for args in given for one in args if one.kind in ("name", "call", "member")
-        ]
 
     def _arguments(self, key: Key, value: Expr, path: str, depth: int) -> Labels:
         found: set[Label] = set()
         for part in value.parts:
             found |= self.of(key, part, path.removeprefix("data."), depth + 1)
-        receiver = value.text.rpartition(".")[0]
+        receiver, _, method = value.text.rpartition(".")
         root = receiver.partition(".")[0]
+        inner = lookups.within(self.program, key, value.text, receiver.removesuffix("()"))
+        whole = inner is not None and not {method, inner.text.rpartition(".")[2]} & EACH.keys()
+        if inner is not None and whole and self._known(key, 1, inner.text) == "through":
+            found |= self.of(key, inner, path, depth + 1)
         if root and root[:1].islower() and "()" not in receiver and root not in ("z", "schema", "json"):
             found |= {one for one in self._name(key, receiver, path, depth + 1) if one[0] != UNKNOWN}
         return frozenset(found)
@@ -306,7 +322,7 @@ class Labelling:
         if not targets:
             return frozenset()
         found: set[Label] = set()
-        for one in self.program.function(targets[0]).returns:
+        for one in requests.answers(targets[0][0], self.program.function(targets[0])):
             found |= self.of(targets[0], one, path, depth + 3)
         return self.substitute(frozenset(found), targets[0], key, value.parts, depth + 3)
 
@@ -364,28 +380,11 @@ def _spelled(key: str) -> str:
     return key.replace("_", "").lower()
 
 
-def conditions(value: Expr, depth: int = 0) -> list[tuple[str, Expr]]:
-    """The conditions of a look-up, by column."""
-    found: list[tuple[str, Expr]] = []
-    for number, part in enumerate(value.parts):
-        field = value.keys[number] if number < len(value.keys) else ""
-        if part.kind == "call" and part.text in COMPARED and depth < 4:
-            found += _compared(part, depth + 1)
-        elif part.kind == "object" and depth < 4:
-            found += conditions(part, depth + 1)
-        elif part.kind in ("name", "call", "member"):
-            found.append((field, part))
-    return found
+def _given(value: Expr) -> tuple[Expr, ...]:
+    """What a call is given, by place and by name."""
+    return tuple(part for one in value.parts for part in (one.parts if one.kind == "object" else (one,)))
 
 
 def written_out(labels: Labels) -> bool:
     """Whether all that a value can be is written out in the program."""
     return bool(labels) and all(kind == CONST and text for kind, text in labels)
-
-
-def _compared(value: Expr, depth: int) -> list[tuple[str, Expr]]:
-    """What Drizzle's `and(eq(orders.customerId, id), …)` compares, by column."""
-    if value.text != "eq":
-        return conditions(value, depth)
-    column = value.parts[0].text.rpartition(".")[2] if len(value.parts) == EQUAL else ""
-    return [(column, one) for one in value.parts[1:] if one.kind in ("name", "call", "member")]

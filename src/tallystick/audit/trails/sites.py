@@ -14,16 +14,14 @@ from tallystick.audit.models.knowledge import Knowledge, Sink
 from tallystick.audit.program.constants import word
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Function, Module
-from tallystick.audit.trails import bodies
+from tallystick.audit.trails import bodies, lookups, resources
 from tallystick.audit.trails.labels import CLIENT, MEASURED, Labelling, Labels
 
 Nearness = Callable[[re.Pattern[str]], bool]
 SAID = 10_000  # of an address, or a statement, what tells the provider stands near its start
+RECEIVER = "@receiver"
 HARMLESS = frozenset([MEASURED])
 WAITED = frozenset(["awaited", "used", "returned", "assigned"])
-DATABASE = re.compile(
-    r"(?i)(?:^|\.)(?:prisma\w*|db|tx|trx|database|knex|models?|repository|repo|entitymanager|orm)(?:\(\))?\."
-)  # a table named like a provider's resource is a table
 ADDRESS = re.compile(  # of an address, or of a statement that is sent there
     r"(?i)url|uri|endpoint|path|base|host|api$|href|route|query|mutation|(?-i:^[A-Z][A-Z0-9_]+$)"
 )
@@ -57,7 +55,7 @@ def sink_of(
 ) -> Sink | None:
     """The sink model a call matches, given what stands near it and the text of its file."""
     fitting = knowledge.called(call.callee)
-    table = bool(fitting) and DATABASE.search(call.callee) is not None
+    table = bool(fitting) and resources.DATABASE.search(call.callee) is not None
     said: str | None = None  # once, whatever many rows ask
     for sink, text, nearness, kit in fitting:
         if table and text is None:
@@ -146,7 +144,7 @@ def find(program: Program, labelling: Labelling, corpus: Corpus) -> list[Site]:
             near = cache(partial(_stands_near, program, corpus, (path, index)))
             for call in function.calls:
                 sink = sink_of(call, program.knowledge, near, module, function, whole)
-                if sink is None:
+                if sink is None or resources.is_own(program, corpus, (path, index), call):
                     continue
                 handler = _decorated(program, (path, index), call) if sink.provider == "tallystick" else None
                 found.append(
@@ -244,11 +242,22 @@ def _site(key: Key, call: Call, sink: Sink, labelling: Labelling) -> Site:
 def _picked(key: Key, call: Call, body: Call, places: tuple[str, ...], labelling: Labelling) -> Labels:
     found: set[tuple[str, str]] = set()
     for place in places:
+        if place == RECEIVER:
+            found |= labelling.of(key, _receiver(labelling.program, key, call))
+            continue
         for value in _at(body if place.startswith("*") else call, place):
             found |= labelling.of(key, value)
     for one in call.args if places else ():
         found |= _spread(key, one, places, labelling)
     return frozenset(found)
+
+
+def _receiver(program: Program, key: Key, call: Call) -> Expr:
+    """What a report is a method of: `$user->reportMeterEvent(…)`."""
+    owner = call.callee.rpartition(".")[0]
+    if not owner.endswith("()"):
+        return Expr("name", owner)
+    return lookups.within(program, key, call.callee, owner.removesuffix("()")) or Expr("call", owner)
 
 
 def _spread(key: Key, value: Expr, places: tuple[str, ...], labelling: Labelling) -> Labels:
@@ -257,7 +266,7 @@ def _spread(key: Key, value: Expr, places: tuple[str, ...], labelling: Labelling
         return frozenset()
     found: set[tuple[str, str]] = set()
     for place in places:
-        if not place.startswith(("#", "*")) and "*" not in place:
+        if not place.startswith(("#", "*", "@")) and "*" not in place:
             labels = labelling.of(key, value, place)
             found |= {one for one in labels if one[0] in (CLIENT, "param", "session", "stored")}
     return frozenset(found)
