@@ -1,4 +1,4 @@
-"""Functions under another name: what a factory made and somebody was given, and local names for a default."""
+"""Functions under another name: what a factory or a wrapper made of them, and local names for a default."""
 
 from __future__ import annotations
 
@@ -55,3 +55,12 @@ def aliased(program: Program, caller: Key, name: str) -> list[str]:
             return [one for one in names if one != name]
         index = program.function((path, index)).parent
     return []
+
+
+def wrapped(program: Program, path: str, name: str) -> list[Key]:
+    """`export const report = traced(send)`: the one function that a name of a file stands for, by way of a call."""
+    module = program.modules[path]
+    made = [value for given, value in module.functions[0].assigns if given == name and value.kind == "call"]
+    handed = [one.text for one in made[0].parts if one.kind == "name"] if len(made) == 1 else []
+    found = [key for one in handed if "." not in one and one != name for key in program.at_the_top(path, one)]
+    return found if len(set(found)) == 1 else []
