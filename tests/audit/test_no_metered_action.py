@@ -61,6 +61,18 @@ def test_what_a_wrapper_makes_of_a_named_function_is_followed(tmp_path: Path) ->
         assert codes(audited(tmp_path, tree)) == {"errors_swallowed"}, exported
 
 
+def test_what_is_given_a_part_of_its_values_is_no_other_name(tmp_path: Path) -> None:
+    """Which values are whose is not known any more: the size of the body is no customer."""
+    tree = {
+        "package.json": PACKAGE,
+        "lib/meter.ts": f"{HEAD}async function send(customer, n, id) {{ {SENT}; }}\nexport const report = partial(send, org.customer);\n",
+        "app/api/render/route.ts": ROUTE.replace(
+            "CALLED", "const body = await req.json();\n  await report(body.pages, answer.id)"
+        ),
+    }
+    assert "client_supplied_customer" not in codes(audited(tmp_path, tree))
+
+
 RUNNING = {  # the call itself runs what it is given, at its time; or a framework finds what is exported
     "src/start.ts": f"bus.on('rendered', {BODY});",
     "src/listen.ts": f"Deno.serve({BODY});",
@@ -108,14 +120,20 @@ TRIALS = {
     "benchmarks/speed.ts": True,
     "scripts/run-eval.ts": True,
     "prisma/seed.ts": True,
+    "src/db/seed.ts": True,
     "src/worker.ts": False,
+    "src/evaluations/worker.ts": False,  # that is what some sell
     "scripts/send-digests.ts": False,  # somebody's clock may start that
 }
 
 
 @pytest.mark.parametrize("path", TRIALS)
 def test_a_program_beside_the_product(tmp_path: Path, path: str) -> None:
-    tree = {"package.json": PACKAGE, "lib/meter.ts": METER, path: PROGRAM}
+    tree = {
+        "package.json": PACKAGE,
+        "lib/meter.ts": METER,
+        path: PROGRAM.replace("../lib", f"{'../' * path.count('/')}lib"),
+    }
     report = audited(tmp_path, tree)
     assert codes(report) == ({"never_reported"} if TRIALS[path] else set()), report.findings
     assert report.verdict is (Verdict.FAIL if TRIALS[path] else Verdict.PASS)

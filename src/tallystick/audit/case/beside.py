@@ -11,9 +11,9 @@ from tallystick.audit.case.offside import told_elsewhere
 from tallystick.audit.case.reaching import done_here
 from tallystick.audit.trails.trails import Trail
 
-TRIALS = re.compile(
-    r"(?i)(?:^|/)(?:evals?|evaluations?|bench(?:marks?)?|examples?|demos?|samples?|seeds?|seeders?|fixtures|playgrounds?"
-    r"|experiments?|notebooks?|cookbook)/|(?:^|/)seed\.\w+$"
+TRIALS = re.compile(  # and no part of the program, which may itself sell evaluations
+    r"(?i)^(?!(?:.*/)?(?:src|app|server|lib|internal|pkg)/)(?:.*/)?(?:evals?|evaluations?|bench(?:marks?)?|examples?|demos?|samples?"
+    r"|seeds?|seeders?|fixtures|playgrounds?|experiments?|notebooks?|cookbook)/|(?:^|/)seed\.\w+$"
 )
 BY_HAND = re.compile(r"(?:^|/)(?:scripts?|tools?|bin|hack|ops|maintenance)/")
 TRIED = re.compile(  # in the name of a program among the tools

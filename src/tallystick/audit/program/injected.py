@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tallystick.audit.program.program import Key, Program
     from tallystick.audit.syntax.ir import Function
+
+PARTLY = re.compile(
+    r"(?i)(?:^|\.)(?:partial\w*|bind|curry\w*|apply)$"
+)  # what is called takes fewer values then
+BESIDE = frozenset(["name", "const", "object"])
 
 
 def injections(program: Program, path: str, common: frozenset[str]) -> list[tuple[str, Key]]:
@@ -59,8 +65,10 @@ def aliased(program: Program, caller: Key, name: str) -> list[str]:
 
 def wrapped(program: Program, path: str, name: str) -> list[Key]:
     """`export const report = traced(send)`: the one function that a name of a file stands for, by way of a call."""
-    module = program.modules[path]
-    made = [value for given, value in module.functions[0].assigns if given == name and value.kind == "call"]
-    handed = [one.text for one in made[0].parts if one.kind == "name"] if len(made) == 1 else []
-    found = [key for one in handed if "." not in one and one != name for key in program.at_the_top(path, one)]
-    return found if len(set(found)) == 1 else []
+    given = program.modules[path].functions[0].assigns
+    made = [value for one, value in given if one == name and value.kind == "call"]
+    if len(made) != 1 or PARTLY.search(made[0].text) or any(one.kind not in BESIDE for one in made[0].parts):
+        return []
+    handed = [one.text for one in made[0].parts if one.kind == "name" and one.text not in ("", name)]
+    found = program.at_the_top(path, handed[0]) if len(handed) == 1 and "." not in handed[0] else []
+    return found if len(found) == 1 else []
