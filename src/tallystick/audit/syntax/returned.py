@@ -35,6 +35,10 @@ ANSWER = finite(
     r"(?P<not>!)?\s*(?P<name>[\w$]+)(?:\??\.(?P<field>\w+))?"
     r"(?:\s*(?P<equal>[=!]==?)\s*(?P<value>true|false|null|undefined))?$"
 )
+NEAR = 20  # statements behind an answer
+USER_ERRORS = finite(r"(\w+)\s*=\s*[^;=]*\buserErrors\b|\buserErrors\s*:\s*(\w+)")
+WORD = re.compile(r"[\w$]+")
+NONE_THERE = re.compile(r"^\(?\s*!|(?<!!)==?=?\s*0|<\s*1")
 FAILURE = re.compile(r"(?i)err|fail|reason$")
 LAST_WORD = finite(
     rb"(?:^|\n)\s*(?:false|nil|\{|OpenStruct|Failure|failure|fail_with|[\w:]*(?:Result|Response|Outcome)\b)[^\n]*$"
@@ -61,6 +65,9 @@ def refused(statement: Node | None, names: list[str], rest: Rest) -> Handler | N
     """What is done where an answer kept under these names says that it failed: `if (!result.ok) { … }`."""
     check = rest.check(statement, names) if statement is not None else None
     failed = _failed(condition(check).strip("() "), names) if check is not None else None
+    if statement is not None and failed is None and rest.says(b"userErrors"):
+        check = _of_user_errors(statement, rest)
+        failed = NONE_THERE.search(condition(check)) is None if check is not None else None
     if check is None or failed is None:
         return None
     branch = check.child_by_field_name("consequence" if failed else "alternative")
@@ -74,6 +81,20 @@ def refused(statement: Node | None, names: list[str], rest: Rest) -> Handler | N
     last = kind_within(within, loop, False)
     kind = outcome(loop, then.text or b"", within, rest) if last == "log" else last
     return Handler(check.start_point[0] + 1, kind)
+
+
+def _of_user_errors(statement: Node, rest: Rest) -> Node | None:
+    """The condition below that asks for what Shopify's GraphQL refused: `if (userErrors.length) { … }`."""
+    words, one = {"userErrors"}, rest.following(statement)
+    for _ in range(NEAR):
+        if one is None:
+            break
+        if one.type == "if_statement" and words & set(WORD.findall(condition(one))):
+            return one
+        if one.type in STATEMENTS:
+            words |= {hit[1] or hit[2] for hit in USER_ERRORS.finditer(text_of(one))}
+        one = rest.following(one)
+    return None
 
 
 def _failed(said: str, names: list[str]) -> bool | None:

@@ -30,7 +30,7 @@ STARTUP = re.compile(
     r"|after_server_start|main_process_start)(?:\.connect)?\b|listener (?:after|before)_server_start"
 )
 ANSWERS = re.compile(
-    r"(?:^|\.)\w*[fF]etch\w*$|^createUsageRecord$|\.from\(\)\.|\.rpc$|(?i:autumn)\w*(?:\(\))?\.(?:balances\.)?track$"
+    r"(?:^|\.)\w*[fF]etch\w*$|^createUsageRecord$|(?i:graphql)\w*$|\.(?:query|request|mutate)$|\.from\(\)\.|\.rpc$|(?i:autumn)\w*(?:\(\))?\.(?:balances\.)?track$"
 )
 DELIVERED = re.compile(r"(?i)web-?hooks?\b")  # whoever calls here calls again only when told of a failure
 FATES = {
