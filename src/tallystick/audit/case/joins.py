@@ -51,6 +51,24 @@ def outboxes(case: Case) -> dict[str, Trail]:
     return found
 
 
+def summed(case: Case, tables: dict[str, Trail]) -> dict[str, Trail]:
+    """The tables of usage that the clock alone sums up into the rows of these, each with the way those are sent."""
+    found: dict[str, Trail] = {}
+    for trail in case.live:
+        entry = trail.entry
+        if not trail.site.stored or entry is None or entry.kind not in ("schedule", "script"):
+            continue
+        own = {one.table for one in stored.rows(case.program, [trail.site.key]) if one.writes} & tables.keys()
+        same = [one for one in case.live if one.site.key == trail.site.key]
+        if not own or any(one.entry is None or one.entry.kind != entry.kind for one in same):
+            continue
+        for row in stored.rows(case.program, sorted(_near(case, trail))):
+            fresh = row.table not in tables and not row.table.startswith(stored.KEYED)
+            if not row.writes and fresh and stored.METERING.search(row.table):
+                found.setdefault(row.table, tables[min(own)])
+    return found
+
+
 def _near(case: Case, trail: Trail) -> set[Key]:
     """The functions on a trail, the steps that stand in them, and those they call."""
     own = {key for key, _ in trail.hops if key[1]}
