@@ -147,3 +147,19 @@ def test_summed_up_in_scripts(tmp_path: Path, keep: str, wanted: set[str]) -> No
 
 def test_a_quota_that_a_request_asks_for_is_not_summed_up(tmp_path: Path) -> None:
     assert codes(audited(tmp_path, scripts(QUOTA))) == set()
+
+
+def test_far_above_a_row_it_is_the_work_that_fails(tmp_path: Path) -> None:
+    """A catch six calls above covers opening the room and keeping its row: without the one there is not the other."""
+    steps = "".join(
+        f"export async function step{number}(account) {{\n  await step{number + 1}(account);\n}}\n"
+        for number in range(6)
+    )
+    steps += "export async function step6(account) {\n  await prisma.usagePage.create({ data: { orgId: account.org, pages: 1 } });\n}\n"
+    keep = "try { await step0(account); } catch (e) { console.error(e); }"
+    route = "import { step0 } from '../../../lib/steps';\n" + ROUTE.replace("KEEP", keep)
+    report = audited(
+        tmp_path, {**scripts(route), "lib/steps.ts": f"import {{ prisma }} from './db';\n{steps}"}
+    )
+    assert codes(report) == set()
+    assert [one.confidence for one in report.findings if one.code == "errors_swallowed"] == ["low"]

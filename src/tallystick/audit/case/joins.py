@@ -18,6 +18,7 @@ from tallystick.audit.trails.sites import Site
 from tallystick.audit.trails.trails import Trail
 
 BILLS = re.compile(r"(?i)invoice|billing|charge")
+SUMMING = re.compile(rb"(?i)\bsum\b|_sum\b|group_?by|aggregate")
 DIRECT_KINDS = frozenset(["http", "action"])
 
 
@@ -64,9 +65,14 @@ def summed(case: Case, tables: dict[str, Trail]) -> dict[str, Trail]:
             continue
         for row in stored.rows(case.program, sorted(_near(case, trail))):
             fresh = row.table not in tables and not row.table.startswith(stored.KEYED)
-            if not row.writes and fresh and stored.METERING.search(row.table):
+            if not row.writes and fresh and stored.METERING.search(row.table) and _sums(case, row.key):
                 found.setdefault(row.table, tables[min(own)])
     return found
+
+
+def _sums(case: Case, key: Key) -> bool:
+    function = case.program.function(key)
+    return SUMMING.search(case.corpus.text(key[0], function.line, function.end_line)) is not None
 
 
 def _near(case: Case, trail: Trail) -> set[Key]:

@@ -25,6 +25,7 @@ UNKEPT = "a row that the database refuses raises nothing, and nobody looks at it
 UNHEARD = "a request that the provider refuses raises nothing, and nobody looks at its answer: that usage is not billed"
 
 UNTRIED = "this Celery task says nothing of another try, and Celery makes none by itself: one failure loses the usage"
+DEEP = 4
 TASK = re.compile(r"(?:^|\.)(?:shared_task|task)$")
 TRYING = frozenset(["acks_late", "autoretry_for", "base", "retry_backoff", "retry_kwargs"])
 AGAIN = re.compile(r"(?:^|\.)retry$|\.(?:apply_async|delay)$")
@@ -75,6 +76,7 @@ def find(case: Case) -> Iterator[Finding]:
             or _left_unsent(case, trail)
             or drained_late(case, trail)
             or _told_again(case, trail)
+            or (trail.site.stored and _calls_below(trail) > DEEP)
         )
         yield RULE.finding(
             (UNKEPT if trail.site.stored else UNHEARD) if unheard else STOPPED,
@@ -96,6 +98,13 @@ def _unqueued(case: Case, trail: Trail) -> Iterator[Finding]:
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _calls_below(trail: Trail) -> int:
+    """How many calls lie between a catch and the row: far above, what fails is the work of which the row is a part."""
+    ends = (number for number, (key, call) in enumerate(trail.hops) for one in call.handlers
+            if (key[0], one.line) == trail.handler)  # fmt: skip
+    return next(ends, 0)
 
 
 def _runs_once(trail: Trail) -> bool:
