@@ -78,3 +78,49 @@ def test_a_loader_beside_a_page_runs_on_the_server(tmp_path: Path, part: str, wa
         },
     )
     assert codes(report) == wanted
+
+
+SENT = "import { USED } from FROM;\nimport { db } from './db.server';\nexport async function charge(call, graphqlClient) {\n  const shop = await db.shop.findUnique({ where: { id: call.shopId } });\n  const minutes = Math.ceil(call.seconds / 60);\n  const res = await graphqlClient.query({ data: { query: STATEMENT, variables: { price: { amount: minutes * 0.2, currencyCode: 'EUR' }, id: shop.lineItemId } } });\n  LOOKED\n}\n"
+THROWN = "if (res.body.data.appUsageRecordCreate.userErrors.length > 0) throw new Error('refused');"
+NOTED = "const refused = res.body.data.appUsageRecordCreate.userErrors;\n  if (refused.length) {\n    console.error(refused);\n  }"
+PLACES = {
+    "a constant": ("createUsage", "createUsage", "'../graphql/statements'", "export const createUsage = STATEMENT;\n"),
+    "a tag": ("CREATE", "CREATE", "'../graphql/statements'", "export const CREATE = gql(STATEMENT);\n"),
+    "an object": ("SAID", "SAID.usage", "'../graphql/statements'", "export const SAID = { usage: STATEMENT };\n"),
+    "through an index": ("createUsage", "createUsage", "'../graphql'", "export const createUsage = STATEMENT;\n"),
+}  # fmt: skip
+
+
+def elsewhere(place: str, statement: str, looked: str, charged: str) -> dict[str, str]:
+    used, name, source, kept = PLACES[place]
+    sent = SENT.replace("USED", used).replace("FROM", source).replace("STATEMENT", name)
+    return {
+        "package.json": PACKAGE,
+        "app/graphql/statements.ts": kept.replace("STATEMENT", statement),
+        "app/graphql/index.ts": "export * from './statements';\n",
+        "app/lib/billing.server.ts": sent.replace("LOOKED", looked),
+        "app/routes/webhooks.calls.tsx": HOOK.replace("CHARGED", charged),
+    }
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("looked", "charged", "wanted"),
+    [
+        (THROWN, "await charge(call, client);", set()),
+        (NOTED, "await charge(call, client);", {"errors_swallowed"}),
+        (THROWN, CAUGHT.replace("charge(call)", "charge(call, client)"), {"errors_swallowed"}),
+    ],
+)
+def test_a_statement_of_another_file_is_sent_here(
+    tmp_path: Path, place: str, looked: str, charged: str, wanted: set[str]
+) -> None:
+    report = audited(tmp_path, elsewhere(place, STATEMENT, looked, charged))
+    assert codes(report) == wanted
+    assert report.verdict == ("fail" if wanted else "pass")
+
+
+@pytest.mark.parametrize("statement", [OTHER, ASKED])
+def test_another_statement_of_another_file_is_no_charge(tmp_path: Path, statement: str) -> None:
+    tree = elsewhere("a constant", statement, NOTED, "await charge(call, client);")
+    assert audited(tmp_path, tree).verdict == "skip"

@@ -139,6 +139,11 @@ class Run:
             wider = self.gathering.wider(case, tables) - case.program.modules.keys()
             if wider or tables:
                 case = self._traced(self.gathering.loaded(wider | case.program.modules.keys()), tables)
+            summed = joins.summed(case, tables)
+            if summed:
+                tables |= summed
+                wider = self.gathering.wider(case, summed) | case.program.modules.keys()
+                case = self._traced(self.gathering.loaded(wider), tables)
             for _ in range(STEPS):
                 fresh = self.gathering.naming(case) - case.program.modules.keys()
                 if not fresh:

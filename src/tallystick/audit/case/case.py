@@ -22,9 +22,10 @@ from tallystick.audit.offers.names import OVERAGE
 from tallystick.audit.offers.speech import PER_UNIT, SPOKEN
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call
-from tallystick.audit.trails import requests, sites
+from tallystick.audit.trails import requests
 from tallystick.audit.trails.labels import CHOSEN, CLIENT, KEYED, Labels
 from tallystick.audit.trails.sites import Site
+from tallystick.audit.trails.statements import constants
 from tallystick.audit.trails.trails import Trail
 
 SLOW = 6 * 3600
@@ -189,9 +190,9 @@ class Case:
 
     def _spoken(self, trail: Trail) -> Iterator[str]:
         """The words of a report: its constants, the functions next to it, and its route where that is near as well."""
-        yield from (sites.constants(one) for one in trail.site.call.args)
+        yield from (constants(one) for one in trail.site.call.args)
         for key, call in trail.hops[:SPEAKING]:
-            yield f"{key[0]} {call.callee} {' '.join(sites.constants(one) for one in call.args)}"
+            yield f"{key[0]} {call.callee} {' '.join(constants(one) for one in call.args)}"
         if trail.entry is not None and len(trail.hops) <= SPEAKING:
             yield trail.entry.route
 

@@ -10,7 +10,7 @@ from tallystick.audit.case.kept import caught
 from tallystick.audit.case.reaching import reach
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Call, Expr
-from tallystick.audit.trails.sites import constants
+from tallystick.audit.trails.statements import constants
 from tallystick.audit.trails.stored import QUANTITY, rows
 from tallystick.audit.trails.trails import Trail
 

@@ -18,6 +18,7 @@ from tallystick.audit.program.resolve import Graph, Resolver
 from tallystick.audit.syntax.ir import Function, Module
 from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails import sites
+from tallystick.audit.trails.statements import Named, stated, with_imported
 from tallystick.audit.trails.trails import Trail
 
 Progress = Callable[[str, int, int], None]
@@ -25,7 +26,7 @@ SMALL = 400
 FEW = 40
 IMPLEMENTS = "Impl"  # Java's callers know only the interface
 IMPLEMENTING = finite(rb"\bclass\s+\w+[^{\n]*\bimplements\s+([\w,\s]+)")
-MANY, FAR = 25, 150
+MANY, FAR, NEAR = 25, 150, 100
 COSTLY = re.compile(
     rb"(?i)completions\.|responses(?:\(\))?(?:\.|->)|predictions\.|embedMany|generateImage|\bfal\.|Completion\.|postmark|messages\.create|generateText|streamText|generateObject|streamObject|generate_?content"
     rb"|emails\.send|SendEmail|sendMail|send_mail|InvokeModel|ConverseCommand|replicate\.|embeddings|twilio|images\.generate|audio\.(?:transcriptions|translations|speech)"
@@ -45,6 +46,7 @@ class Gathering:
         self.modules: dict[str, Module] = {}
         self.resolver: Resolver | None = None
         self.graph: Graph | None = None
+        self.stated: dict[str, Named] = {}
 
     def lower(self, paths: set[str]) -> None:
         """Lower the files that are not lowered yet."""
@@ -72,14 +74,30 @@ class Gathering:
         words = {word for row, *_ in self.knowledge.sinks for word in row.word.lower().split("|")}
         candidates = set(self.corpus.holding([word.encode() for word in sorted(words)]))
         self.lower(candidates)
-        holders = {path for path in candidates if self._holds(path)}
         self.resolver = Resolver(self.corpus)
-        if not holders:
+        self.stated = stated(
+            {path: self.modules[path] for path in candidates & self.modules.keys()},
+            self.knowledge,
+            self.resolver,
+        )
+        holders = {path for path in candidates if self._holds(path)}
+        if not holders and not self.stated:
             return Program([], self.resolver, self.knowledge)
         self.graph = graph = Graph(self.corpus, self.resolver)
+        holders |= self._sending_imported(graph)
+        if not holders:
+            return Program([], self.resolver, self.knowledge)
         closure = graph.importers(holders) | self._by_interface(holders) | self._unimported(holders)
         near = graph.imported(holders, 2, 200) | graph.imported(closure, 1, 400)
         return self.loaded(closure | near | self._mentioned(closure))
+
+    def _sending_imported(self, graph: Graph) -> set[str]:
+        """Files that send a statement which another file keeps."""
+        near = graph.importers(set(self.stated), NEAR) if self.stated else set()
+        self.lower(near)
+        known = {path: self.modules[path] for path in near & self.modules.keys()}
+        self.stated |= stated(known, self.knowledge, self.resolver) if near and self.resolver else {}
+        return {path for path in near if self._holds(path)}
 
     def loaded(self, chosen: set[str]) -> Program:
         """The program of these files."""
@@ -224,6 +242,8 @@ class Gathering:
         if module is None:
             return []
         text = self.corpus.sources[path].decode("utf-8", "replace")
+        if self.resolver is not None:
+            module = with_imported(module, self.stated, self.resolver)
         return [
             function
             for function in module.functions

@@ -18,6 +18,7 @@ from tallystick.audit.trails.sites import Site
 from tallystick.audit.trails.trails import Trail
 
 BILLS = re.compile(r"(?i)invoice|billing|charge")
+SUMMING = re.compile(rb"(?i)\bsum\b|_sum\b|group_?by|aggregate")
 DIRECT_KINDS = frozenset(["http", "action"])
 
 
@@ -49,6 +50,29 @@ def outboxes(case: Case) -> dict[str, Trail]:
             if not row.writes and stored.USAGE.search(row.table):
                 found.setdefault(row.table, trail)
     return found
+
+
+def summed(case: Case, tables: dict[str, Trail]) -> dict[str, Trail]:
+    """The tables of usage that the clock alone sums up into the rows of these, each with the way those are sent."""
+    found: dict[str, Trail] = {}
+    for trail in case.live:
+        entry = trail.entry
+        if not trail.site.stored or entry is None or entry.kind not in ("schedule", "script"):
+            continue
+        own = {one.table for one in stored.rows(case.program, [trail.site.key]) if one.writes} & tables.keys()
+        same = [one for one in case.live if one.site.key == trail.site.key]
+        if not own or any(one.entry is None or one.entry.kind != entry.kind for one in same):
+            continue
+        for row in stored.rows(case.program, sorted(_near(case, trail))):
+            fresh = row.table not in tables and not row.table.startswith(stored.KEYED)
+            if not row.writes and fresh and stored.METERING.search(row.table) and _sums(case, row.key):
+                found.setdefault(row.table, tables[min(own)])
+    return found
+
+
+def _sums(case: Case, key: Key) -> bool:
+    function = case.program.function(key)
+    return SUMMING.search(case.corpus.text(key[0], function.line, function.end_line)) is not None
 
 
 def _near(case: Case, trail: Trail) -> set[Key]:

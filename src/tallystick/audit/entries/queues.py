@@ -29,6 +29,9 @@ BOUND_AS = re.compile(r"(?i)(?:^|\.)env\.\w*queue\w*$")  # `const queue = env.US
 TYPED = re.compile(r"Queue(?:<.*>)?$")
 MESSAGE = re.compile(r"(?:^|\.)SendMessage(?:Batch)?Command$|(?i:sqs\w*\.send_?message(?:_?batch)?)$")
 DISPATCHED = re.compile(r"^(\w+)\.dispatch\w*$")  # Laravel's jobs, by their class
+AFTER = re.compile(
+    r"(?:^|\.)dispatchAfterResponse$|\(\)\.afterResponse$"
+)  # run by the same process: no queue has it
 PATH = re.compile(r"(/[\w/-]+)$")
 NAME = 200
 PLAIN = re.compile(r"^(?=.{3})[\w.:/-]+(?: [\w.:/-]+){0,6}$")  # Agenda's names are words
@@ -44,6 +47,7 @@ class Producer:
     relay: Edge | None = (
         None  # the call that says which queue, where the function with this one leaves that open
     )
+    put_off: bool = False  # until the answer is out, and given to no queue
 
 
 class Queues:
@@ -142,9 +146,12 @@ class Queues:
         return found
 
     def _take(self, caller: Key, call: Call) -> None:
+        function = self.program.function(caller)
+        chained = [one.callee for one in function.calls if one.line <= call.line <= one.end_line]
+        put_off = any(AFTER.search(one) and one.startswith(call.callee) for one in chained)
         for name in self.called(caller[0], call):
-            self.by_name[name].append(Producer(caller, call, (_job(call),)))
-        bindings = self.program.function(caller).bindings
+            self.by_name[name].append(Producer(caller, call, (_job(call),), put_off=put_off))
+        bindings = function.bindings
         given = {one.text for one in self._naming(caller[0], call) if one.kind == "name"}
         for bound in (one for one in bindings if one.name in given):
             for edge in self.program.callers.get(caller, ()):

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from tallystick.audit.program.program import Key, Program
 
 STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|stub)$")
-IN_MEMORY = re.compile(r"(?i)^(?:in_?memory|disabled|console|recording|spy)")  # where another does it as well
+IN_MEMORY = re.compile(  # where another does it as well
+    r"^(?i:in_?memory|disabled|console|recording|spy)|^[mM]em(?:ory)?(?:[sS]tore|[rR]epo|[sS]torage|[bB]ackend|[qQ]ueue)"
+)
 INJECTS = frozenset(["Depends", "Security", "Provide", "Inject"])
 CONTAINERS = frozenset(["app", "resolve", "make", "makeWith"])
 TYPE = re.compile(r"^[\"'*&?\s]*(?:(?:Annotated|Optional|Final|Union)\[\s*[\"']?)?(?:\w+[.\\])*(\w+)")

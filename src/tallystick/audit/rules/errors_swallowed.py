@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import SLOW, Case
@@ -14,6 +15,7 @@ from tallystick.audit.rules.durable import drained_late, excused, sent_later
 from tallystick.audit.rules.handed_periods import unclosed_period
 from tallystick.audit.rules.marks import marks_lost, marks_sent, takes_unsent
 from tallystick.audit.rules.one_day import asks_one_day
+from tallystick.audit.syntax.dropped import ONCE
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
 
@@ -23,6 +25,13 @@ STOPPED = (
 )
 UNKEPT = "a row that the database refuses raises nothing, and nobody looks at its answer: that usage is never billed"
 UNHEARD = "a request that the provider refuses raises nothing, and nobody looks at its answer: that usage is not billed"
+
+UNTRIED = "this Celery task says nothing of another try, and Celery makes none by itself: one failure loses the usage"
+DEEP = 4
+TASK = re.compile(r"(?:^|\.)(?:shared_task|task)$")
+TRYING = frozenset(["acks_late", "autoretry_for", "base", "retry_backoff", "retry_kwargs"])
+AGAIN = re.compile(r"(?:^|\.)retry$|\.(?:apply_async|delay)$")
+CONFIGURED = re.compile(rb"(?i)task_annotations|task_cls|task_acks_late")
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -45,12 +54,17 @@ def find(case: Case) -> Iterator[Finding]:
                 case.name(trail),
                 case.hops(trail),
             )
+        if _is_plain_task(case, trail) and not excused(case, trail):
+            where = Place(trail.entry.path, trail.entry.line) if trail.entry else case.at(trail)
+            yield RULE.finding(UNTRIED, where, Confidence.LOW, case.name(trail), case.hops(trail))
         if trail.error != "swallowed" or excused(case, trail) or otherwise(case, trail):
             continue
         if trail.queued is not None:
             yield from _unqueued(case, trail)
             continue
         by_clock = trail.entry is not None and trail.entry.kind in ("script", "schedule")
+        if by_clock and _runs_once(trail):
+            continue  # the clock starts the next run, which nothing here says to skip what this one left
         if trail.site.stored and by_clock and not case.once(marks_lost, trail):
             continue  # what a run by the clock writes down it finds again the next time
         where = Place(*trail.handler)
@@ -64,6 +78,7 @@ def find(case: Case) -> Iterator[Finding]:
             or _left_unsent(case, trail)
             or drained_late(case, trail)
             or _told_again(case, trail)
+            or (trail.site.stored and _calls_below(trail) > DEEP)
         )
         yield RULE.finding(
             (UNKEPT if trail.site.stored else UNHEARD) if unheard else STOPPED,
@@ -85,6 +100,40 @@ def _unqueued(case: Case, trail: Trail) -> Iterator[Finding]:
             case.name(trail),
             case.hops(trail),
         )
+
+
+def _calls_below(trail: Trail) -> int:
+    """How many calls lie between a catch and the row: far above, what fails is the work of which the row is a part."""
+    ends = (number for number, (key, call) in enumerate(trail.hops) for one in call.handlers
+            if (key[0], one.line) == trail.handler)  # fmt: skip
+    return next(ends, 0)
+
+
+def _runs_once(trail: Trail) -> bool:
+    """Whether what ends the error is the queue, which was told to run such a job a single time."""
+    ends = ((key[0], one) for key, call in trail.hops for one in call.handlers)
+    return any((path, one.line) == trail.handler and one.kind == ONCE for path, one in ends)
+
+
+def _is_plain_task(case: Case, trail: Trail) -> bool:
+    """Whether a Celery task lets the error out and says nothing of another try: Celery makes none by itself."""
+    entry = trail.entry
+    if entry is None or (entry.kind, entry.framework) != ("worker", "celery") or trail.queued is not None:
+        return False
+    function = case.program.function(entry.key)
+    tasks = [one for one in function.decorators if TASK.search(one.text)]
+    said = {key for one in tasks for part in one.parts for key in part.keys}
+    celery = b"celery" in case.corpus.sources[entry.key[0]].lower()
+    if (
+        trail.error not in ("open", "surfaced")
+        or not (tasks and celery)
+        or said & TRYING
+        or trail.site.stored
+    ):
+        return False
+    inside = [entry.key, *case.program.contents.inside(entry.key)]
+    calls = (call for key in inside for call in case.program.function(key).calls)
+    return not any(AGAIN.search(one.callee) for one in calls) and not case.corpus.grep(CONFIGURED)
 
 
 def _left_unsent(case: Case, trail: Trail) -> bool:

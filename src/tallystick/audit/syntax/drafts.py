@@ -87,6 +87,7 @@ class Context(msgspec.Struct, frozen=True):
     spawned: bool = False
     answered: Handler | None = None
     decorators: tuple[Expr, ...] = ()
+    around: tuple[Handler, ...] = ()  # what a class says of errors in its `perform`
 
 
 def started(node: Node, context: Context) -> Draft:

@@ -7,7 +7,7 @@ import re
 from msgspec.structs import replace
 from tree_sitter import Node
 
-from tallystick.audit.syntax import classes, tables
+from tallystick.audit.syntax import classes, dropped, tables
 from tallystick.audit.syntax.drafts import Context, Draft, assigned, filled, recorded, rounds, started
 from tallystick.audit.syntax.expressions import (
     annotated,
@@ -140,7 +140,7 @@ class Lowering:
             self.children_as(node, replace(context, handlers=(*context.handlers, kept)), context.state)
         elif kind in tables.AWAITS:
             self.children_as(node, context, "awaited" if context.state == "floating" else "used")
-        elif kind in ("expression_statement", "statement"):
+        elif kind in ("expression_statement", "statement", "defer_statement"):
             self.children_as(node, context, "floating")
         elif kind in tables.WRAPS:
             self.children_as(node, context, context.state)
@@ -153,7 +153,8 @@ class Lowering:
         if kind in tables.CLASSES:
             name = text_of(node.child_by_field_name("name")) or context.name
             shared = classes.inherited(node, (*context.decorators, *self.decorators(node)))
-            self.children(node, replace(context, owner=name, decorators=shared))
+            said = dropped.declared(node) if self.grammar == "ruby" else ()
+            self.children(node, replace(context, owner=name, decorators=shared, around=said))
         elif kind == "decorated_definition":
             self.decorated(node, context)
         elif kind == "enum_declaration" and self.grammar in SCRIPTS:
@@ -293,6 +294,8 @@ class Lowering:
         joined = self.grammar == "python" and is_joined(node, name, context.state, self.rest)
         if joined:
             context = replace(context, state="used")
+        ends = dropped.kept_in(self.grammar, node, name, context.state)
+        context = replace(context, handlers=(*context.handlers, *ends)) if ends else context
         start = node.start_point
         index = len(draft.calls)
         draft.calls.append(recorded(node, name, values, context))
@@ -356,7 +359,10 @@ class Lowering:
         draft.exported = draft.exported or (not context.owner and self.grammar not in SCRIPTS)
         self.drafts.append(draft)
         index = len(self.drafts) - 1
-        inner = Context(function=index, owner=context.owner, spawned=context.spawned and self.grammar == "go")
+        around = context.around if draft.name == "perform" else ()
+        around += dropped.decorated(draft.decorators, draft.line)
+        spawned = context.spawned and self.grammar == "go"
+        inner = Context(function=index, owner=context.owner, spawned=spawned, handlers=around)
         for value in given_otherwise(node) if self.grammar in SCRIPTS else ():
             self.walk(value, replace(inner, state="assigned"))
         body = node.child_by_field_name("body")

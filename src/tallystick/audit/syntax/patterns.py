@@ -21,11 +21,11 @@ RESPOND = finite(
     rb"|(?<![\w.])(?:handle|send|respond\w*|write|render|return)\w*(?:Error|_error)\w*\(\s*(?:res|reply|response|ctx|c)\s*[,)]"
 )
 RECORD = finite(
-    rb"(?i)\.(?:insert|update|upsert|create|save|lpush|rpush|zadd|xadd|enqueue|dispatch|send_?message|apply_async|perform_(?:later|async)|kiq)\w*\("
+    rb"(?i)(?:\.|::|->)(?:insert|update|upsert|create|save|lpush|rpush|zadd|xadd|enqueue|dispatch|send_?message|apply_async|perform_(?:later|async)|kiq)\w*!?\("
     rb"|\.delay\(\s*[^(),]+,"
     rb"|queue\w*(?:\(\))?\.(?:add|push|send|publish)\w*\(|inngest\.send\(|enqueue|dead.?letter|retry|mark\w*(?:fail|pending)|\w*[oO]utbox"
     rb"|\b(?:redis|kv|cache)\w*(?:\(\))?\.[hz]?incr_?by\w*\("  # a counter gets back what was taken from it
-    rb"|\.perform_in\b|\.apply_async\(|batch_?item_?failures?|item_?identifier|\.nack\(|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."
+    rb"|\.perform_in\b|\.apply_async\(|batch_?item_?failures?|item_?identifier|\.n(?:ac)?k(?:With\w+)?\(|\$this->release\(|abandon_?message|change_?message_?visibility|\.unshift\(|=\s*\[\s*\.\.\.\w+\s*,\s*\.\.\."
 )
 STRING = rb"\"(?:\\.|[^\"\\\n])*+\"|'(?:\\.|[^'\\\n])*+'|`(?:\\.|[^`\\])*+`"
 GIVEN = rb"(?:" + STRING + rb"|[^()\"'`]|\(%s\))*+"  # between parentheses, however many lines

@@ -72,6 +72,10 @@ class Rest:
         """The text from a place to the end of its line."""
         return self.source[at : self._spots_of("line").first(at)].decode("utf-8", "replace")
 
+    def says(self, name: bytes) -> bool:
+        """Whether the file has this name at all."""
+        return name in self._words
+
     def is_heeded(self, node: Node, names: Iterable[str]) -> bool:
         """Whether an answer kept under these names is asked for below, or handed on."""
         return any(self._is_below(node, "asked", name.encode()) for name in names)

@@ -6,15 +6,23 @@ import re
 
 from tree_sitter import Node
 
+from tallystick.audit.syntax.attempts import (
+    BREAKS,
+    ENDLESS,
+    HANDED_ON,
+    LEAVES,
+    behind_of_go,
+    kind_within,
+    loop_of,
+    outcome,
+)
 from tallystick.audit.syntax.expressions import text_of
 from tallystick.audit.syntax.ir import Handler
 from tallystick.audit.syntax.patterns import WINDOW, catch_kind, is_beside, is_of_reports
 from tallystick.audit.syntax.rest import RUBY_ASKED, RUBY_CHECKS, Rest, condition
 from tallystick.audit.syntax.searches import finite
+from tallystick.audit.syntax.tables import CATCHES, TRIES
 
-HANDED_ON = finite(
-    rb"\breturn\b[^\n]*[eE]rr|\bpanic\(|\.Fatal|http\.Status[A-Z]|http\.Error\(|AbortWith|\(\s*[45]\d\d\s*,"
-)
 NOTED = finite(
     rb"(\w+)\.(?:push|append|add)\(|(\w+)\[\]\s*=|(\w+)\s*:?=\s*(?:append\(|[^\n;]*\b(?:[eE]rr(?:or)?|exc?|e)\b|[tT]rue\b)|(\w+)\s*(?:\+=\s*1|\+\+)"
 )
@@ -27,11 +35,16 @@ ANSWER = finite(
     r"(?P<not>!)?\s*(?P<name>[\w$]+)(?:\??\.(?P<field>\w+))?"
     r"(?:\s*(?P<equal>[=!]==?)\s*(?P<value>true|false|null|undefined))?$"
 )
+NEAR = 20  # statements behind an answer
+USER_ERRORS = finite(r"(\w+)\s*=\s*[^;=]*\buserErrors\b|\buserErrors\s*:\s*(\w+)")
+WORD = re.compile(r"[\w$]+")
+NONE_THERE = re.compile(r"^\(?\s*!|(?<!!)==?=?\s*0|<\s*1")
 FAILURE = re.compile(r"(?i)err|fail|reason$")
 LAST_WORD = finite(
     rb"(?:^|\n)\s*(?:false|nil|\{|OpenStruct|Failure|failure|fail_with|[\w:]*(?:Result|Response|Outcome)\b)[^\n]*$"
 )
 LOOPS = frozenset(["for_statement", "while_statement"])
+BODIES = frozenset(["block", "statement_block", "compound_statement"])
 TOLD = "told "  # of an error that a callback is given: its own are not among them
 CALLED_BACK = re.compile(r"^_?(?:err|error|\w+(?:Err|Error|_err))$")
 
@@ -51,14 +64,41 @@ def piped(catch: Node) -> Handler:
 def refused(statement: Node | None, names: list[str], rest: Rest) -> Handler | None:
     """What is done where an answer kept under these names says that it failed: `if (!result.ok) { … }`."""
     check = rest.check(statement, names) if statement is not None else None
-    branch = _failing(check, condition(check).strip("() "), names) if check is not None else None
-    if check is None or branch is None:
+    failed = _failed(condition(check).strip("() "), names) if check is not None else None
+    if statement is not None and failed is None and rest.says(b"userErrors"):
+        check = _of_user_errors(statement, rest)
+        failed = NONE_THERE.search(condition(check)) is None if check is not None else None
+    if check is None or failed is None:
         return None
-    return Handler(branch.start_point[0] + 1, fate(branch.text or b"", check, rest))
+    branch = check.child_by_field_name("consequence" if failed else "alternative")
+    if branch is not None:
+        return Handler(branch.start_point[0] + 1, fate(branch.text or b"", check, rest))
+    then = check.child_by_field_name("consequence")
+    loop = loop_of(check, (then.text or b"") if then is not None else b"")
+    if loop is None or then is None:
+        return None
+    within = rest.source[check.end_byte : loop.end_byte]
+    last = kind_within(within, loop, False)
+    kind = outcome(loop, then.text or b"", within, rest) if last == "log" else last
+    return Handler(check.start_point[0] + 1, kind)
 
 
-def _failing(check: Node, said: str, names: list[str]) -> Node | None:
-    """The branch that a failed answer takes; none where the condition says more than that."""
+def _of_user_errors(statement: Node, rest: Rest) -> Node | None:
+    """The condition below that asks for what Shopify's GraphQL refused: `if (userErrors.length) { … }`."""
+    words, one = {"userErrors"}, rest.following(statement)
+    for _ in range(NEAR):
+        if one is None:
+            break
+        if one.type == "if_statement" and words & set(WORD.findall(condition(one))):
+            return one
+        if one.type in STATEMENTS:
+            words |= {hit[1] or hit[2] for hit in USER_ERRORS.finditer(text_of(one))}
+        one = rest.following(one)
+    return None
+
+
+def _failed(said: str, names: list[str]) -> bool | None:
+    """Whether a condition holds for an answer that failed; unknown where it says more than that."""
     hit = ANSWER.match(said)
     if hit is None or hit["name"] not in names:
         return None
@@ -66,7 +106,7 @@ def _failing(check: Node, said: str, names: list[str]) -> Node | None:
     value = hit["value"]
     if value is not None and (value in ("false", "null", "undefined")) == (hit["equal"][0] == "="):
         failed = not failed
-    return check.child_by_field_name("consequence" if failed else "alternative")
+    return failed
 
 
 def stood_in(node: Node, state: str, rest: Rest) -> Handler:
@@ -102,16 +142,56 @@ def checked(node: Node, left: Node, rest: Rest) -> tuple[Handler, ...]:
     if name == "_":
         return (Handler(node.start_point[0] + 1, "log"),)
     check = _check(node, rest) if name.lower().endswith("err") else None
-    if check is None or f"{name} != nil" not in condition(check):
+    asked = condition(check) if check is not None else ""
+    if check is None or not re.search(rf"\b{re.escape(name)} [!=]= nil\b", asked):
         return ()
-    body = check.child_by_field_name("consequence")
-    said = (body.text or b"") if body is not None else b""
-    kind = (
-        "rethrow"
-        if HANDED_ON.search(said) or _is_raised(said, check, rest, returned=True)
-        else catch_kind(said)
+    then, instead = (
+        (one.text or b"") if one is not None else b""
+        for one in map(check.child_by_field_name, ("consequence", "alternative"))
     )
-    return (Handler(check.start_point[0] + 1, kind),)
+    if f"{name} != nil" in asked:
+        kind = _failing_in_go(then, check, rest, instead)
+    elif instead:
+        kind = _failing_in_go(instead, check, rest, then)
+    else:
+        kind = _unasked(then, check, rest, name if node.parent != check else "")
+    return (Handler(check.start_point[0] + 1, kind),) if kind else ()
+
+
+def _failing_in_go(said: bytes, check: Node, rest: Rest, otherwise: bytes) -> str:
+    """What is done where Go's error is one; in a loop that goes on trying, what is done when it has run out."""
+    if HANDED_ON.search(said) or _is_raised(said, check, rest, returned=True):
+        return "rethrow"
+    tried = otherwise or _beyond(check, rest)
+    loop = loop_of(check, tried) if not LEAVES.search(said) else None
+    if loop is None or loop.child_by_field_name("body") is None:
+        return catch_kind(said)
+    kind = kind_within(said, loop, False)
+    return _run_out(loop, rest, b"") if kind == "log" else kind
+
+
+def _unasked(then: bytes, check: Node, rest: Rest, kept: str) -> str:
+    """What becomes of Go's error where only its absence is asked for: `if err := send(); err == nil { return nil }`."""
+    leaves = LEAVES.search(then) is not None
+    loop = loop_of(check, then)
+    if loop is not None:
+        return _run_out(loop, rest, rest.source[check.end_byte : loop.end_byte])
+    behind = rest.source[check.end_byte : rest.end][:WINDOW]
+    if kept and re.search(rb"\b" + re.escape(kept.encode()) + rb"\b", behind):
+        return ""
+    return behind_of_go(behind) if leaves else "log"
+
+
+def _run_out(loop: Node, rest: Rest, within: bytes) -> str:
+    if ENDLESS.match(text_of(loop)) and not BREAKS.search(within):
+        return "rethrow"
+    return behind_of_go((within + rest.source[loop.end_byte : rest.end])[:WINDOW])
+
+
+def _beyond(check: Node, rest: Rest) -> bytes:
+    """What a block does below a check."""
+    block = check.parent
+    return rest.source[check.end_byte : block.end_byte] if block is not None else b""
 
 
 def caught(catches: list[Node], attempt: Node, rest: Rest) -> tuple[Handler, ...]:
@@ -123,7 +203,16 @@ def caught(catches: list[Node], attempt: Node, rest: Rest) -> tuple[Handler, ...
         for one, head, body in meant
         if not is_beside(head)
     )
-    return tuple(sorted(handlers, key=lambda one: one.kind == "rethrow"))[:1]
+    worst = tuple(sorted(handlers, key=lambda one: one.kind == "rethrow"))[:1]
+    return (*_overriding(attempt), *worst)
+
+
+def _overriding(attempt: Node) -> tuple[Handler, ...]:
+    """A `finally` that returns: whatever was thrown is gone, and the answer is the same as if all had gone well."""
+    last = next((one for one in attempt.named_children if one.type == "finally_clause"), None)
+    blocks = [one for one in last.named_children if one.type in BODIES] if last is not None else []
+    returning = [one for block in blocks for one in block.named_children if one.type == "return_statement"]
+    return tuple(Handler(one.start_point[0] + 1, "log") for one in returning[:1])
 
 
 def _parted(clause: Node) -> tuple[bytes, bytes]:
@@ -136,11 +225,25 @@ def _parted(clause: Node) -> tuple[bytes, bytes]:
 
 def fate(said: bytes, attempt: Node, rest: Rest) -> str:
     """What these words do with an error, there or where their function ends."""
-    kind = catch_kind(said)
+    tried = _tried(attempt, rest)
+    loop = loop_of(attempt, tried)
+    kind = kind_within(said, loop, attempt.type in ("begin", "body_statement"))
     if kind == "log" and attempt.type == "body_statement" and LAST_WORD.search(said[:WINDOW].strip()):
         return "signal"  # the last value of a clause is the method's answer
-    later = kind in ("log", "accept", "signal") and (_is_raised(said, attempt, rest) or _given_up(attempt))
-    return "rethrow" if later else kind
+    if kind in ("log", "accept", "signal") and (_is_raised(said, attempt, rest) or _given_up(attempt)):
+        return "rethrow"
+    return outcome(loop, tried, said, rest) if kind == "log" and loop is not None else kind
+
+
+def _tried(attempt: Node, rest: Rest) -> bytes:
+    """What is done where all goes well: the body of a try, its `else`, and what stands right behind it in its loop."""
+    if attempt.type not in TRIES:
+        return b""
+    parts = [one.text or b"" for one in attempt.named_children if one.type not in CATCHES]
+    after = rest.following(attempt)
+    if after is not None and after.type in ("break_statement", "return_statement", "break", "return"):
+        parts.append(after.text or b"")
+    return b"\n".join(parts)
 
 
 def _given_up(attempt: Node) -> bool:

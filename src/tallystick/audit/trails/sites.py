@@ -16,6 +16,7 @@ from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Function, Module
 from tallystick.audit.trails import bodies, lookups, resources
 from tallystick.audit.trails.labels import CLIENT, MEASURED, Labelling, Labels
+from tallystick.audit.trails.statements import STATEMENT, constants, stated, with_imported
 
 Nearness = Callable[[re.Pattern[str]], bool]
 SAID = 10_000  # of an address, or a statement, what tells the provider stands near its start
@@ -29,7 +30,6 @@ EVENT = frozenset(
     ["event_name", "eventName", "event_type", "eventType", "code", "feature_id", "featureId", "name", "type"]
 )
 NAMED = re.compile(r"[A-Z][A-Z0-9_.]+$")
-STATEMENT = re.compile(r"\bmutation\b")  # GraphQL, whatever its variable is called
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
     r"|time|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
@@ -98,14 +98,6 @@ def _event(value: Expr, depth: int = 0) -> Expr | None:
     return next((found for part in value.parts if (found := _event(part, depth + 1)) is not None), None)
 
 
-def constants(value: Expr, depth: int = 0) -> str:
-    """The words written out in a value, and its keys: what it speaks of, whatever its variables are called."""
-    if depth > 4:
-        return ""
-    own = [value.text] if value.kind in ("const", "mix") else []
-    return " ".join([*own, *value.keys, *(constants(part, depth + 1) for part in value.parts)])
-
-
 def addressed(value: Expr, module: Module, function: Function, depth: int = 0) -> str:
     """The words of a value; a name stands for what its file gives it, such as the address of a provider."""
     if depth > 4:
@@ -114,8 +106,10 @@ def addressed(value: Expr, module: Module, function: Function, depth: int = 0) -
     paths = _paths(value)
     said += [one.text for name, one in function.assigns if name in paths] if paths else []
     own = [one for name, one in function.assigns if name == value.text] if value.kind == "name" else []
-    if own and (ADDRESS.search(value.text) or any(STATEMENT.search(one.text) for one in own)):
+    if own and (ADDRESS.search(value.text) or any(STATEMENT.search(constants(one)) for one in own)):
         said += [addressed(one, module, function, depth + 2) for one in own[:3]]
+    elif value.kind == "name" and (kept := _statements(value.text, module)):
+        said += kept
     elif value.kind == "name" and ADDRESS.search(value.text):
         last = value.text.rpartition(".")[2]
         given = [
@@ -128,6 +122,12 @@ def addressed(value: Expr, module: Module, function: Function, depth: int = 0) -
     return " ".join(said)
 
 
+def _statements(name: str, module: Module) -> list[str]:
+    """What a statement says that the file keeps under a name, or imports by it."""
+    given = (one for kept, one in module.functions[0].assigns if kept == name and one.kind != "name")
+    return [said for one in given if STATEMENT.search(said := constants(one))]
+
+
 def _paths(value: Expr) -> tuple[str, ...]:
     """Where an address that is a value of its own keeps its path: `address.Path = "/v1/events"`, `address.String()`."""
     head = value.text.removesuffix(".String").removesuffix(".toString").removesuffix(".href")
@@ -137,8 +137,9 @@ def _paths(value: Expr) -> tuple[str, ...]:
 def find(program: Program, labelling: Labelling, corpus: Corpus) -> list[Site]:
     """All reporting calls, in order."""
     found = []
+    known = stated(program.modules, program.knowledge, program.resolver)
     for path in sorted(program.modules):
-        module = program.modules[path]
+        module = with_imported(program.modules[path], known, program.resolver)
         whole = corpus.sources[path].decode("utf-8", "replace")
         for index, function in enumerate(module.functions):
             near = cache(partial(_stands_near, program, corpus, (path, index)))

@@ -112,8 +112,8 @@ def _sql(key: Key, call: Call, function: Function) -> Row | None:
 
 
 def _statement(call: Call) -> tuple[str, tuple[Expr, ...], tuple[Expr, ...]]:
-    """The SQL of a call, after a context where there is one; the parameters behind it, and those written into it."""
-    for number, one in enumerate(call.args[:2]):
+    """The SQL of a call, after a context and what is filled; the parameters behind it, and those written into it."""
+    for number, one in enumerate(call.args[:3]):
         inner = one.parts[0] if one.kind == "call" and one.text.endswith("text") and one.parts else one
         if inner.kind in ("const", "mix") and " " in inner.text:
             return inner.text, call.args[number + 1 :], inner.parts

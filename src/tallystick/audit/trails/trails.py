@@ -13,6 +13,7 @@ from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.entries.queues import Producer, Queues, given_later
 from tallystick.audit.program.program import Key, Program
+from tallystick.audit.syntax.dropped import ONCE
 from tallystick.audit.syntax.ir import Call, Expr, Handler
 from tallystick.audit.syntax.returned import TOLD
 from tallystick.audit.trails import answers, retries
@@ -29,16 +30,17 @@ STARTUP = re.compile(
     r"|after_server_start|main_process_start)(?:\.connect)?\b|listener (?:after|before)_server_start"
 )
 ANSWERS = re.compile(
-    r"(?:^|\.)\w*[fF]etch\w*$|^createUsageRecord$|\.from\(\)\.|\.rpc$|(?i:autumn)\w*(?:\(\))?\.(?:balances\.)?track$"
+    r"(?:^|\.)\w*[fF]etch\w*$|^createUsageRecord$|(?i:graphql)\w*$|\.(?:query|request|mutate)$|\.from\(\)\.|\.rpc$|(?i:autumn)\w*(?:\(\))?\.(?:balances\.)?track$"
 )
 DELIVERED = re.compile(r"(?i)web-?hooks?\b")  # whoever calls here calls again only when told of a failure
 FATES = {
     "respond": "surfaced", "record": "recorded", "accept": "signal", "signal": "signal", "log": "swallowed",
+    ONCE: "swallowed",
 }  # fmt: skip
+AT_ONCE = frozenset(["awaited", "used", "returned"])
 HOOKS = re.compile(r"^(?:onSuccess|onComplete|onFailure|cleanup)$")  # the platform drops what they throw
 LOADED = re.compile(r"(?:Controller|Resolver)$")
-LONGEST = 14
-MOST = 400
+LONGEST, MOST = 14, 400
 FAR = f"more than {LONGEST} calls above a usage report: the rest is not followed"
 MANY = f"more than {MOST} steps up from one usage report: the rest is not followed"
 
@@ -246,7 +248,9 @@ class Climb:
 
     def _put(self, trail: Trail, worker: Key, job: Producer) -> Trail:
         """The trail at the call that puts a job on a queue, and at the one that says which, where that is another."""
-        trail = replace(self._substituted(trail, worker, job.caller, job.given), queued=job.call)
+        trail = self._substituted(trail, worker, job.caller, job.given)
+        late = (job.caller[0], job.call.line, "after the response")
+        trail = replace(trail, deferred=late) if job.put_off else replace(trail, queued=job.call)
         trail = self._through(trail, job.caller, job.call, False, self._is_script(job.caller))
         if job.relay is None:
             return trail
@@ -320,11 +324,7 @@ class Climb:
 
     def _handed(self, trail: Trail, outer: Key, call: Call, done: list[Trail], is_async: bool) -> list[Trail]:
         """A function given to a call: by the clock, put off, or run in place."""
-        at_once = len(call.args) == 1 and call.state in (
-            "awaited",
-            "used",
-            "returned",
-        )  # `await limiter.schedule(report)`
+        at_once = len(call.args) == 1 and call.state in AT_ONCE  # `await limiter.schedule(report)`
         ticks = schedules.of_task(call, self.program.modules[outer[0]])
         if ticks or (SCHEDULER.search(call.callee) and not WRAPPER.search(call.callee) and not at_once):
             seconds = ticks or schedules.gap(call.callee, self.program.spelled(outer, call.args))
