@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tallystick.audit import verdict
 from tallystick.audit.cache.facts import Cache
-from tallystick.audit.case import joins, libraries
+from tallystick.audit.case import arrears, joins, libraries, services
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.endpoints import endpoints_of
 from tallystick.audit.case.gathering import Gathering, Progress
@@ -98,6 +98,7 @@ class Run:
         self.corpus = Corpus(root, knowledge, options.include_tests)
         self.corpus.load(files, progress)
         self.gathering = Gathering(self.corpus, knowledge, progress, Cache(options.cache_dir))
+        self._owed: dict[str, Trail] = {}
 
     def _traced(self, program: Program, tables: dict[str, Trail]) -> Case:
         """The case of a program; rows of these tables count as reports."""
@@ -116,6 +117,8 @@ class Run:
         if case.trails:
             case.schedules = self._schedules
         scheduled(case)
+        services.settle(case)
+        self._owed = arrears.settle(case)
         silence(case)
         shut(case)
         return case
@@ -129,10 +132,13 @@ class Run:
         """All records the rules look at."""
         case = self._traced(self.gathering.program(), {})
         if self.gathering.graph is not None:
-            tables = joins.outboxes(case)
-            wider = self.gathering.wider(case, tables) - case.program.modules.keys()
-            if wider or tables:
-                case = self._traced(self.gathering.loaded(wider | case.program.modules.keys()), tables)
+            tables = {**self._owed, **joins.outboxes(case)}
+            for _ in range(
+                2 if self._owed else 1
+            ):  # the second time for the work that is done beside such rows
+                wider = self.gathering.wider(case, tables) - case.program.modules.keys()
+                if wider or tables:
+                    case = self._traced(self.gathering.loaded(wider | case.program.modules.keys()), tables)
             for _ in range(STEPS):
                 fresh = self.gathering.naming(case) - case.program.modules.keys()
                 if not fresh:
