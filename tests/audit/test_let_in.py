@@ -197,3 +197,35 @@ def test_the_text_of_a_request_and_all_of_it(tmp_path: Path, sent: str, wanted: 
     handler = HANDLER.replace("req.body.tokens", sent).replace("req.body.id", "made()")
     tree = {"report.ts": REPORT, "server.ts": HEAD + f"app.post('/text', requireUser, {handler});\n"}
     assert codes(audited(tmp_path, tree)) == wanted
+
+
+DISPATCHER = """async function hook(req, env) {
+  if (req.headers.get("x-secret") !== env.HOOK_SECRET) return new Response("no", { status: 401 });
+  return new Response("ok");
+}
+async function run(req, env) {
+  const body = await req.json();
+  const out = await work(body.text);
+  await stripe.billing.meterEvents.create({ event_name: "runs", identifier: out.id, payload: { stripe_customer_id: body.customer, value: "1" } });
+  return Response.json(out);
+}
+export default {
+  async fetch(req, env) {
+    const path = new URL(req.url).pathname;
+    GUARD
+    if (path === "/hook") return hook(req, env);
+    return run(req, env);
+  },
+};
+"""  # fmt: skip
+
+
+def test_the_secret_of_one_path_guards_no_other(tmp_path: Path) -> None:
+    """A dispatcher hands each request to one function; what stands before all of them guards all."""
+    head = 'function check(req, env) { if (req.headers.get("x-secret") !== env.HOOK_SECRET) throw new Error("no"); }\n'
+    open_, shut = (DISPATCHER.replace("GUARD", one) for one in ("", "check(req, env);"))
+    tree = {"wrangler.toml": 'name = "runs"\nmain = "src/index.ts"\n'}
+    assert "client_supplied_customer" in codes(audited(tmp_path / "open", {**tree, "src/index.ts": open_}))
+    assert "client_supplied_customer" not in codes(
+        audited(tmp_path / "shut", {**tree, "src/index.ts": head + shut})
+    )

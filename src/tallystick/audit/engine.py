@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tallystick.audit import verdict
 from tallystick.audit.cache.facts import Cache
-from tallystick.audit.case import joins, libraries
+from tallystick.audit.case import arrears, joins, libraries, services
 from tallystick.audit.case.beside import beside
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.endpoints import endpoints_of
@@ -121,6 +121,8 @@ class Run:
         unused(case)
         scheduled(case)
         beside(case)
+        services.settle(case)
+        case.owed = arrears.settle(case)
         silence(case)
         shut(case)
         at_changes_of_plan(case)
@@ -135,10 +137,11 @@ class Run:
         """All records the rules look at."""
         case = self._traced(self.gathering.program(), {})
         if self.gathering.graph is not None:
-            tables = joins.outboxes(case)
-            wider = self.gathering.wider(case, tables) - case.program.modules.keys()
-            if wider or tables:
-                case = self._traced(self.gathering.loaded(wider | case.program.modules.keys()), tables)
+            tables = {**case.owed, **joins.outboxes(case)}
+            for _ in range(2 if case.owed else 1):  # again for the work that is done beside such rows
+                wider = self.gathering.wider(case, tables) - case.program.modules.keys()
+                if wider or tables:
+                    case = self._traced(self.gathering.loaded(wider | case.program.modules.keys()), tables)
             summed = joins.summed(case, tables)
             if summed:
                 tables |= summed

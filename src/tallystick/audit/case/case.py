@@ -96,6 +96,7 @@ class Case:
     counted: tuple[Hop, ...] = ()
     payment: tuple[Hop, ...] = ()
     schedules: list[Schedule] = field(default_factory=list)
+    owed: dict[str, Trail] = field(default_factory=dict)  # tables of usage, and the charge that sums them
     versions: Pins = field(default_factory=dict)
     silent: set[Key] = field(default_factory=set)  # workers whose event nothing sends, and routes as below
     idle: dict[Key, str] = field(
@@ -331,8 +332,10 @@ class Case:
                 return True
         if function.name and self._signed(trail.entry.key[0], function.name):
             return True
-        for target, _ in self.program.callees.get(trail.entry.key, ()):
-            flags |= set(self.program.function(target).flags) & {"secret", "verified"}
+        passed = trail.hops[-1][1]
+        for target, call in self.program.callees.get(trail.entry.key, ()):
+            if call is passed or not passed.state == call.state == "returned":  # not of another route
+                flags |= set(self.program.function(target).flags) & {"secret", "verified"}
         return bool(flags & {"secret", "verified"}) or self.guards.fenced(trail.entry)
 
     def of_staff(self, trail: Trail) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 
 from tallystick.audit.cache.facts import Cache
-from tallystick.audit.case import joins
+from tallystick.audit.case import arrears, joins
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.products import products
 from tallystick.audit.corpus.lexical import Corpus
@@ -248,10 +249,16 @@ class Gathering:
             function
             for function in module.functions
             if any(
-                sites.sink_of(call, self.knowledge, lambda word: True, module, function, text)
+                sink is not None and (self._owing or not sink.arrears)
                 for call in function.calls
+                for sink in [sites.sink_of(call, self.knowledge, lambda word: True, module, function, text)]
             )
         ]
+
+    @cached_property
+    def _owing(self) -> bool:
+        """Whether rows of usage are read at all: else what is charged is for something else."""
+        return bool(self.corpus.grep(arrears.READ))
 
     def _nitro(self) -> bool:
         """Whether server folders are joined without imports."""

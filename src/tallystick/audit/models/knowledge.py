@@ -42,6 +42,8 @@ class Sink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     legacy: bool = False
     durable: bool = False
     clock: bool = False  # a report where a schedule starts it, a purchase where a customer does
+    own: bool = False  # to a service of the seller's own, which bills use where there is a price or the report says one
+    arrears: bool = False  # a charge, which is for use where its amount is summed over rows of usage
 
 
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
