@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
+from tallystick.audit.case.unfollowed import unfollowed
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import Pins
 from tallystick.audit.entries import constructs
@@ -132,7 +133,7 @@ class Case:
         dead = [
             one for one in self.trails if one.entry is None and not one.client and one.top not in self.silent
         ]
-        return self.live or [one for one in dead if self.sells and self.named_elsewhere(one.top)]
+        return self.live or [one for one in dead if self.sells and unfollowed(self, one.top)]
 
     @cached_property
     def sells(self) -> bool:
