@@ -118,3 +118,13 @@ def test_a_mixin_of_no_view(tmp_path: Path) -> None:
     tree = {name: text for name, text in WAYS_PY["a mixin of a view"].items() if "urls" not in name}
     report = audited(tmp_path, {"shop/__init__.py": "", "shop/bill.py": BILL_PY, **tree})
     assert codes(report) == {"never_reported"}
+
+
+def test_a_table_that_stands_for_itself(tmp_path: Path) -> None:
+    """Names that are picked from tables of each other end nowhere, and the way that is there is found."""
+    tree = {
+        "bill.ts": BILL,
+        "table.ts": "import { report } from './bill';\nconst act = FIRST[kind];\nconst other = SECOND[kind];\nconst FIRST = { a: other, b: report };\nconst SECOND = { a: act };\nexport function tell(customer, count, key) { return act(customer, count, key); }\n",
+        "app.ts": route("await tell(req.user.customer, out.n, out.id)", "import { tell } from './table';"),
+    }
+    assert audited(tmp_path, tree).verdict is Verdict.PASS

@@ -221,6 +221,7 @@ class Program:
         """The functions a dotted callee may mean; asked for again wherever values are followed."""
         asked = (caller, callee)
         if asked not in self.meant:
+            self.meant[asked] = []  # what stands for itself, in a circle, stands for nothing
             self.meant[asked] = self._targets(caller, callee)
         return self.meant[asked]
 
