@@ -29,8 +29,11 @@ def _is_made(case: Case, key: Key) -> bool:
 
 def called_openly(case: Case, key: Key) -> bool:
     """Whether what reports is made, and a method of its name is called on something that is not known."""
-    name = case.program.function(key).name
-    if name in COMMON or not case.program.function(key).owner or not _is_made(case, key):
+    name, owner = case.program.function(key).name, case.program.function(key).owner
+    unmade = key[0].endswith(SHARING) and not _is_made(
+        case, key
+    )  # elsewhere interfaces are all that is known
+    if name in COMMON or not owner or unmade:
         return False
     return any(
         call.callee.rpartition(".")[2] == name and not case.program.targets((path, index), call.callee)
