@@ -9,6 +9,7 @@ import pytest
 from trees import audited, codes
 
 from tallystick.audit.model import Verdict
+from tallystick.audit.report.wording import HEADLINES, headline
 
 METER = "import './seats';\nimport Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport class UsageMeter { async tellUsage(customer: string, count: number, key: string) { await stripe.billing.meterEvents.create({ event_name: 'x', identifier: key, payload: { stripe_customer_id: customer, value: String(count) } }); } }\n"
 SEATS = "export class SeatMeter { async tellUsage(customer: string, count: number, key: string) { await db.seats.update(customer, count); } }\n"
@@ -32,6 +33,7 @@ def test_a_way_that_is_not_followed(tmp_path: Path, made: str, call: str, verdic
     report = audited(tmp_path, {"meter.ts": METER, "seats.ts": SEATS, "app.ts": text})
     assert report.verdict is verdict, report.detail
     assert codes(report) == ({"never_reported"} if verdict is Verdict.FAIL else set())
+    assert (headline(report) not in HEADLINES.values()) is (verdict is not Verdict.FAIL)
     said = [one.message for one in report.findings if one.code == "never_reported"]
     assert ("could not be followed" in said[0]) is (verdict is not Verdict.FAIL)
 

@@ -18,6 +18,7 @@ ORDER = (
     "errors_swallowed",
     "fire_and_forget",
 )
+UNSURE = "Usage is reported here, and how the application comes to report it could not be followed"
 CERTAINTY = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
 SYNCHRONOUS = frozenset(["sync-reported", "sync-durable"])
 
@@ -85,14 +86,13 @@ def decide(
 
 def _unsure(way: Way, payment: bool) -> tuple[Verdict, str, str]:
     """What is said where usage is reported and only the way there is not known: that is no fault of the code."""
-    said = "Usage is reported here, and how the application comes to report it could not be followed"
     if way is Way.OPEN:
         return (
             Verdict.PASS,
-            f"{said}; its reports are made and called, and nothing speaks against them.",
+            f"{UNSURE}; its reports are made and called, and nothing speaks against them.",
             "ok_synchronous",
         )
-    return Verdict.SKIP, f"{said}; nothing was decided.", "flat_rate_only" if payment else "no_billing"
+    return Verdict.SKIP, f"{UNSURE}; nothing was decided.", "flat_rate_only" if payment else "no_billing"
 
 
 def _sentence(against: Sequence[Finding], endpoints: Sequence[Endpoint]) -> str:
