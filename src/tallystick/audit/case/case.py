@@ -133,7 +133,7 @@ class Case:
         dead = [
             one for one in self.trails if one.entry is None and not one.client and one.top not in self.silent
         ]
-        return self.live or [one for one in dead if self.sells and unfollowed(self, one.top)]
+        return self.live or [one for one in dead if self.sells and unfollowed(self, one)]
 
     @cached_property
     def sells(self) -> bool:
