@@ -19,6 +19,7 @@ from tallystick.audit.case.internal import begun
 from tallystick.audit.case.plans import at_changes_of_plan
 from tallystick.audit.case.scheduled import scheduled
 from tallystick.audit.case.switches import shut
+from tallystick.audit.case.unfollowed import called_openly
 from tallystick.audit.case.unheard import silence
 from tallystick.audit.case.unused import unused
 from tallystick.audit.corpus.lexical import Corpus
@@ -185,7 +186,11 @@ class Run:
         library = libraries.published(case) and bool(case.trails)
         if library:
             findings, endpoints, signals = [one for one in findings if not one.decides], [], ()
-        answer, detail, code = verdict.decide(findings, endpoints, signals, profile, bool(case.payment))
+        lost = [] if case.live or library else case.judged
+        way = verdict.Way.OPEN if any(called_openly(case, one.top) for one in lost) else verdict.Way.LOST
+        answer, detail, code = verdict.decide(
+            findings, endpoints, signals, profile, bool(case.payment), way if lost else verdict.Way.KNOWN
+        )
         return Report(
             verdict=answer,
             profile=profile,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 from tallystick.audit.model import Confidence, Endpoint, Finding, Hop, Profile, Verdict
 
@@ -17,8 +18,17 @@ ORDER = (
     "errors_swallowed",
     "fire_and_forget",
 )
+UNSURE = "Usage is reported here, and how the application comes to report it could not be followed"
 CERTAINTY = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
 SYNCHRONOUS = frozenset(["sync-reported", "sync-durable"])
+
+
+class Way(StrEnum):
+    """What is known of the ways to the reports of a tree in which no way was followed to its start."""
+
+    KNOWN = "known"  # nothing leads there
+    LOST = "lost"  # other code names what reports
+    OPEN = "open"  # what reports is made, and its method is called on something that is not known
 
 
 def deciding(findings: Sequence[Finding]) -> list[Finding]:
@@ -34,11 +44,14 @@ def decide(
     signals: Sequence[Hop],
     profile: Profile = Profile.DURABLE,
     payment: bool = False,
+    way: Way = Way.KNOWN,
 ) -> tuple[Verdict, str, str]:
     """Verdict, one sentence for a founder, and the pass or skip code."""
     against = deciding(findings)
     if against:
         return Verdict.FAIL, _sentence(against, endpoints), against[0].code
+    if way is not Way.KNOWN and not endpoints:
+        return _unsure(way, payment)
     unused = any(one.code == "never_reported" and one.confidence is Confidence.LOW for one in findings)
     if not endpoints and (unused or not signals):
         code = "flat_rate_only" if payment else "no_billing"
@@ -69,6 +82,17 @@ def decide(
         f"{count} on the server, with the server's own numbers ({profile.value} profile).",
         code,
     )
+
+
+def _unsure(way: Way, payment: bool) -> tuple[Verdict, str, str]:
+    """What is said where usage is reported and only the way there is not known: that is no fault of the code."""
+    if way is Way.OPEN:
+        return (
+            Verdict.PASS,
+            f"{UNSURE}; its reports are made and called, and nothing speaks against them.",
+            "ok_synchronous",
+        )
+    return Verdict.SKIP, f"{UNSURE}; nothing was decided.", "flat_rate_only" if payment else "no_billing"
 
 
 def _sentence(against: Sequence[Finding], endpoints: Sequence[Endpoint]) -> str:

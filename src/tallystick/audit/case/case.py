@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from tallystick.audit.case import belonging
+from tallystick.audit.case.unfollowed import unfollowed
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import Pins
 from tallystick.audit.entries import constructs
@@ -137,7 +138,7 @@ class Case:
         """Live trails; where there are none, those whose start other code names in a way that was not followed."""
         aside = self.silent | self.idle.keys()
         dead = [one for one in self.trails if one.entry is None and not one.client and one.top not in aside]
-        return self.live or [one for one in dead if self.sells and self.named_elsewhere(one.top)]
+        return self.live or [one for one in dead if self.sells and unfollowed(self, one)]
 
     @cached_property
     def sells(self) -> bool:

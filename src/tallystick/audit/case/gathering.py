@@ -13,6 +13,7 @@ from tallystick.audit.case.products import products
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.models.knowledge import Knowledge
 from tallystick.audit.program import saves
+from tallystick.audit.program.buses import HANDLES, subscribed
 from tallystick.audit.program.program import COMMON, NAMED, Program, signals
 from tallystick.audit.program.receivers import ENQUEUES, HEARS, RUBY
 from tallystick.audit.program.resolve import Graph, Resolver
@@ -172,7 +173,10 @@ class Gathering:
 
     def _hears(self, path: str) -> bool:
         """Whether a file listens to events of its own application by a decorator."""
-        return path.endswith(".ts") and b"@" + HEARS.encode() + b"(" in self.corpus.sources[path]
+        decorators = (HEARS, *sorted(HANDLES))
+        return path.endswith(".ts") and any(
+            b"@" + one.encode() + b"(" in self.corpus.sources[path] for one in decorators
+        )
 
     def _by_word(self, seeds: set[str]) -> set[str]:
         """Files that name an event these listen to, or enqueue a function of theirs by its name."""
@@ -187,7 +191,15 @@ class Gathering:
             for said in signals(given)
             if said[:1] == "'"
         }
-        parts = [rf"(?<![\w.]){re.escape(one[1:-1])}(?!\w)" for one in sorted(events)]
+        parts = [
+            rf"\b{re.escape(one)}\("
+            for one in sorted(
+                {one for each in functions for given in each.decorators for one in subscribed(given)}
+            )
+            if one.startswith("new ")
+        ]
+        events |= set(parts)
+        parts += [rf"(?<![\w.]){re.escape(one[1:-1])}(?!\w)" for one in sorted(events) if one[:1] == "'"]
         names = sorted({one.name for one in functions if len(one.name) > 3})
         called = "|".join(map(re.escape, names))
         parts += [rf"enqueue_job\(\s*[\"'](?:{called})[\"']"] if names else []
@@ -278,7 +290,9 @@ class Gathering:
             return set()
         called = re.compile(rf"(?:\.|->)(?:{'|'.join(map(re.escape, names))})\(".encode())
         found = set(self.corpus.grep(called)) - case.program.modules.keys()
-        return found | self.graph.importers(found, 200) if len(found) <= FEW else set()
+        if len(found) > FEW:
+            return set()
+        return found | self.graph.importers(found, 200) | self.graph.imported(found, 1, 100)
 
     def wider(self, case: Case, tables: dict[str, Trail]) -> set[str]:
         """Files that sell the same work, write the rows that are sent, or fill the queues."""

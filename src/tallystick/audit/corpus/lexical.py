@@ -28,6 +28,7 @@ SPECIFIER = re.compile(rb"""(?:\bfrom|\bimport|\brequire\(|\bimport\()\s*["']([^
 PYTHON = re.compile(
     rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([\w., ]+))", re.MULTILINE
 )
+LOADED = re.compile(rb"""\bimport_module\(\s*["']([\w.]+)["']""")
 LIMITS = Limits()
 END = re.compile(rb"\n")
 COMMENT = re.compile(rb"^\s*(?://|#|\*|/\*|--|<!--)")
@@ -217,5 +218,5 @@ def specifiers(path: str, data: bytes) -> list[str]:
                 ]
             else:
                 found += [one.strip().split(" ")[0] for one in hit.group(3).decode().split(",")]
-        return found
+        return found + [one.decode() for one in LOADED.findall(data)]
     return [hit.decode("utf-8", "replace") for hit in SPECIFIER.findall(data)]

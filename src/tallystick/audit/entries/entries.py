@@ -7,6 +7,7 @@ from dataclasses import replace
 from tallystick.audit.entries import schedules
 from tallystick.audit.entries.addresses import path_route
 from tallystick.audit.entries.forms import Entry, Forms
+from tallystick.audit.entries.views import viewed
 from tallystick.audit.program import dependencies, procedures
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.program.registries import registered
@@ -41,6 +42,8 @@ class Entries:
             self._called_by_key(module)
         for key, job in registered(program):
             self.found.setdefault(key, _kept(key, job, program.function(key).line))
+        for key, route, line in viewed(program):
+            self.found.setdefault(key, Entry(key, "http", "django", route, line))
         self._urls()
         self._wrapped()
         for entry in [one for one in self.found.values() if one.framework in BEFORE and not one.handler[0]]:

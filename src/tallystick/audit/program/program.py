@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tallystick.audit.models.knowledge import Knowledge
-from tallystick.audit.program import receivers, saves, temporal
+from tallystick.audit.program import buses, receivers, saves, temporal
+from tallystick.audit.program.classes import Classes, does_nothing
 from tallystick.audit.program.contents import Contents
+from tallystick.audit.program.exports import Exports
 from tallystick.audit.program.injected import aliased, injections, wrapped
+from tallystick.audit.program.instances import Instances
 from tallystick.audit.program.resolve import Resolver
 from tallystick.audit.syntax.ir import Call, Expr, Function, Import, Module
 
@@ -27,7 +30,6 @@ COMMON = frozenset([
 ])  # fmt: skip
 Key = tuple[str, int]
 SENDS = frozenset(["send", "send_robust", "asend", "send_async"])
-REEXPORTS = 40  # files that hand a function on to each other
 NAMED = (".php", ".rb", ".rake", ".go", ".java")
 
 
@@ -80,18 +82,21 @@ class Program:
         self.imports = {path: self._imports(module) for path, module in self.modules.items()}
         self.callers: dict[Key, list[Edge]] = defaultdict(list)
         self.callees: dict[Key, list[tuple[Key, Call]]] = defaultdict(list)
-        self.exports: dict[tuple[str, str, str], list[Key]] = {}
+        self.exports = Exports(self)
         self.remote = knowledge.setting("remote", "callee")
         self.remote_call = knowledge.setting("remote", "call")
         self.meant: dict[tuple[Key, str], list[Key]] = {}
         self.injected: dict[str, list[Key]] = defaultdict(list)
+        self.classes, self.instances = Classes(self), Instances(self)
         for path in self.modules:
             for name, key in injections(self, path, COMMON):
                 self.injected[name].append(key)
+        self.instances.learn()
         self.meant.clear()  # what was found while not all of that was known
         self.listeners = self._listening()
         for path in self.modules:
             self._connect(path)
+        self._connect_given()
 
     def _imports(self, module: Module) -> dict[str, Import]:
         return {one.local: one for one in module.imports if one.local}
@@ -114,7 +119,8 @@ class Program:
     def _connect(self, path: str) -> None:
         for index, function in enumerate(self.modules[path].functions):
             for call in function.calls:
-                for target in self.targets((path, index), call.callee):
+                targets = self.targets((path, index), call.callee)
+                for target in (*targets, *buses.beside(self, (path, index), call, targets)):
                     self._edge(Edge((path, index), call), target)
                 if self._distant(call.callee):
                     self._remote((path, index), call)
@@ -123,10 +129,24 @@ class Program:
                     self._edge(Edge((path, index), call), target)
                 for target, told in (
                     *receivers.told(self, path, call),
+                    *buses.asked(self, path, call),
                     *temporal.asked(self, path, call),
                     *saves.heard(self, (path, index), call),
                 ):
                     self._edge(Edge((path, index), told), target)
+
+    def _connect_given(self) -> None:
+        """Calls on what a function was given by its callers, which are known now."""
+        open_ones = {asked for asked, found in self.meant.items() if not found and "." in asked[1]}
+        for asked in open_ones:
+            del self.meant[asked]
+        self.instances.linked = True
+        self.instances.found.clear()
+        for caller, callee in sorted(open_ones):
+            for target in self.instances.methods(caller, callee):
+                for call in self.function(caller).calls:
+                    if call.callee == callee:
+                        self._edge(Edge(caller, call), target)
 
     def _listening(self) -> dict[str, list[Key]]:
         """Functions by the signal they listen to: `@used.connect`, `@receiver(used)`, `@OnEvent("used")`."""
@@ -136,10 +156,15 @@ class Program:
                 heard = [
                     one for one in function.decorators if path.endswith(".py") or one.text == receivers.HEARS
                 ]
-                for one in heard:
-                    for signal in signals(one):
-                        found[signal].append((path, index))
-            for signal, key in (*receivers.heard(self, path), *saves.connected(self, path)):
+                said = [*(signal for one in heard for signal in signals(one))]
+                said += [signal for one in function.decorators for signal in buses.subscribed(one)]
+                for signal in dict.fromkeys(said):
+                    found[signal].append((path, index))
+            for signal, key in (
+                *receivers.heard(self, path),
+                *saves.connected(self, path),
+                *buses.kept(self, path),
+            ):
                 found[signal].append(key)
         return found
 
@@ -179,18 +204,24 @@ class Program:
         """A function handed on by its name."""
         handed = [part for one in call.args if one.kind == "object" for part in one.parts]
         for one in (*call.args, *handed):
+            own = one.text.removeprefix("this.")
             if (
                 one.kind == "name"
-                and re.match(r"^[\w.]+$", one.text)
-                and "." not in one.text.removeprefix("this.")
+                and re.match(r"^[\w.]+$", own)
+                and ("." not in own or self._of_module(caller, own))
             ):
                 for target in self.targets(caller, one.text):
                     self._edge(Edge(caller, call, "pass"), target)
+
+    def _of_module(self, caller: Key, dotted: str) -> bool:
+        """Whether `billing.report` is a function of a module that is imported as a whole."""
+        return bool(self.exports.whole(caller[0], dotted.partition(".")[0])) and dotted.count(".") == 1
 
     def targets(self, caller: Key, callee: str) -> list[Key]:
         """The functions a dotted callee may mean; asked for again wherever values are followed."""
         asked = (caller, callee)
         if asked not in self.meant:
+            self.meant[asked] = []  # what stands for itself, in a circle, stands for nothing
             self.meant[asked] = self._targets(caller, callee)
         return self.meant[asked]
 
@@ -203,27 +234,31 @@ class Program:
                 receivers.own(self, caller, head)
                 or self._bare(path, head)
                 or [key for one in aliased(self, caller, head) for key in self._bare(path, one)]
+                or receivers.picked(self, caller, head)
+                or self.instances.called(caller, head)
             )
-        if head in ("this", "self", "cls", "static") and len(parts) == 2:
-            return self._method(path, last) or self._unique(last)
+        if head in ("this", "self", "cls", "static", "super") and len(parts) == 2:
+            return self._own(caller, head, last) or self._method(path, last) or self._unique(last)
+        surely = receivers.tabled(self, caller, callee) or self.instances.methods(caller, callee)
+        if surely:
+            return surely
         if callee.startswith(f"{head}().") and len(parts) == 2:
             product = receivers.produced(self, caller, head, last)
             if product:
                 return product
         found = self.imports[path].get(head)
         if found is not None:
-            return self._through(path, found, parts[1:]) or receivers.shelved(self, path, found, parts)
+            return self.exports.through(path, found, parts[1:]) or receivers.shelved(self, path, found, parts)
         dotted = self.imports[path].get(".".join(parts[:-1]))
         if dotted is not None:
-            return self._through(path, dotted, parts[-1:])
+            return self.exports.through(path, dotted, parts[-1:])
         owned = [
             (path, index)
             for index in self.local[path].get(last, ())
             if self.modules[path].functions[index].owner == head
         ]
         return (
-            receivers.chosen(self, caller, parts)
-            or owned
+            owned
             or self._named(path, parts[-2], last)
             or receivers.held(self, caller, parts)
             or receivers.fellow(self, caller, parts)
@@ -261,7 +296,7 @@ class Program:
         ):  # what only a key is called by hides no import
             return [(path, own[0])]
         if found is not None:
-            return self._through(path, found, [])
+            return self.exports.through(path, found, [])
         folder = posixpath.dirname(path)
         same = [key for key in self.by_name.get(name, ()) if posixpath.dirname(key[0]) == folder]
         same = [key for key in same if path.endswith(".go") and not self.function(key).owner]
@@ -279,7 +314,7 @@ class Program:
             if not self.modules[path].functions[one].owner
         ]
         found = self.imports[path].get(name)
-        return own[:1] or (self._through(path, found, []) if found is not None else [])
+        return own[:1] or (self.exports.through(path, found, []) if found is not None else [])
 
     def _at_hand(self, name: str) -> list[Key]:
         """What Nitro gives to every file without an import: what the utils of its server export."""
@@ -287,81 +322,13 @@ class Program:
         found = [key for key in found if self.function(key).exported]
         return found if len(found) == 1 else []
 
-    def _through(self, path: str, found: Import, rest: list[str]) -> list[Key]:
-        source, name = found.source, found.name
-        if path.endswith(".py"):
-            joined = f"{source}{'' if source.endswith('.') else '.'}{name}"
-            whole = self.resolver.resolve(path, joined if name != "*" else source)
-            if whole in self.modules:
-                return self._inside(whole, rest[0] if rest else "", rest[1:])
-        target = self.resolver.resolve(path, source)
-        if target not in self.modules:
+    def _own(self, caller: Key, head: str, name: str) -> list[Key]:
+        """What a method of a class means by `this.name`: its own, the inherited, or what the classes below it do."""
+        around = self.classes.around(caller)
+        if around is None:
             return []
-        if name == "*":
-            return self._inside(target, rest[0] if rest else "default", rest[1:])
-        return self._inside(target, name, rest)
-
-    def whole(self, path: str, name: str) -> list[Key]:
-        """The functions of a module that is imported as a whole under this name."""
-        found = self.imports[path].get(name)
-        target = self.resolver.resolve(path, found.source) if found is not None and found.name == "*" else ""
-        functions = self.modules[target].functions if target in self.modules else ()
-        return [(target, index) for index, one in enumerate(functions) if one.exported and one.name]
-
-    def required(self, path: str, specifier: str) -> list[Key]:
-        """The function that a file exports as a whole."""
-        target = self.resolver.resolve(path, specifier)
-        return self._inside(target, "default", []) if target in self.modules else []
-
-    def _inside(self, path: str, name: str, rest: list[str], depth: int = 0) -> list[Key]:
-        """The function `name` (or its member `rest`) as exported by a module, through re-exports; memoised."""
-        asked = (path, name, ".".join(rest))
-        if asked not in self.exports:
-            self.exports[asked] = []  # a module that re-exports itself in a circle finds nothing there
-            self.exports[asked] = self._exported(path, name, rest, depth)
-        return self.exports[asked]
-
-    def _exported(self, path: str, name: str, rest: list[str], depth: int) -> list[Key]:
-        module = self.modules[path]
-        names = self.local[path]
-        if rest and rest[-1] in names:
-            return [(path, names[rest[-1]][0])]
-        if name in names:
-            return [(path, names[name][0])]
-        if depth > REEXPORTS:
-            return []
-        made = wrapped(self, path, name) if not rest else []
-        if made:
-            return made
-        if name == "default":
-            alias = next(
-                (one.name for one in module.reexports if one.local == "default" and not one.source), ""
-            )
-            if alias in names or not alias:
-                return [(path, names[alias][0])] if alias else []
-            name = alias
-        for one in module.reexports:
-            if one.local in (name, "*"):
-                target = self.resolver.resolve(path, one.source) if one.source else path
-                if target in self.modules and (target != path or one.name != name):
-                    found = self._inside(target, name if one.local == "*" else one.name, rest, depth + 1)
-                    if found:
-                        return found
-        taken = self.imports[path].get(name)
-        if taken is not None:
-            below = (
-                self.resolver.resolve(path, f"{taken.source.rstrip('.')}.{taken.name}")
-                if path.endswith(".py")
-                else ""
-            )
-            if (
-                below in self.modules and below != path and rest
-            ):  # `from . import usage`: a module of the package
-                return self._inside(below, rest[0], rest[1:], depth + 1)
-            target = self.resolver.resolve(path, taken.source)
-            if target in self.modules and target != path:
-                return self._inside(target, taken.name if taken.name != "*" else "default", rest, depth + 1)
-        return []
+        above = self.classes.inherited(around, name) if head == "super" else None
+        return [above] if above is not None else [] if head == "super" else self.classes.meant(around, name)
 
     def _method(self, path: str, name: str) -> list[Key]:
         return [(path, one) for one in self.local[path].get(name, ())][:1]
@@ -375,6 +342,7 @@ class Program:
         found = [key for key in found if self.function(key).parent <= 0]
         if len(found) > 1:  # the one that does it, beside those that stand in for it
             found = [key for key in found if not receivers.stands_in(self.function(key).owner)]
+            found = [key for key in found if not does_nothing(self.function(key))]
         return found if len(found) == 1 else []
 
     def is_named(self, key: Key) -> bool:

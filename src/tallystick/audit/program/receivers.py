@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from tallystick.audit.program.classes import does_nothing
 from tallystick.audit.program.contents import FIELDS
 from tallystick.audit.syntax.ir import NOTHING, Call, Expr, Import
 from tallystick.audit.syntax.searches import finite
@@ -20,7 +21,7 @@ STANDING_IN = re.compile(r"(?i)^(?:mock|fake|stub|noop|dummy|null)|(?:mock|fake|
 IN_MEMORY = re.compile(  # where another does it as well
     r"^(?i:in_?memory|disabled|console|recording|spy)|^[mM]em(?:ory)?(?:[sS]tore|[rR]epo|[sS]torage|[bB]ackend|[qQ]ueue)"
 )
-INJECTS = frozenset(["Depends", "Security", "Provide", "Inject"])
+INJECTS = frozenset(["Depends", "Security", "Provide", "Inject", "Annotated"])
 CONTAINERS = frozenset(["app", "resolve", "make", "makeWith"])
 TYPE = re.compile(r"^[\"'*&?\s]*(?:(?:Annotated|Optional|Final|Union)\[\s*[\"']?)?(?:\w+[.\\])*(\w+)")
 NEW = re.compile(r"new[A-Z]")  # how Go names what makes a type that its package keeps to itself
@@ -97,7 +98,11 @@ def _owners(program: Program, method: str) -> dict[Key, tuple[str, str]]:
             if not STANDING_IN.match(owner):
                 name = _spelled(owner.removesuffix("Impl"))
                 found[key] = (name, posixpath.basename(posixpath.dirname(key[0])) + name)
-        real = {key: names for key, names in found.items() if not IN_MEMORY.match(names[0])}
+        real = {
+            key: names
+            for key, names in found.items()
+            if not IN_MEMORY.match(names[0]) and not does_nothing(program.function(key))
+        }
         program.owners[method] = real or found
     return program.owners[method]
 
@@ -183,7 +188,7 @@ def fellow(program: Program, caller: Key, parts: list[str]) -> list[Key]:
     return found if len(found) == 1 else []
 
 
-def _around(program: Program, caller: Key) -> Iterator[Key]:
+def around(program: Program, caller: Key) -> Iterator[Key]:
     """A function and those it stands in, from the inside out."""
     path, holder = caller
     while holder >= 0:
@@ -193,7 +198,7 @@ def _around(program: Program, caller: Key) -> Iterator[Key]:
 
 def _given(program: Program, caller: Key, name: str) -> Iterator[Expr]:
     """What a name was given: in the functions around the caller, and for a field anywhere in its file."""
-    for key in _around(program, caller):
+    for key in around(program, caller):
         yield from program.contents.given(key).get(name, ())
     if name.startswith(FIELDS):
         yield from program.contents.fields(caller[0]).get(name, ())
@@ -265,7 +270,7 @@ def _product(program: Program, caller: Key, factory: str) -> str:
 def _typed(program: Program, caller: Key, name: str) -> str:
     """The class that is written as the type of a parameter, or of one a constructor keeps in a field."""
     last = name.rpartition(".")[2]
-    near = [*_around(program, caller)]
+    near = [*around(program, caller)]
     if last != name:  # a field: only constructors are asked
         near = [key for key in near if program.function(key).name in CONSTRUCTORS]
     if name.startswith(FIELDS):
@@ -297,28 +302,47 @@ def heard(program: Program, path: str) -> Iterator[tuple[str, Key]]:
                 yield from ((f"'{word.text}'", key) for key in ([literal] if literal else targets))
 
 
-def chosen(program: Program, caller: Key, parts: list[str]) -> list[Key]:
-    """`providers[name].send(…)`: what each member of a table does under that name."""
+def tabled(program: Program, caller: Key, callee: str) -> list[Key]:
+    """`providers[name].send(…)`, `HANDLERS.get(kind)(event)`: what each member of a table does under that name."""
+    parts = callee.replace(".get()", ".[]").replace("()", "").split(".")
     if "[]" not in parts[1:]:
         return []
     at = parts.index("[]", 1)
-    tables = [
-        value
-        for key in dict.fromkeys((caller, (caller[0], 0)))
-        for value in program.contents.members(key).get(parts[at - 1], ())
-        if value.kind == "object"
-    ]
     found: list[Key] = []
-    for one in (part for table in tables for part in table.parts):
+    for where, one in _members(program, caller, parts[at - 1]):
         for step in parts[at + 1 :]:
             if one.kind == "call" and MADE.match(one.text):  # `{ stripe: new StripeMeter() }`
                 found += [
                     key for key in program.by_name.get(step, ()) if program.function(key).owner == one.text
                 ]
             one = dict(zip(one.keys, one.parts, strict=False)).get(step, NOTHING)
-        literal = program.literal(caller[0], one)
+        literal = program.literal(where[0], one)
         plain = one.kind == "name" and "[]" not in one.text  # a table may have itself in it
-        found += [literal] if literal else program.targets(caller, one.text) if plain else []
+        found += [literal] if literal else program.targets(where, one.text) if plain else []
+    return list(dict.fromkeys(found))
+
+
+def picked(program: Program, caller: Key, name: str) -> list[Key]:
+    """`const handle = HANDLERS[kind]` before `handle(event)`: each member of the table."""
+    values = [value for key in around(program, caller) for value in program.contents.given(key).get(name, ())]
+    values += [part for value in values if value.kind == "mix" for part in value.parts]
+    said = [one.text for one in values if one.kind == "name" and one.text.endswith(".[]")]
+    said += [f"{one.text}()" for one in values if one.kind == "call" and one.text.endswith(".get")]
+    return [key for one in said for key in tabled(program, caller, one)]
+
+
+def _members(program: Program, caller: Key, name: str) -> list[tuple[Key, Expr]]:
+    """The values of the tables that have this name here, or in the file that it is imported from."""
+    places = [(key, name) for key in dict.fromkeys((caller, (caller[0], 0)))]
+    taken = program.imports[caller[0]].get(name)
+    target = program.resolver.resolve(caller[0], taken.source) if taken is not None else ""
+    places += [((target, 0), taken.name)] if taken is not None and target in program.modules else []
+    found = []
+    for key, one in places:
+        for value in program.contents.members(key).get(one, ()):
+            pairs = value.parts[:1] if value.kind == "call" and value.text == "Map" else ()
+            found += [(key, part) for part in value.parts if value.kind == "object"]
+            found += [(key, pair.parts[-1]) for each in pairs for pair in each.parts if len(pair.parts) == 2]
     return found
 
 

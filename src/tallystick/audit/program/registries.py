@@ -35,7 +35,7 @@ def _activities(program: Program, path: str) -> Iterator[Key]:
     for call in (one for function in functions for one in function.calls):
         for one in call.args if call.callee.endswith("Worker.create") else ():
             given = (part.text for key, part in zip(one.keys, one.parts, strict=False) if key == "activities")
-            yield from (key for name in given for key in program.whole(path, name))
+            yield from (key for name in given for key in program.exports.whole(path, name))
     for name, value in functions[0].assigns:
         if value.kind == "member" and any(one.text.endswith("proxyActivities") for one in value.parts):
             named = [key for key in program.by_name.get(name, ()) if program.function(key).exported]
@@ -89,6 +89,6 @@ def _meant(program: Program, caller: Key, value: Expr) -> list[Key]:
         own = value.text.removeprefix("self.").removeprefix("this.")
         return program.targets(caller, value.text) if "." not in own else []
     if value.kind == "call":
-        return program.required(caller[0], value.parts[0].text) if value.parts else []
+        return program.exports.required(caller[0], value.parts[0].text) if value.parts else []
     found = program.literal(caller[0], value)
     return [found] if found is not None else []

@@ -15,6 +15,7 @@ from tallystick.audit.corpus.lexical import Corpus, specifiers
 PROBES = ("", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".vue", ".svelte")
 INDEXES = ("/index.ts", "/index.tsx", "/index.js", "/index.jsx", "/index.mjs")
 LOOSE = re.compile(r'("(?:\\.|[^"\\\n])*"?)|//[^\n]*|/\*.*?(?:\*/|\Z)|,(?=\s*[}\]])', re.DOTALL)
+BESIDE = re.compile(r"(?:file|link|portal):(?:\./)?([\w.@/-]+)$")
 ALIASES = 1_000
 
 
@@ -26,6 +27,7 @@ class Resolver:
         self.files = corpus.sources
         self.aliases: list[tuple[str, str, list[str]]] = []
         self.packages: dict[str, str] = {}
+        self.linked: dict[str, str] = {}
         self.unresolved = 0
         self.known: dict[tuple[str, bool, str], str] = {}
         for path, data in corpus.support.items():
@@ -34,6 +36,7 @@ class Resolver:
                 self._tsconfig(posixpath.dirname(path), data)
             elif name == "package.json":
                 self._package(posixpath.dirname(path), data)
+        self.packages = self.linked | self.packages
         del self.aliases[ALIASES:]
         self.aliases.sort(key=lambda one: (-len(one[0]), -len(one[1]), one[1]))
         self.aliases_of = cache(self._aliases_of)
@@ -53,9 +56,16 @@ class Resolver:
             self.aliases.append((folder, "*", [posixpath.normpath(posixpath.join(base, "*"))]))
 
     def _package(self, folder: str, data: bytes) -> None:
-        name = _json(data).get("name")
+        manifest = _json(data)
+        name = manifest.get("name")
         if isinstance(name, str) and name:
             self.packages[name] = folder
+        for kind in ("dependencies", "devDependencies"):
+            asked = manifest.get(kind)
+            for local, place in asked.items() if isinstance(asked, dict) else ():
+                beside = BESIDE.match(place) if isinstance(place, str) else None
+                if beside is not None:  # whatever the folder calls itself
+                    self.linked[local] = posixpath.normpath(posixpath.join(folder, beside[1]))
 
     def resolve(self, path: str, specifier: str) -> str:
         """The file meant, or an empty text; memoised by folder, which alone decides."""

@@ -75,6 +75,15 @@ def find(case: Case) -> Iterator[Finding]:
             case.name(trail),
             case.hops(trail),
         )
+    for trail in case.judged:
+        yield RULE.finding(
+            f"other code names {case.program.function(trail.top).name or 'what reports usage'}, which reports usage, "
+            "and the way from there could not be followed",
+            case.at(trail),
+            Confidence.LOW,
+            case.name(trail),
+            case.hops(trail),
+        )
     if not case.trails and case.metered:
         setup = case.metered[0]
         message = f"{setup.note} is set up here, and no code reports usage to it"

@@ -70,6 +70,11 @@ def _by_hand(case: Case, trail: Trail) -> bool:
     return any(not one.site.stored and not _seldom(one) for one in case.live)
 
 
+def _also_a_server(case: Case, trail: Trail) -> bool:
+    """Whether a program beside the scripts starts what reports: that runs all the time."""
+    return any(one.entry is not None and one.entry.kind == "script" for one in case.alike(trail))
+
+
 def _seldom(trail: Trail) -> bool:
     entry = trail.entry
     return (
@@ -102,7 +107,7 @@ def _unknown(case: Case, trail: Trail) -> Finding:
     return RULE.finding(
         f"usage is reported only by {entry.route}, and nothing in this tree says how often that runs",
         case.place(entry.key, entry.line),
-        Confidence.LOW if _by_hand(case, trail) else Confidence.MEDIUM,
+        Confidence.LOW if _by_hand(case, trail) or _also_a_server(case, trail) else Confidence.MEDIUM,
         case.name(trail),
         case.hops(trail),
     )

@@ -9,11 +9,23 @@ from tree_sitter import Node
 
 from tallystick.audit.syntax.expressions import annotated, expression, text_of
 from tallystick.audit.syntax.ir import Expr
+from tallystick.audit.syntax.searches import finite
 
 BASE = re.compile(r"\bextends\s+(?:[\w$]+\.)*([\w$]+)")
 SHARED = frozenset(
-    ["Processor", "UseGuards", "UseInterceptors", "Controller"]
+    [
+        "Processor",
+        "UseGuards",
+        "UseInterceptors",
+        "Controller",
+        "CommandHandler",
+        "QueryHandler",
+        "EventsHandler",
+    ]
 )  # what a class says of all its methods
+EXTENDED = finite(r"\bextends\s+([\w$.(),\s]+?)(?:\bimplements\b|[<{]|$)")
+IMPLEMENTED = finite(r"\bimplements\s+([\w\s$.,<>]+)")
+ARGUMENTS = finite(r"<[^<>]*>")
 KEPT = re.compile(r"(?:^|[\s)])(?:public|private|protected|readonly)\s")
 PARAMETERS = frozenset(["required_parameter", "optional_parameter"])
 
@@ -24,6 +36,20 @@ def inherited(node: Node, decorators: Iterable[Expr]) -> tuple[Expr, ...]:
     base = BASE.search(text_of(heritage))
     own = (Expr("name", f"extends {base[1]}"),) if base else ()
     return (*own, *(one for one in decorators if one.text in SHARED))
+
+
+def above(node: Node) -> tuple[str, ...]:
+    """The names of what a class extends and implements, and of the mixins around its base."""
+    python = node.child_by_field_name("superclasses")
+    if python is not None:
+        return tuple(text_of(one) for one in python.named_children if one.type in ("identifier", "attribute"))
+    heritage = next((one for one in node.named_children if one.type == "class_heritage"), None)
+    said = text_of(heritage)
+    base = EXTENDED.search(said)
+    listed = IMPLEMENTED.search(ARGUMENTS.sub("", said))
+    extended = re.findall(r"[\w$.]+", base[1]) if base else []
+    asked = (one.strip() for one in listed[1].split(",")) if listed else ()
+    return (*extended, *(one for one in asked if one))
 
 
 def given(node: Node) -> list[tuple[str, Expr]]:

@@ -9,7 +9,7 @@ import msgspec
 from tree_sitter import Node
 
 from tallystick.audit.syntax import tables
-from tallystick.audit.syntax.expressions import child_of, expression, named, plain, text_of
+from tallystick.audit.syntax.expressions import chain, child_of, expression, named, plain, text_of
 from tallystick.audit.syntax.ir import Binding, Call, Expr, Function, Handler
 from tallystick.audit.syntax.patterns import flags_of
 from tallystick.audit.syntax.searches import finite
@@ -22,6 +22,7 @@ READING = re.compile(  # a helper of the tree's own, or of chi: `readJSON(w, r, 
 )
 REQUESTED = re.compile(r"^(?:r|req|request)(?:\.Body)?$")
 ASKED = finite(rb"\bDepends\(\s*([\w.]+)\s*(\()?")
+KEPT_IN = frozenset(["subscript", "subscript_expression"])
 KEPT_NAME = re.compile(r"^[\w$-]+[!?]?$")  # Ruby: `report!`
 SERVED = finite(
     r"^\(\s*(?:\w+\s+(?:\*gin\.Context|echo\.Context|\*?fiber\.Ctx|\*fasthttp\.RequestCtx|\*?iris\.Context)"
@@ -241,6 +242,8 @@ def assigned(left: Node, right: Node | None) -> list[tuple[str, Expr]]:
     value = expression(right)
     if left.type in tables.MEMBERS:
         return [(text_of(left).lstrip("$"), value)]
+    if left.type in KEPT_IN and value.kind == "call" and value.text[:1].isupper():
+        return [(chain(left), value)]  # `app.extensions["meter"] = Meter()`
     return [(name, Expr("member", path, (value,)) if path else value) for name, path in names_below(left, "")]
 
 

@@ -12,6 +12,10 @@ from tallystick.audit.syntax.ir import NOTHING, Expr
 DEEPEST = 40
 LONGEST = 200  # letters of a name
 CHOICES = frozenset(["ternary_expression", "conditional_expression", "conditional"])
+DEFAULTED = frozenset(["assignment_pattern", "object_assignment_pattern"])
+BELOW = 4
+ASKING = ("Annotated.[]", "Provide.[]")  # `MeterDep = Annotated[Meter, Depends(get_meter)]`
+LASTING = ("().singleton", "().scoped", "().transient")  # how long what a container makes is kept
 SETTER = re.compile(r"^(?:set|put|add)(?=[A-Z])")
 
 
@@ -139,6 +143,26 @@ def given_otherwise(node: Node) -> list[Node]:
     return found
 
 
+def served_otherwise(node: Node) -> list[tuple[str, Expr]]:
+    """Parameters that a function calls, with what they are by default: `meter = defaultMeter`."""
+    inside, body = node.child_by_field_name("parameters"), text_of(node.child_by_field_name("body"))
+    found = []
+    for one in _defaulted(inside) if inside is not None else []:
+        name = text_of(one.child_by_field_name("pattern") or one.child_by_field_name("left"))
+        value = expression(one.child_by_field_name("value") or one.child_by_field_name("right"))
+        called = name.isidentifier() and re.search(rf"\b{name}(?:\.\w{{1,99}})?\(", body)
+        if called and value.kind in ("name", "call"):
+            found.append((name, value))
+    return found
+
+
+def _defaulted(node: Node, depth: int = 0) -> list[Node]:
+    """The parameters, and members of their patterns, that have a value of their own."""
+    own = [one for one in node.named_children if one.child_by_field_name("value") or one.type in DEFAULTED]
+    below = [each for one in node.named_children if depth < BELOW for each in _defaulted(one, depth + 1)]
+    return [*own, *below]
+
+
 def expression(node: Node | None, depth: int = 0) -> Expr:
     """The value a node stands for."""
     if node is None or depth > DEEPEST:
@@ -152,6 +176,8 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
         return Expr("const", text_of(node))
     if kind in tables.CALLS:
         name = callee(node)[:LONGEST]
+        if name.endswith(LASTING) and (inner := _receiver(node)) is not None:
+            return expression(inner, depth + 1)
         return (
             _built(node, depth)
             or _looked_up(node, depth)
@@ -176,6 +202,12 @@ def expression(node: Node | None, depth: int = 0) -> Expr:
         asked = node.child_by_field_name("condition") or child_of(node, 1)
         given = [child for child in given if child != asked]
     return Expr("mix", "", tuple(expression(child, depth + 1) for child in given))
+
+
+def _receiver(node: Node) -> Node | None:
+    """What the method of a call is called on."""
+    target = node.child_by_field_name("function")
+    return target.child_by_field_name("object") if target is not None else None
 
 
 def annotated(node: Node) -> Expr:
@@ -226,6 +258,12 @@ def _interpolated(node: Node) -> bool:
 
 def _member(node: Node, depth: int) -> Expr:
     name = chain(node)[:LONGEST]
+    if name.endswith(ASKING):
+        return Expr(
+            "call",
+            name.removesuffix(".[]"),
+            tuple(expression(one, depth + 1) for one in node.named_children[1:]),
+        )
     if "()" not in name and "?" not in name:
         return Expr("name", name)
     inner = node.child_by_field_name("object") or child_of(node, 0)

@@ -87,7 +87,7 @@ class Imports:
     def required(self, left: Node, right: Node) -> None:
         """`const x = require("…")` and `const { a, b: c } = await import("…")`."""
         text = text_of(right)[:300].removeprefix("await ").strip()
-        if not text.startswith(("require(", "import(")):
+        if not text.startswith(("require(", "import(", "import_module(", "importlib.import_module(")):
             return
         self._taken(left, text.partition("(")[2].partition(")")[0].strip().strip("\"'`"))
 

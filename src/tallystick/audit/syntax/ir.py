@@ -85,3 +85,4 @@ class Module(msgspec.Struct, frozen=True, array_like=True):
     reexports: tuple[Import, ...]
     directive: str = ""
     broken: bool = False
+    classes: tuple[tuple[str, tuple[str, ...]], ...] = ()  # each with what it extends and implements

@@ -19,6 +19,7 @@ from tallystick.audit.syntax.expressions import (
     given_otherwise,
     is_bare_call,
     named,
+    served_otherwise,
     text_of,
     unwrapped,
 )
@@ -70,6 +71,7 @@ class Lowering:
         self.source = source
         self.drafts = [Draft("", flags=flags_of(b""))]
         self.imports = Imports()
+        self.classes: list[tuple[str, tuple[str, ...]]] = []
         self.above: list[Node] = []  # what is being walked
         self.rest = Rest(b"")
         self.cut = False  # something lies deeper than the walk goes
@@ -89,6 +91,7 @@ class Lowering:
             tuple(self.imports.reexports),
             directive_of(source),
             tree.root_node.has_error or self.cut,
+            tuple(self.classes),
         )
 
     def children(self, node: Node, context: Context) -> None:
@@ -152,6 +155,7 @@ class Lowering:
         kind = node.type
         if kind in tables.CLASSES:
             name = text_of(node.child_by_field_name("name")) or context.name
+            self.classes.append((name, classes.above(node)))
             shared = classes.inherited(node, (*context.decorators, *self.decorators(node)))
             said = dropped.declared(node) if self.grammar == "ruby" else ()
             self.children(node, replace(context, owner=name, decorators=shared, around=said))
@@ -206,7 +210,7 @@ class Lowering:
             self.drafts[0].assigns.append(("default", expression(value)))
         inner = replace(context, exported=True, name="default" if default else "")
         for child in node.named_children:
-            if child.type != "decorator":
+            if child.type != "decorator" or text_of(child).startswith("@Module("):
                 owner = "default" if default and unwrapped(child).type in tables.OBJECTS else inner.owner
                 self.walk(child, replace(inner, owner=owner, decorators=self.decorators(node)))
 
@@ -363,6 +367,7 @@ class Lowering:
         around += dropped.decorated(draft.decorators, draft.line)
         spawned = context.spawned and self.grammar == "go"
         inner = Context(function=index, owner=context.owner, spawned=spawned, handlers=around)
+        draft.assigns += served_otherwise(node) if self.grammar in SCRIPTS else []
         for value in given_otherwise(node) if self.grammar in SCRIPTS else ():
             self.walk(value, replace(inner, state="assigned"))
         body = node.child_by_field_name("body")

@@ -1,0 +1,52 @@
+# ruff: noqa: E501
+"""Where the way to a reporter is lost, that is no proof that nothing reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from trees import audited, codes
+
+from tallystick.audit.model import Verdict
+from tallystick.audit.report.wording import HEADLINES, headline
+
+METER = "import './seats';\nimport Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport class UsageMeter { async tellUsage(customer: string, count: number, key: string) { await stripe.billing.meterEvents.create({ event_name: 'x', identifier: key, payload: { stripe_customer_id: customer, value: String(count) } }); } }\n"
+SEATS = "export class SeatMeter { async tellUsage(customer: string, count: number, key: string) { await db.seats.update(customer, count); } }\n"
+ROUTE = "import './meter';\nimport { SeatMeter } from './seats';\nconst seats = new SeatMeter();\nMADE;\nexpress().post('/run', requireUser, async (req, res) => { const out = await llm(req.body.p); CALL(req.user.customer, out.n, out.id); res.json(out); });\n"
+
+
+@pytest.mark.parametrize(
+    ("made", "call", "verdict"),
+    [
+        ("plugins.load(UsageMeter)", "await pluginOf(req).tellUsage", Verdict.PASS),
+        ("plugins.load(UsageMeter)", "await seats.tellUsage", Verdict.SKIP),
+        ("plugins.load(SeatMeter)", "await seats.tellUsage", Verdict.FAIL),
+        ("plugins.load(SeatMeter)", "await later", Verdict.FAIL),
+    ],
+)
+def test_a_way_that_is_not_followed(tmp_path: Path, made: str, call: str, verdict: Verdict) -> None:
+    """Of a class that is made somewhere, nothing is said to be dead; of one that nobody makes, it is."""
+    text = ROUTE.replace("MADE", made).replace("CALL", call)
+    if "UsageMeter" in made:
+        text = f"import {{ UsageMeter }} from './meter';\n{text}"
+    report = audited(tmp_path, {"meter.ts": METER, "seats.ts": SEATS, "app.ts": text})
+    assert report.verdict is verdict, report.detail
+    assert codes(report) == ({"never_reported"} if verdict is Verdict.FAIL else set())
+    assert (headline(report) not in HEADLINES.values()) is (verdict is not Verdict.FAIL)
+    said = [one.message for one in report.findings if one.code == "never_reported"]
+    assert ("could not be followed" in said[0]) is (verdict is not Verdict.FAIL)
+
+
+def test_what_a_script_makes_use_of(tmp_path: Path) -> None:
+    """A server that runs all the time reports; a script that starts the same is no schedule."""
+    started = "import { start } from '../src/start';\nstart();\n"
+    tree = {
+        "src/start.ts": "import { UsageMeter } from './meter';\nexport function start() { new Poller({ each: async (row) => { await new UsageMeter().tellUsage(row.customer, row.n, row.id); } }).run(); }\n",
+        "src/meter.ts": METER.replace("import './seats';\n", ""),
+        "src/server.ts": started.replace("../src/start", "./start"),
+        "scripts/usage.ts": started,
+    }
+    assert codes(audited(tmp_path / "both", tree)) == set()
+    del tree["src/server.ts"]
+    assert codes(audited(tmp_path / "script", tree)) == {"scheduled_reporting"}
