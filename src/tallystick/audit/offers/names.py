@@ -19,8 +19,8 @@ LIKELY = re.compile(  # a part of a name; "per" only as a word of it
 )
 LONGEST = 60
 START, NAME = re.compile(r"\w{1,60}\Z"), re.compile(r"\w{0,60}")
-BILLED = frozenset(["overage", "metered"])
-MONEY = frozenset(["price", "usd", "cent", "eur"])
+CURRENCY = frozenset(["usd", "cent", "eur"])
+MONEY = CURRENCY | {"price"}
 USAGE = MONEY | {"usage", "rate"}
 COSTS = frozenset(["cost", "revenue"])  # of the seller's own, more often than not
 GIVEN = re.compile(r"[\"'`]?\]?\s{0,8}(?P<sign>\??:|=>|=(?!=)|\*|\+=)\s{0,8}(?P<value>[^\n,;]{0,60})")
@@ -69,15 +69,17 @@ def _kind(name: list[str], value: str, words: Vocabulary) -> str:
     said, number = frozenset(name), NUMBER.match(value) is not None
     own = said & COSTS if not number else frozenset()
     price = (said & words.prices) - (own | MONEY if own and "overage" not in said else own)
-    if said & BILLED:
-        return OVERAGE if price or ("per" in said and "overage" in said) else ""
+    if "overage" in said:
+        return OVERAGE if price or "per" in said else ""
+    if "metered" in said:  # with a currency alone it is what has been used up so far
+        return OVERAGE if price - CURRENCY or (price and "per" in said) else ""
     if "usage" in said and said & MONEY and said <= USAGE:
         return OVERAGE
     extra = any(one in ON_TOP and other in words.units for one, other in pairwise(filter(str.isalpha, name)))
     if extra and price:
         return OVERAGE
     each = any(one == "per" and (other in words.units or other[0].isdigit()) for one, other in pairwise(name))
-    if number and (extra or each) and name[0] in ON_TOP:
+    if number and (extra or each) and not ON_TOP.isdisjoint(name[:2]) and name[0] in ON_TOP | {"per"}:
         return EXTRA
     return PER_UNIT if number and each and price - COSTS else ""
 
