@@ -11,13 +11,16 @@ from msgspec.structs import replace
 from tallystick.audit import verdict
 from tallystick.audit.cache.facts import Cache
 from tallystick.audit.case import joins, libraries
+from tallystick.audit.case.beside import beside
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.endpoints import endpoints_of
 from tallystick.audit.case.gathering import Gathering, Progress
 from tallystick.audit.case.internal import begun
+from tallystick.audit.case.plans import at_changes_of_plan
 from tallystick.audit.case.scheduled import scheduled
 from tallystick.audit.case.switches import shut
 from tallystick.audit.case.unheard import silence
+from tallystick.audit.case.unused import unused
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.corpus.versions import is_quiet, pinned
 from tallystick.audit.entries import crontabs, timetables
@@ -115,9 +118,12 @@ class Run:
         case.lost |= climb.lost
         if case.trails:
             case.schedules = self._schedules
+        unused(case)
         scheduled(case)
+        beside(case)
         silence(case)
         shut(case)
+        at_changes_of_plan(case)
         return case
 
     @cached_property

@@ -97,6 +97,9 @@ class Case:
     schedules: list[Schedule] = field(default_factory=list)
     versions: Pins = field(default_factory=dict)
     silent: set[Key] = field(default_factory=set)  # workers whose event nothing sends, and routes as below
+    idle: dict[Key, str] = field(
+        default_factory=dict
+    )  # where ways end that no metered action starts, and why
     refused: dict[Key, Schedule] = field(
         default_factory=dict
     )  # what calls a route by a method it does not answer
@@ -130,9 +133,8 @@ class Case:
     @cached_property
     def judged(self) -> list[Trail]:
         """Live trails; where there are none, those whose start other code names in a way that was not followed."""
-        dead = [
-            one for one in self.trails if one.entry is None and not one.client and one.top not in self.silent
-        ]
+        aside = self.silent | self.idle.keys()
+        dead = [one for one in self.trails if one.entry is None and not one.client and one.top not in aside]
         return self.live or [one for one in dead if self.sells and self.named_elsewhere(one.top)]
 
     @cached_property

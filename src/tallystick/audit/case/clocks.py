@@ -242,21 +242,32 @@ def _within(fields: list[str]) -> bool:
 def occasional(corpus: Corpus, entry: Entry) -> bool:
     """Whether a program stands among the tools and nothing in the tree starts it."""
     path = entry.key[0]
-    stem = path.rpartition("/")[2].rpartition(".")[0]
-    if stem in ("main", "index"):
-        stem = path.rpartition("/")[0].rpartition("/")[2]
-    said = stem.encode("utf-8", "surrogateescape")
+    said = _stem(path)
     word = re.compile(rb"\b" + re.escape(said) + rb"\b")
     aside = entry.framework in ("django", "cobra") or ASIDE.search(path) is not None
     aside = aside or (JOBS.search(path) is not None and corpus.grep(word, said) in ([], [path]))
     if not (entry.kind == "script" and aside) and not (entry.framework == "laravel" and "Commands/" in path):
         return False
+    return not started(corpus, path)
+
+
+def _stem(path: str) -> bytes:
+    """What a program is called by: its file, or the folder of a file that is called as all are."""
+    stem = path.rpartition("/")[2].rpartition(".")[0]
+    if stem in ("main", "index"):
+        stem = path.rpartition("/")[0].rpartition("/")[2]
+    return stem.encode("utf-8", "surrogateescape")
+
+
+def started(corpus: Corpus, path: str) -> bool:
+    """Whether what deploys the tree starts a program, and not only a command for whoever asks for it."""
+    word = re.compile(rb"\b" + re.escape(_stem(path)) + rb"\b")
     starters = {name: data for name, data in corpus.support.items() if STARTED.search(name)}
     packages = [data for name, data in starters.items() if name.endswith("package.json")]
     hands = [hit[0] for data in packages for hit in BY_HAND.finditer(data) if word.search(hit[0])]
     run = [rb"(?:run|yarn|pnpm)\s+" + re.escape(one.split(b'"')[1]) + rb"\b" for one in hands]
     named = re.compile(b"|".join([word.pattern, *run]))
-    return not any(
+    return any(
         named.search(BY_HAND.sub(b"", data) if name.endswith("package.json") else data)
         for name, data in starters.items()
     )

@@ -1,12 +1,18 @@
-"""Functions under another name: what a factory made and somebody was given, and local names for a default."""
+"""Functions under another name: what a factory or a wrapper made of them, and local names for a default."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tallystick.audit.program.program import Key, Program
     from tallystick.audit.syntax.ir import Function
+
+PARTLY = re.compile(
+    r"(?i)(?:^|\.)(?:partial\w*|bind|curry\w*|apply)$"
+)  # what is called takes fewer values then
+BESIDE = frozenset(["name", "const", "object"])
 
 
 def injections(program: Program, path: str, common: frozenset[str]) -> list[tuple[str, Key]]:
@@ -55,3 +61,14 @@ def aliased(program: Program, caller: Key, name: str) -> list[str]:
             return [one for one in names if one != name]
         index = program.function((path, index)).parent
     return []
+
+
+def wrapped(program: Program, path: str, name: str) -> list[Key]:
+    """`export const report = traced(send)`: the one function that a name of a file stands for, by way of a call."""
+    given = program.modules[path].functions[0].assigns
+    made = [value for one, value in given if one == name and value.kind == "call"]
+    if len(made) != 1 or PARTLY.search(made[0].text) or any(one.kind not in BESIDE for one in made[0].parts):
+        return []
+    handed = [one.text for one in made[0].parts if one.kind == "name" and one.text not in ("", name)]
+    found = program.at_the_top(path, handed[0]) if len(handed) == 1 and "." not in handed[0] else []
+    return found if len(found) == 1 else []

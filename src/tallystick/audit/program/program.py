@@ -12,7 +12,7 @@ from functools import cached_property
 from tallystick.audit.models.knowledge import Knowledge
 from tallystick.audit.program import receivers, saves, temporal
 from tallystick.audit.program.contents import Contents
-from tallystick.audit.program.injected import aliased, injections
+from tallystick.audit.program.injected import aliased, injections, wrapped
 from tallystick.audit.program.resolve import Resolver
 from tallystick.audit.syntax.ir import Call, Expr, Function, Import, Module
 
@@ -269,7 +269,17 @@ class Program:
             return same  # a package is a folder
         if path.endswith(NAMED) or "server/" in path or "convex/" in path:
             return self._unique(name, bare=True) or self._at_hand(name)
-        return []
+        return wrapped(self, path, name)
+
+    def at_the_top(self, path: str, name: str) -> list[Key]:
+        """The function that a file defines, or takes from another, by a name of its own."""
+        own = [
+            (path, one)
+            for one in self.local[path].get(name, ())
+            if not self.modules[path].functions[one].owner
+        ]
+        found = self.imports[path].get(name)
+        return own[:1] or (self._through(path, found, []) if found is not None else [])
 
     def _at_hand(self, name: str) -> list[Key]:
         """What Nitro gives to every file without an import: what the utils of its server export."""
@@ -320,6 +330,9 @@ class Program:
             return [(path, names[name][0])]
         if depth > REEXPORTS:
             return []
+        made = wrapped(self, path, name) if not rest else []
+        if made:
+            return made
         if name == "default":
             alias = next(
                 (one.name for one in module.reexports if one.local == "default" and not one.source), ""

@@ -57,18 +57,21 @@ def find(case: Case) -> Iterator[Finding]:
     for trail in dead if not case.judged else []:
         sold = case.sells and not _retired(case, trail)
         meant = sold or _commented_out(case, trail)
-        off = OFF in trail.flags
+        off, why = OFF in trail.flags, case.idle.get(trail.top, "")
         name = case.name(trail) or trail.site.call.callee
-        first = case.program.function(trail.top).name or name
         yield RULE.finding(
             (
                 f"what reports usage ({name}) stands behind a switch that nothing turns on"
                 if off
-                else f"nothing in the application calls {first}, which would report usage"
+                else why or _uncalled(case, trail, name)
             )
             + ("" if meant else ", and every price found here is flat or paid ahead"),
             case.at(trail),
-            Confidence.HIGH if sold and not off else Confidence.MEDIUM if meant else Confidence.LOW,
+            Confidence.HIGH
+            if sold and not off and not why
+            else Confidence.MEDIUM
+            if meant
+            else Confidence.LOW,
             case.name(trail),
             case.hops(trail),
         )
@@ -86,6 +89,12 @@ def _means_to_bill(case: Case) -> bool:
     """Whether overage is promised, priced in code and counted, though no provider of payments is known."""
     told = any(one.note == PROMISED and _shown(case, one.place.path) for one in case.promised)
     return told and bool(case.counted) and any(one.note == OVERAGE for one in case.priced)
+
+
+def _uncalled(case: Case, trail: Trail, name: str) -> str:
+    """That nothing calls what would report, by the name of the first that is not called."""
+    first = case.program.function(trail.top).name or name
+    return f"nothing in the application calls {first}, which would report usage"
 
 
 def _offered(case: Case) -> Iterator[Finding]:
