@@ -77,6 +77,8 @@ NAMES = {
     "metered_calls = 9": None,
     "metered_usd: run.total,": None,
     "METERED_PRICE = 4": OVERAGE,
+    "overage: [\\n  { label: '+1m calls', value: '€0.30' },": OVERAGE,
+    "overage: [\\n  { label: '+1m calls', value: '€0' },": None,
     "perExtraQuery: 0.25,": EXTRA,
     "per_extra_seat: 25,": None,
     "metered_cost_usd: Number(row.cost)": None,

@@ -17,7 +17,8 @@ LIKELY = re.compile(  # a part of a name; "per" only as a word of it
     r"(?i:overage|extra|additional|excess|metered_|usage_?(?:price|rate))"
     r"|(?<![^\W_])(?i:per)_|(?<=[a-z])Per(?=[A-Z])"
 )
-LONGEST = 60
+LONGEST, LISTED = 60, 200
+SUM = re.compile(r"[$€£] ?\d*[.,]?\d*[1-9]")
 START, NAME = re.compile(r"\w{1,60}\Z"), re.compile(r"\w{0,60}")
 CURRENCY = frozenset(["usd", "cent", "eur"])
 MONEY = CURRENCY | {"price"}
@@ -47,8 +48,9 @@ def named(text: str, words: Vocabulary, columns: bool = False) -> Iterator[tuple
         given = (COLUMN if columns else GIVEN).match(text, end)
         value = "" if given is None or columns else given["value"]
         note = _kind(said, value, words) if given is not None and not _empty(given["sign"], value) else ""
-        if not note and "overage" in said and not columns and _multiplied(text, start, end, words):
-            note = OVERAGE
+        if not note and "overage" in said and not columns:
+            listed = value[:1] in ("[", "{") and SUM.search(text, end, end + LISTED) is not None
+            note = OVERAGE if listed or _multiplied(text, start, end, words) else ""
         if note:
             yield start, note
 

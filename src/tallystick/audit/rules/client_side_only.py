@@ -22,7 +22,14 @@ REPORTING = re.compile(r"(?i)usage|meter|track|consum|report|bill|deduct")
 CHARGES = frozenset(
     ["shopify-usage-charges", "stripe-invoice-items"]
 )  # who asks for one buys, and counts nothing
-CALLS = rb"(?:\b\w{0,20}[fF]etch\w{0,20}|axios[\w.]*|ky[\w.]*|post|sendBeacon|\b\w{0,20}[rR]equest\w{0,20})(?:<[^<>()\n]{0,60}>)?\(\s*[\"'`]"
+CALLS = (
+    rb"(?:\b\w{0,20}[fF]etch\w{0,20}|axios[\w.]*|ky[\w.]*|post|sendBeacon|\b\w{0,20}[rR]equest\w{0,20})"
+    rb"(?:<[^<>()\n]{0,60}>)?\(\s*[\"'`]"
+)
+BESIDE = re.compile(  # who asks, and how it is answered
+    r"(?i)(?:^|\.)(?:require|get|assert|ensure|verify)\w*(?:auth|tenant|session|user|context|org\w*|account)$"
+    r"|(?:^|\.)\w*(?:error|errorresponse|response|json)$|^import$|\.catch$"
+)
 FUNCTION = re.compile(r"(?:^|/)functions/([\w-]+)/")
 PAGE = re.compile(r"\.(?:tsx|jsx|vue|svelte)$|(?:^|/)(?:hooks|components)/")
 USES = re.compile(rb"^\s*[\"']use client[\"']", re.MULTILINE)
@@ -99,7 +106,7 @@ def _bare(case: Case, trail: Trail, key: tuple[str, int]) -> bool:
         for call in case.program.function(key).calls
         if call.state in ("awaited", "used") and call.callee not in onward
     ]
-    return all(any(one.search(call.callee) for one in known) for call in others)
+    return all(any(one.search(call.callee) for one in (BESIDE, *known)) for call in others)
 
 
 RULE = Rule(
