@@ -17,10 +17,11 @@ LIKELY = re.compile(  # a part of a name; "per" only as a word of it
     r"(?i:overage|extra|additional|excess|metered_|usage_?(?:price|rate))"
     r"|(?<![^\W_])(?i:per)_|(?<=[a-z])Per(?=[A-Z])"
 )
-LONGEST = 60
+LONGEST, LISTED = 60, 200
+SUM = re.compile(r"[$€£] ?\d*[.,]?\d*[1-9]")
 START, NAME = re.compile(r"\w{1,60}\Z"), re.compile(r"\w{0,60}")
-BILLED = frozenset(["overage", "metered"])
-MONEY = frozenset(["price", "usd", "cent", "eur"])
+CURRENCY = frozenset(["usd", "cent", "eur"])
+MONEY = CURRENCY | {"price"}
 USAGE = MONEY | {"usage", "rate"}
 COSTS = frozenset(["cost", "revenue"])  # of the seller's own, more often than not
 GIVEN = re.compile(r"[\"'`]?\]?\s{0,8}(?P<sign>\??:|=>|=(?!=)|\*|\+=)\s{0,8}(?P<value>[^\n,;]{0,60})")
@@ -47,8 +48,9 @@ def named(text: str, words: Vocabulary, columns: bool = False) -> Iterator[tuple
         given = (COLUMN if columns else GIVEN).match(text, end)
         value = "" if given is None or columns else given["value"]
         note = _kind(said, value, words) if given is not None and not _empty(given["sign"], value) else ""
-        if not note and "overage" in said and not columns and _multiplied(text, start, end, words):
-            note = OVERAGE
+        if not note and "overage" in said and not columns:
+            listed = value[:1] in ("[", "{") and SUM.search(text, end, end + LISTED) is not None
+            note = OVERAGE if listed or _multiplied(text, start, end, words) else ""
         if note:
             yield start, note
 
@@ -69,15 +71,17 @@ def _kind(name: list[str], value: str, words: Vocabulary) -> str:
     said, number = frozenset(name), NUMBER.match(value) is not None
     own = said & COSTS if not number else frozenset()
     price = (said & words.prices) - (own | MONEY if own and "overage" not in said else own)
-    if said & BILLED:
-        return OVERAGE if price or ("per" in said and "overage" in said) else ""
+    if "overage" in said:
+        return OVERAGE if price or "per" in said else ""
+    if "metered" in said:  # with a currency alone it is what has been used up so far
+        return OVERAGE if price - CURRENCY or (price and "per" in said) else ""
     if "usage" in said and said & MONEY and said <= USAGE:
         return OVERAGE
     extra = any(one in ON_TOP and other in words.units for one, other in pairwise(filter(str.isalpha, name)))
     if extra and price:
         return OVERAGE
     each = any(one == "per" and (other in words.units or other[0].isdigit()) for one, other in pairwise(name))
-    if number and (extra or each) and name[0] in ON_TOP:
+    if number and (extra or each) and not ON_TOP.isdisjoint(name[:2]) and name[0] in ON_TOP | {"per"}:
         return EXTRA
     return PER_UNIT if number and each and price - COSTS else ""
 

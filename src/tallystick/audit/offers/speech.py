@@ -16,6 +16,8 @@ MONEY = re.compile(
     r"|(?<![\w.$])(?P<rest>\d{1,9}(?:\.\d{1,9})?)\s?(?P<small>¢|cents?\b)"
     r"|(?<![\w.$])(?P<after>\d{1,9}(?:[.,]\d{1,9})?)\s?(?:USD\b|EUR\b|dollars?\b|€)"
     r"|(?:\$\$|[€£]\$?)\{[^{}\n]{1,60}\}"  # a sum that is filled in
+    r"|\{{1,2} ?(?:\w{1,20}\.)?(?i:(?:format|fmt|to)_?(?:currency|price|money|usd|cents))\w{0,10}"
+    r"\([^{}\n]{1,60}\) ?\}{1,2}"
 )
 MARKUP = re.compile(r"<[^<>]{0,300}>|&\w{2,8};|&#\d{2,5};|\\u00a0|\{[\"'` ]{1,9}\}")
 ELSEWHERE = re.compile(  # a sum that stands in a link to another's pages

@@ -22,7 +22,14 @@ REPORTING = re.compile(r"(?i)usage|meter|track|consum|report|bill|deduct")
 CHARGES = frozenset(
     ["shopify-usage-charges", "stripe-invoice-items"]
 )  # who asks for one buys, and counts nothing
-CALLS = rb"(?:fetch|axios[\w.]*|\$?fetch|ky[\w.]*|post|sendBeacon)\(\s*[\"'`]"
+CALLS = (
+    rb"(?:\b\w{0,20}[fF]etch\w{0,20}|axios[\w.]*|ky[\w.]*|post|sendBeacon|\b\w{0,20}[rR]equest\w{0,20})"
+    rb"(?:<[^<>()\n]{0,60}>)?\(\s*[\"'`]"
+)
+BESIDE = re.compile(  # who asks, and how it is answered
+    r"(?i)(?:^|\.)(?:require|get|assert|ensure|verify)\w*(?:auth|tenant|session|user|context|org\w*|account)$"
+    r"|(?:^|\.)\w*(?:error|errorresponse|response|json)$|^import$|\.catch$"
+)
 FUNCTION = re.compile(r"(?:^|/)functions/([\w-]+)/")
 PAGE = re.compile(r"\.(?:tsx|jsx|vue|svelte)$|(?:^|/)(?:hooks|components)/")
 USES = re.compile(rb"^\s*[\"']use client[\"']", re.MULTILINE)
@@ -66,7 +73,17 @@ def _called_to_report(case: Case, trail: Trail) -> bool:
         row.writes and not stored.USAGE.search(row.table) for row in stored.rows(case.program, [entry.key])
     ):
         return False
-    return any(PAGE.search(one) or USES.search(case.corpus.sources[one]) for one in case.corpus.grep(call))
+    return any(_of_a_page(case, one) for one in case.corpus.grep(call))
+
+
+def _of_a_page(case: Case, path: str) -> bool:
+    """Whether the browser runs a file: a page, or the client of the application's own routes that a page imports."""
+    stem = re.escape(path.rpartition("/")[2].partition(".")[0]).encode()
+    imports = re.compile(rb"\bfrom\s{1,9}[\"'][^\"'\n]{0,200}/" + stem + rb"[\"']")
+    return any(
+        PAGE.search(one) or USES.search(case.corpus.sources[one])
+        for one in (path, *case.corpus.grep(imports, stem))
+    )
 
 
 def _asked_for(entry: Entry) -> re.Pattern[bytes] | None:
@@ -89,7 +106,7 @@ def _bare(case: Case, trail: Trail, key: tuple[str, int]) -> bool:
         for call in case.program.function(key).calls
         if call.state in ("awaited", "used") and call.callee not in onward
     ]
-    return all(any(one.search(call.callee) for one in known) for call in others)
+    return all(any(one.search(call.callee) for one in (BESIDE, *known)) for call in others)
 
 
 RULE = Rule(

@@ -89,9 +89,15 @@ def find(case: Case) -> Iterator[Finding]:
         message = f"{setup.note} is set up here, and no code reports usage to it"
         yield RULE.finding(message, setup.place, Confidence.MEDIUM)
         return
-    if not case.trails and case.payment:
+    if not case.trails and (case.payment or _means_to_bill(case)):
         yield from _remarked(case)
         yield from _offered(case)
+
+
+def _means_to_bill(case: Case) -> bool:
+    """Whether overage is promised, priced in code and counted, though no provider of payments is known."""
+    told = any(one.note == PROMISED and _shown(case, one.place.path) for one in case.promised)
+    return told and bool(case.counted) and any(one.note == OVERAGE for one in case.priced)
 
 
 def _uncalled(case: Case, trail: Trail, name: str) -> str:
