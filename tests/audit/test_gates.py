@@ -32,6 +32,20 @@ LOOPS = {
 }
 
 
+def test_a_report_at_the_start_is_made_once(tmp_path: Path) -> None:
+    """Before the loop it is sent when the program starts, and in it once a day."""
+    started = JOB.replace("\nwhile", "\nreport_usage()\nwhile")
+    tree = {**PYTHON, "Procfile": "worker: python worker.py\n"}
+    late = started.replace("BODY", "    if now.hour == 3:\n        report_usage()")
+    assert codes(audited(tmp_path / "late", {**tree, "worker.py": late})) == LATE
+    assert (
+        codes(
+            audited(tmp_path / "often", {**tree, "worker.py": started.replace("BODY", "    report_usage()")})
+        )
+        == set()
+    )
+
+
 @pytest.mark.parametrize("body", LOOPS)
 def test_a_loop_that_asks_for_the_hour(tmp_path: Path, body: str) -> None:
     """In an `else`, behind an `or`, or where only something else waits for the hour, it is sent at every turn."""

@@ -19,7 +19,6 @@ from tallystick.audit.case.internal import begun
 from tallystick.audit.case.plans import at_changes_of_plan
 from tallystick.audit.case.scheduled import scheduled
 from tallystick.audit.case.switches import shut
-from tallystick.audit.case.unfollowed import called_openly
 from tallystick.audit.case.unheard import silence
 from tallystick.audit.case.unused import unused
 from tallystick.audit.corpus.lexical import Corpus
@@ -187,9 +186,8 @@ class Run:
         if library:
             findings, endpoints, signals = [one for one in findings if not one.decides], [], ()
         lost = [] if case.live or library else case.judged
-        way = verdict.Way.OPEN if any(called_openly(case, one.top) for one in lost) else verdict.Way.LOST
         answer, detail, code = verdict.decide(
-            findings, endpoints, signals, profile, bool(case.payment), way if lost else verdict.Way.KNOWN
+            findings, endpoints, signals, profile, bool(case.payment), bool(lost)
         )
         return Report(
             verdict=answer,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 from tallystick.audit.model import Confidence, Endpoint, Finding, Hop, Profile, Verdict
 
@@ -23,14 +22,6 @@ CERTAINTY = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
 SYNCHRONOUS = frozenset(["sync-reported", "sync-durable"])
 
 
-class Way(StrEnum):
-    """What is known of the ways to the reports of a tree in which no way was followed to its start."""
-
-    KNOWN = "known"  # nothing leads there
-    LOST = "lost"  # other code names what reports
-    OPEN = "open"  # what reports is made, and its method is called on something that is not known
-
-
 def deciding(findings: Sequence[Finding]) -> list[Finding]:
     """The findings that can turn a verdict, the plainest first."""
     strong = [one for one in findings if one.decides and one.confidence is not Confidence.LOW]
@@ -44,14 +35,14 @@ def decide(
     signals: Sequence[Hop],
     profile: Profile = Profile.DURABLE,
     payment: bool = False,
-    way: Way = Way.KNOWN,
+    lost: bool = False,
 ) -> tuple[Verdict, str, str]:
-    """Verdict, one sentence for a founder, and the pass or skip code."""
+    """Verdict, one sentence for a founder, and the pass or skip code; `lost`: ways to reports were not followed."""
     against = deciding(findings)
     if against:
         return Verdict.FAIL, _sentence(against, endpoints), against[0].code
-    if way is not Way.KNOWN and not endpoints:
-        return _unsure(way, payment)
+    if lost and not endpoints:
+        return Verdict.SKIP, f"{UNSURE}; nothing was decided.", "flat_rate_only" if payment else "no_billing"
     unused = any(one.code == "never_reported" and one.confidence is Confidence.LOW for one in findings)
     if not endpoints and (unused or not signals):
         code = "flat_rate_only" if payment else "no_billing"
@@ -82,17 +73,6 @@ def decide(
         f"{count} on the server, with the server's own numbers ({profile.value} profile).",
         code,
     )
-
-
-def _unsure(way: Way, payment: bool) -> tuple[Verdict, str, str]:
-    """What is said where usage is reported and only the way there is not known: that is no fault of the code."""
-    if way is Way.OPEN:
-        return (
-            Verdict.PASS,
-            f"{UNSURE}; its reports are made and called, and nothing speaks against them.",
-            "ok_synchronous",
-        )
-    return Verdict.SKIP, f"{UNSURE}; nothing was decided.", "flat_rate_only" if payment else "no_billing"
 
 
 def _sentence(against: Sequence[Finding], endpoints: Sequence[Endpoint]) -> str:

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from tallystick.audit.case.clocks import ENDLESS
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.entries.schedules import DAY, HOUR, Schedule, whole
 from tallystick.audit.program.program import Program
@@ -42,11 +43,18 @@ def gated(program: Program, corpus: Corpus, trail: Trail) -> Schedule | None:
     found = []
     for key, call in trail.hops:
         function = program.function(key)
+        call = _in_the_loop(corpus, key[0], function, call)
         first = function.line if key[1] else 1
         lines = corpus.lines(key[0]).said(first, call.line).decode("utf-8", "replace").split("\n")
         for number, gap in _gates(lines, call, function):
             found.append(Schedule(key[0], first + number, gap, lines[number].strip()[:60], ""))
     return max(found, key=lambda one: (one.seconds, one.path, one.line), default=None)
+
+
+def _in_the_loop(corpus: Corpus, path: str, function: Function, call: Call) -> Call:
+    """The same call below, where it comes again and again: before the loop it is made once, at the start."""
+    later = [one for one in function.calls if one.callee == call.callee and one.line > call.line]
+    return later[-1] if later and ENDLESS.search(corpus.text(path, call.line, later[-1].line)) else call
 
 
 def _gates(lines: list[str], call: Call, function: Function) -> Iterator[tuple[int, int]]:
