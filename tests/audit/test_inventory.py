@@ -85,6 +85,21 @@ def test_a_tree_that_the_enclosing_repository_ignores_is_still_walked(tmp_path: 
     assert walk(tmp_path / "scratch" / "app").files == ("main.py",)
 
 
+@pytest.mark.parametrize("by_git", [True, False])
+def test_languages_without_a_reader_are_lost_coverage(tmp_path: Path, by_git: bool) -> None:
+    """One line for each, and none for what the user leaves out."""
+    names = ["core/src/lib.rs", "core/src/main.rs", "Billing.cs", "old/Usage.cs", "target/debug/build.rs"]
+    root = plant(tmp_path, dict.fromkeys(names, "x") | {"main.py": "x = 1"})
+    if by_git:
+        commit(root)
+    found = walk(root, Selection(exclude=("old/",)))
+    assert found.files == ("main.py",)
+    assert found.unread == (
+        ("Billing.cs", "C# is not read (1 in all)"),
+        ("core/src/lib.rs", "Rust is not read (2 in all)"),
+    )
+
+
 def test_include_and_exclude_speak_gitignore(tmp_path: Path) -> None:
     """Both narrow the walk; exclude wins."""
     plant(tmp_path, {"api/a.py": "", "api/legacy/b.py": "", "web/c.ts": ""})

@@ -130,6 +130,26 @@ def test_wherever_it_is_written(path: str, text: str, tmp_path: Path) -> None:
     assert audited(tmp_path / "free", {path: text}).verdict == "skip"
 
 
+TABLE = "CREATE TABLE IF NOT EXISTS usage_events (\n  id TEXT PRIMARY KEY,\n  COLUMNS\n);\n"
+TABLES = {
+    "unit_price DECIMAL(14,4) NOT NULL,\n  status TEXT DEFAULT 'pending'": "fail",
+    "billable_amount NUMERIC,\n  invoiced_at TIMESTAMP": "fail",
+    "unit_price DECIMAL(14,4) NOT NULL": "skip",
+    "cost_usd NUMERIC,\n  status TEXT DEFAULT 'pending'": "skip",
+    "tokens INT,\n  billed BOOLEAN": "skip",
+}
+
+
+@pytest.mark.parametrize("columns", TABLES)
+def test_a_table_of_priced_usage_that_waits_to_be_billed(columns: str, tmp_path: Path) -> None:
+    """A price and a mark for what is billed: both together, of usage."""
+    pay = "import Stripe from 'stripe';\nexport const pay = () => stripe.checkout.sessions.create(plan);\n"
+    files = {"db/tables.sql": TABLE.replace("COLUMNS", columns), "src/pay.ts": pay}
+    assert audited(tmp_path / "used", files).verdict == TABLES[columns]
+    files["db/tables.sql"] = files["db/tables.sql"].replace("usage_events", "orders")
+    assert audited(tmp_path / "ordered", files).verdict == "skip"
+
+
 def test_what_developers_tell_each_other_is_no_offer(tmp_path: Path) -> None:
     """The same sentence in a docstring, and in a text that is shown."""
     told = 'def search(one):\n    """$5 per 1,000 queries beyond the free tier"""\n    usage.incr(one.org)\n'

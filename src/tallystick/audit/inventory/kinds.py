@@ -14,7 +14,6 @@ SOURCE = frozenset(
         "java",
         "js",
         "jsx",
-        "kt",
         "mjs",
         "mts",
         "php",
@@ -28,6 +27,23 @@ SOURCE = frozenset(
         "vue",
     ],
 )
+FOREIGN = {  # program text that the auditor has no reader for
+    "clj": "Clojure",
+    "cr": "Crystal",
+    "cs": "C#",
+    "dart": "Dart",
+    "erl": "Erlang",
+    "ex": "Elixir",
+    "exs": "Elixir",
+    "fs": "F#",
+    "kt": "Kotlin",
+    "kts": "Kotlin",
+    "pl": "Perl",
+    "pm": "Perl",
+    "rs": "Rust",
+    "scala": "Scala",
+    "swift": "Swift",
+}
 SUPPORT = frozenset(
     [
         "cron",
@@ -155,6 +171,11 @@ def ending(name: str) -> str:
 def is_source(name: str) -> bool:
     """Whether a file of this name holds program text."""
     return ending(name) in SOURCE
+
+
+def foreign(path: str) -> str:
+    """The language of program text that is not read, or an empty text."""
+    return FOREIGN.get(ending(path.rpartition("/")[2]), "")
 
 
 def is_lock(name: str) -> bool:

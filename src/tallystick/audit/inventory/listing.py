@@ -41,8 +41,16 @@ class Listing:
         """Start empty."""
         self.limits = limits
         self.paths: list[str] = []
+        self.foreign: list[str] = []
         self.unread: list[tuple[str, str]] = []
         self.left_out: dict[str, int] = {}
+
+    def take(self, path: str) -> bool:
+        """Keep a path of a file by what its name says of it; whether it says anything."""
+        kept = self.paths if kinds.wanted(path) else self.foreign if kinds.foreign(path) else None
+        if kept is not None:
+            kept.append(path)
+        return kept is not None
 
     def leave_out(self, reason: str) -> None:
         """Count one path that is left out on purpose."""
@@ -98,9 +106,12 @@ def list_by_git(root: Path, names: list[str], listing: Listing, prefix: str = ""
         if reason := kinds.path_left_out((prefix + name).rpartition("/")[0]):
             listing.leave_out(reason)
             continue
-        if kinds.wanted(prefix + name):
-            listing.paths.append(prefix + name)
-        elif level < 4 and (root / name).is_dir() and not (root / name).is_symlink():
+        if (
+            not listing.take(prefix + name)
+            and level < 4
+            and (root / name).is_dir()
+            and not (root / name).is_symlink()
+        ):
             _submodule(root / name, listing, f"{prefix}{name}/", level + 1)
 
 
@@ -131,8 +142,7 @@ def list_by_walk(root: Path, listing: Listing) -> None:
             if _ignored(path + "/" * is_folder, specs):
                 listing.leave_out("ignored")
             elif not is_folder:
-                if kinds.wanted(path):
-                    listing.paths.append(path)
+                listing.take(path)
             elif reason := kinds.folder_left_out(path):
                 listing.leave_out(reason)
             else:

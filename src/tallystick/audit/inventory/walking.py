@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
@@ -29,8 +30,16 @@ def walk(root: Path, selection: Selection | None = None, limits: Limits | None =
     files = tuple(
         path for path in listed if _reached(path, folders, listing) and _readable(root, path, listing)
     )
-    unread = tuple(sorted((path, reason) for path, reason in listing.unread))
+    unread = tuple(sorted([*listing.unread, *_foreign(filter(chosen, sorted(listing.foreign)))]))
     return Inventory(files, unread, tuple(sorted(listing.left_out.items())))
+
+
+def _foreign(paths: Iterable[str]) -> list[tuple[str, str]]:
+    """What is lost of languages that are not read: the first file of each, and how many there are."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        found.setdefault(kinds.foreign(path), []).append(path)
+    return [(of[0], f"{language} is not read ({len(of):,} in all)") for language, of in found.items()]
 
 
 class _Chosen:

@@ -11,6 +11,7 @@ from tallystick.audit.inventory.kinds import ending, is_copy, is_page, is_table
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.offers.names import named
 from tallystick.audit.offers.speech import PROMISED, spoken
+from tallystick.audit.offers.tables import waiting
 from tallystick.audit.offers.vocabulary import Vocabulary
 
 MOST = 50
@@ -46,7 +47,8 @@ class Offers:
         """What code and the tables of a database name, each kind with its first place in a file."""
         code = {path: data for path, data in self.corpus.front.items() if not SCRIPTS.search(path)}
         tables = {path: data for path, data in self.corpus.support.items() if is_table(path)}
-        found = _first(code, partial(named, words=self.words))
+        found = _first({**code, **tables}, waiting)
+        found += _first(code, partial(named, words=self.words))
         found += _first(tables, partial(named, words=self.words, columns=True))
         return tuple(found)[:MOST]
 

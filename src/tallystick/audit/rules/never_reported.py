@@ -14,6 +14,7 @@ from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
 from tallystick.audit.offers.names import EXTRA, OVERAGE
 from tallystick.audit.offers.speech import PROMISED, SPOKEN
+from tallystick.audit.offers.tables import KEPT
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 from tallystick.audit.trails.trails import Trail
@@ -116,15 +117,20 @@ def _offered(case: Case) -> Iterator[Finding]:
     ahead = any(PAID_IN.search(path) for path in case.corpus.sources)
     weak = bool(counters) and not ahead and not case.corpus.grep(BOUGHT)
     priced = (one for one in case.priced if weak or one.note != EXTRA)
-    hop = next((one for one in priced if one.note in (OVERAGE, EXTRA) or one.place.path in counters), None)
+    hop = next(
+        (one for one in priced if one.note in (OVERAGE, EXTRA, KEPT) or one.place.path in counters), None
+    )
     promised = (
         one for one in case.promised if one.note == PROMISED or (weak if one.note == SPOKEN else not ahead)
     )
     hop = hop or next((one for one in promised if _shown(case, one.place.path)), None)
     if hop is not None:
         known = "usage is only counted; nothing" if counters else "nothing"
+        kept = "usage is kept at its price here until it is billed, and nothing bills it"
         yield RULE.finding(
-            f"a price per unit is promised here and {known} reports it to be billed",
+            kept
+            if hop.note == KEPT
+            else f"a price per unit is promised here and {known} reports it to be billed",
             hop.place,
             Confidence.MEDIUM,
         )

@@ -1,0 +1,32 @@
+"""Tables that keep usage at its price until it is billed: what is priced is sold, whoever never bills it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tallystick.audit.syntax.searches import finite
+
+KEPT = "priced usage that waits to be billed"
+
+DECLARED = finite(
+    r"(?i)(?:\bcreate\s+table\s+(?:if\s+not\s+exists\s+)?[\w.\"`]*?|\b(?:model|class)\s+|[tT]able\(\s*[\"'])"
+    r"\w*(?:usage|metered|overage)\w*[^\n]*\n"
+)
+END = finite(r"(?im)^\s*(?:\)|\}\)?);?[^\n]*$|^(?:class|model|create)\b")
+PRICE = finite(
+    r"(?i)\b(?:unit_?(?:price|amount|rate)|(?:price|rate)_?per_?unit|overage_?(?:amount|price|charge)|billable_?amount"
+    r"|charge_?(?:amount|cents)|total_?(?:amount|charge)\w*)\b"
+)
+WAITING = finite(
+    r"(?i)\b(?:(?:is_?)?(?:billed|invoiced|charged)(?:_?at)?|invoice_?id|(?:billing|charge)_?status|stripe_?invoice\w*)\b"
+    r"|\bstatus\b[^\n]*(?:pending|unbilled)"
+)
+LONGEST = 1_500  # of the declaration of a table
+
+
+def waiting(text: str) -> Iterator[tuple[int, str]]:
+    """Where a text declares a table of usage that has a price, and a mark for what is billed already."""
+    for hit in DECLARED.finditer(text):
+        columns = END.split(text[hit.end() : hit.end() + LONGEST], 1)[0]
+        if PRICE.search(columns) and WAITING.search(columns):
+            yield hit.start(), KEPT
