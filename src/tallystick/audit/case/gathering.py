@@ -261,7 +261,7 @@ class Gathering:
             function
             for function in module.functions
             if any(
-                sink is not None and (self._owing or not sink.arrears)
+                sink is not None and (not sink.arrears or self._owing)
                 for call in function.calls
                 for sink in [sites.sink_of(call, self.knowledge, lambda word: True, module, function, text)]
             )
