@@ -49,6 +49,7 @@ class Instances:
         self.program = program
         self.linked = False  # whether it is known who calls whom
         self.asking: set[tuple[Key, str]] = set()
+        self.giving: dict[tuple[str, str], tuple[str, str] | None] = {}
         self.found: dict[tuple[Key, str], Classes] = {}
         self.words: dict[str, set[Classes]] = defaultdict(set)
 
@@ -236,21 +237,32 @@ class Instances:
             return NONE
         return self._exported(self.program.resolver.resolve(caller[0], taken.source), taken.name)
 
-    def _exported(self, path: str, name: str, depth: int = 0) -> Classes:
+    def _exported(self, path: str, name: str) -> Classes:
         """What the name that a file exports stands for, through those that only hand it on."""
+        given = self._giving(path, name)
+        return NONE if given is None else self._of_name((given[0], 0), given[1])
+
+    def _giving(self, path: str, name: str, depth: int = 0) -> tuple[str, str] | None:
+        """The file that gives an exported name its value, and the name there; looked for once."""
         if path not in self.program.modules or depth > DEEPEST:
-            return NONE
+            return None
+        if (path, name) not in self.giving:
+            self.giving[path, name] = None  # files that hand a name on in a circle give none
+            self.giving[path, name] = self._handed_on(path, name, depth)
+        return self.giving[path, name]
+
+    def _handed_on(self, path: str, name: str, depth: int) -> tuple[str, str] | None:
         if name in self.program.contents.given((path, 0)):
-            return self._of_name((path, 0), name)
+            return path, name
         for one in self.program.modules[path].reexports:
             if one.local in (name, "*") and (one.source or one.name != name):
                 target = self.program.resolver.resolve(path, one.source) if one.source else path
-                found = self._exported(target, name if one.local == "*" else one.name, depth + 1)
-                if found:
+                found = self._giving(target, name if one.local == "*" else one.name, depth + 1)
+                if found is not None:
                     return found
         taken = self.program.imports[path].get(name)
         target = self.program.resolver.resolve(path, taken.source) if taken is not None else path
-        return self._exported(target, taken.name, depth + 1) if taken is not None and target != path else NONE
+        return self._giving(target, taken.name, depth + 1) if taken is not None and target != path else None
 
     def _dotted(self, caller: Key, head: str, rest: str) -> Classes:
         """`this.meter`, `all.meter`, `services.meter`."""
