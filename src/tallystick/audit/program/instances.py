@@ -49,6 +49,7 @@ class Instances:
         self.program = program
         self.linked = False  # whether it is known who calls whom
         self.asking: set[tuple[Key, str]] = set()
+        self.left_out = 0  # questions that were answered by nothing: in a circle, or too deep
         self.giving: dict[tuple[str, str], tuple[str, str] | None] = {}
         self.found: dict[tuple[Key, str], Classes] = {}
         self.words: dict[str, set[Classes]] = defaultdict(set)
@@ -136,12 +137,13 @@ class Instances:
         if asked in self.found:
             return self.found[asked]
         if asked in self.asking or len(self.asking) > DEEPEST:
+            self.left_out += 1
             return NONE
-        first = not self.asking
+        before = self.left_out
         self.asking.add(asked)
         found = ask()
         self.asking.discard(asked)
-        if first:
+        if not self.asking or self.left_out == before:
             self.found[asked] = found
         return found
 
