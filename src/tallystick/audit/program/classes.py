@@ -6,13 +6,14 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tallystick.audit.program.givers import Givers
 from tallystick.audit.syntax.ir import Function
 
 if TYPE_CHECKING:
     from tallystick.audit.program.program import Key, Program
 
 Class = tuple[str, str]  # the file, and the name there
-DEEPEST = 8  # bases above bases, files that hand a class on
+DEEPEST = 8  # bases above bases
 HEIRS = 12  # of a base that more have, nothing is told by it
 ABSTRACT = frozenset(["Protocol", "ABC", "ABCMeta"])
 SHARING = (".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".vue", ".svelte", ".py")
@@ -24,6 +25,7 @@ class Classes:
     def __init__(self, program: Program) -> None:
         """Gather what every file declares."""
         self.program = program
+        self.givers = Givers(program, lambda path, name: self._is((path, name)))
         self.methods: dict[Class, dict[str, Key]] = defaultdict(dict)
         self.declared: dict[Class, tuple[str, ...]] = {}
         for path, module in program.modules.items():
@@ -63,34 +65,15 @@ class Classes:
             return None
         if taken.name == "*":
             target = self.program.resolver.resolve(path, taken.source)
-            return self._given_away(target, rest) if rest and "." not in rest else None
+            return self.givers.of(target, rest) if rest and "." not in rest else None
         if path.endswith(".py") and rest:  # `from . import billing`: a module of the package
             joined = f"{taken.source}{'' if taken.source.endswith('.') else '.'}{taken.name}"
-            return self._given_away(self.program.resolver.resolve(path, joined), rest)
+            return self.givers.of(self.program.resolver.resolve(path, joined), rest)
         target = self.program.resolver.resolve(path, taken.source)
-        return None if rest else self._given_away(target, taken.name)
+        return None if rest else self.givers.of(target, taken.name)
 
     def _is(self, one: Class) -> bool:
         return one in self.declared or one in self.methods
-
-    def _given_away(self, path: str, name: str, depth: int = 0) -> Class | None:
-        """The class that a file exports under a name."""
-        if path not in self.program.modules or depth > DEEPEST:
-            return None
-        if self._is((path, name)):
-            return path, name
-        for one in self.program.modules[path].reexports:
-            if one.local not in (name, "*") or (not one.source and one.name == name):
-                continue
-            target = self.program.resolver.resolve(path, one.source) if one.source else path
-            found = self._given_away(target, name if one.local == "*" else one.name, depth + 1)
-            if found is not None:
-                return found
-        taken = self.program.imports[path].get(name)
-        if taken is None or taken.name == "*":
-            return None
-        target = self.program.resolver.resolve(path, taken.source)
-        return self._given_away(target, taken.name, depth + 1) if target != path else None
 
     def around(self, key: Key) -> Class | None:
         """The class that a function, or what it stands in, is a method of."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tallystick.audit.program.classes import Class
 from tallystick.audit.program.contents import FIELDS
+from tallystick.audit.program.givers import Givers
 from tallystick.audit.program.handed import handed_on
 from tallystick.audit.program.receivers import (
     CONSTRUCTORS,
@@ -50,8 +51,9 @@ class Instances:
         self.linked = False  # whether it is known who calls whom
         self.asking: set[tuple[Key, str]] = set()
         self.left_out = 0  # questions that were answered by nothing: in a circle, or too deep
-        self.giving: dict[tuple[str, str], tuple[str, str] | None] = {}
+        self.givers = Givers(program, lambda path, name: name in program.contents.given((path, 0)))
         self.found: dict[tuple[Key, str], Classes] = {}
+        self.meanwhile: dict[tuple[Key, str], Classes] = {}  # answers that hold for the question at hand
         self.words: dict[str, set[Classes]] = defaultdict(set)
 
     def learn(self) -> None:
@@ -134,8 +136,9 @@ class Instances:
 
     def _once(self, asked: tuple[Key, str], ask: Callable[[], Classes]) -> Classes:
         """An answer that is asked for no second time while it is looked for, and kept where nothing was left out."""
-        if asked in self.found:
-            return self.found[asked]
+        known = self.found.get(asked, self.meanwhile.get(asked))
+        if known is not None:
+            return known
         if asked in self.asking or len(self.asking) > DEEPEST:
             self.left_out += 1
             return NONE
@@ -145,6 +148,10 @@ class Instances:
         self.asking.discard(asked)
         if not self.asking or self.left_out == before:
             self.found[asked] = found
+        else:
+            self.meanwhile[asked] = found  # what it lacks, those that asked for it gather themselves
+        if not self.asking:
+            self.meanwhile.clear()
         return found
 
     def _of_call(self, caller: Key, value: Expr) -> Classes:
@@ -241,30 +248,8 @@ class Instances:
 
     def _exported(self, path: str, name: str) -> Classes:
         """What the name that a file exports stands for, through those that only hand it on."""
-        given = self._giving(path, name)
+        given = self.givers.of(path, name)
         return NONE if given is None else self._of_name((given[0], 0), given[1])
-
-    def _giving(self, path: str, name: str, depth: int = 0) -> tuple[str, str] | None:
-        """The file that gives an exported name its value, and the name there; looked for once."""
-        if path not in self.program.modules or depth > DEEPEST:
-            return None
-        if (path, name) not in self.giving:
-            self.giving[path, name] = None  # files that hand a name on in a circle give none
-            self.giving[path, name] = self._handed_on(path, name, depth)
-        return self.giving[path, name]
-
-    def _handed_on(self, path: str, name: str, depth: int) -> tuple[str, str] | None:
-        if name in self.program.contents.given((path, 0)):
-            return path, name
-        for one in self.program.modules[path].reexports:
-            if one.local in (name, "*") and (one.source or one.name != name):
-                target = self.program.resolver.resolve(path, one.source) if one.source else path
-                found = self._giving(target, name if one.local == "*" else one.name, depth + 1)
-                if found is not None:
-                    return found
-        taken = self.program.imports[path].get(name)
-        target = self.program.resolver.resolve(path, taken.source) if taken is not None else path
-        return self._giving(target, taken.name, depth + 1) if taken is not None and target != path else None
 
     def _dotted(self, caller: Key, head: str, rest: str) -> Classes:
         """`this.meter`, `all.meter`, `services.meter`."""
