@@ -15,6 +15,38 @@ LARAVEL: Tree = {
     "composer.json": '{"require": {"laravel/framework": "^11", "stripe/stripe-php": "^16.0"}}',
     "app/Http/Controllers/RunController.php": "<?php\nnamespace App\\Http\\Controllers;\nclass RunController extends Controller\n{\n    public function store(Request $request)\n    {\n        $answer = $this->openai->chat()->create(['model' => 'm']);\n        UsageEvent::create(['customer_id' => $request->user()->customer, 'quantity' => $answer->usage->totalTokens]);\n        return $answer;\n    }\n}\n",
 }
+COMMAND = """<?php
+namespace App\\Console\\Commands;
+class ReportUsage extends Command
+{
+    protected $signature = 'usage:report {--force}';
+    public function handle()
+    {
+        foreach (UsageEvent::whereNull('reported_at')->get() as $row) {
+            $this->stripe->billing->meterEvents->create(['event_name' => 'calls', 'identifier' => (string) $row->id, 'payload' => ['value' => $row->quantity, 'stripe_customer_id' => $row->customer_id]]);
+            $row->update(['reported_at' => now()]);
+        }
+    }
+}
+"""
+GO_FLUSH = """func flush(ctx context.Context) error {
+	rows, err := db.QueryContext(ctx, `SELECT id, customer_id, quantity FROM usage_records WHERE reported_at IS NULL`)
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		var id, customer string
+		var n int
+		rows.Scan(&id, &customer, &n)
+		_, err := meterevent.New(&stripe.BillingMeterEventParams{Identifier: stripe.String(id), Payload: map[string]string{"stripe_customer_id": customer, "value": strconv.Itoa(n)}})
+		if err != nil {
+			return err
+		}
+		db.ExecContext(ctx, `UPDATE usage_records SET reported_at = now() WHERE id = $1`, id)
+	}
+	return nil
+}
+"""
 GO: Tree = {
     "go.mod": "module shop\nrequire github.com/stripe/stripe-go/v82 v82.0.0\n",
     "internal/billing/report.go": """package billing
@@ -149,20 +181,7 @@ OTHER_CLOCKS: dict[str, tuple[Tree, Tree, str, str]] = {
     "php kernel command signature": (
         LARAVEL,
         {
-            "app/Console/Commands/ReportUsage.php": """<?php
-namespace App\\Console\\Commands;
-class ReportUsage extends Command
-{
-    protected $signature = 'usage:report {--force}';
-    public function handle()
-    {
-        foreach (UsageEvent::whereNull('reported_at')->get() as $row) {
-            $this->stripe->billing->meterEvents->create(['event_name' => 'calls', 'identifier' => (string) $row->id, 'payload' => ['value' => $row->quantity, 'stripe_customer_id' => $row->customer_id]]);
-            $row->update(['reported_at' => now()]);
-        }
-    }
-}
-""",
+            "app/Console/Commands/ReportUsage.php": COMMAND,
             "app/Console/Kernel.php": "<?php\nclass Kernel extends ConsoleKernel\n{\n    protected function schedule(Schedule $schedule)\n    {\n        $schedule->command('usage:report')->WHEN();\n    }\n}\n",
         },
         "daily",
@@ -171,20 +190,7 @@ class ReportUsage extends Command
     "php routes/console facade": (
         LARAVEL,
         {
-            "app/Console/Commands/ReportUsage.php": """<?php
-namespace App\\Console\\Commands;
-class ReportUsage extends Command
-{
-    protected $signature = 'usage:report {--force}';
-    public function handle()
-    {
-        foreach (UsageEvent::whereNull('reported_at')->get() as $row) {
-            $this->stripe->billing->meterEvents->create(['event_name' => 'calls', 'identifier' => (string) $row->id, 'payload' => ['value' => $row->quantity, 'stripe_customer_id' => $row->customer_id]]);
-            $row->update(['reported_at' => now()]);
-        }
-    }
-}
-""",
+            "app/Console/Commands/ReportUsage.php": COMMAND,
             "routes/console.php": "<?php\nSchedule::command('usage:report --force')->WHEN()->withoutOverlapping();\n",
         },
         "dailyAt",
@@ -214,20 +220,7 @@ class ReportUsage implements ShouldQueue
     "php command class": (
         LARAVEL,
         {
-            "app/Console/Commands/ReportUsage.php": """<?php
-namespace App\\Console\\Commands;
-class ReportUsage extends Command
-{
-    protected $signature = 'usage:report {--force}';
-    public function handle()
-    {
-        foreach (UsageEvent::whereNull('reported_at')->get() as $row) {
-            $this->stripe->billing->meterEvents->create(['event_name' => 'calls', 'identifier' => (string) $row->id, 'payload' => ['value' => $row->quantity, 'stripe_customer_id' => $row->customer_id]]);
-            $row->update(['reported_at' => now()]);
-        }
-    }
-}
-""",
+            "app/Console/Commands/ReportUsage.php": COMMAND,
             "routes/console.php": "<?php\nSchedule::command(ReportUsage::class)->WHEN();\n",
         },
         "daily",
@@ -236,20 +229,7 @@ class ReportUsage extends Command
     "php cron()": (
         LARAVEL,
         {
-            "app/Console/Commands/ReportUsage.php": """<?php
-namespace App\\Console\\Commands;
-class ReportUsage extends Command
-{
-    protected $signature = 'usage:report {--force}';
-    public function handle()
-    {
-        foreach (UsageEvent::whereNull('reported_at')->get() as $row) {
-            $this->stripe->billing->meterEvents->create(['event_name' => 'calls', 'identifier' => (string) $row->id, 'payload' => ['value' => $row->quantity, 'stripe_customer_id' => $row->customer_id]]);
-            $row->update(['reported_at' => now()]);
-        }
-    }
-}
-""",
+            "app/Console/Commands/ReportUsage.php": COMMAND,
             "routes/console.php": "<?php\nSchedule::command('usage:report')->cron('WHEN');\n",
         },
         "0 2 * * *",
@@ -258,20 +238,7 @@ class ReportUsage extends Command
     "php bootstrap withSchedule": (
         LARAVEL,
         {
-            "app/Console/Commands/ReportUsage.php": """<?php
-namespace App\\Console\\Commands;
-class ReportUsage extends Command
-{
-    protected $signature = 'usage:report {--force}';
-    public function handle()
-    {
-        foreach (UsageEvent::whereNull('reported_at')->get() as $row) {
-            $this->stripe->billing->meterEvents->create(['event_name' => 'calls', 'identifier' => (string) $row->id, 'payload' => ['value' => $row->quantity, 'stripe_customer_id' => $row->customer_id]]);
-            $row->update(['reported_at' => now()]);
-        }
-    }
-}
-""",
+            "app/Console/Commands/ReportUsage.php": COMMAND,
             "bootstrap/app.php": "<?php\nreturn Application::configure()->withSchedule(function (Schedule $schedule) {\n    $schedule->command('usage:report')->WHEN();\n})->create();\n",
         },
         "daily",

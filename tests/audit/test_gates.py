@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from clocks import PYTHON
+from clocks_elsewhere import GO_FLUSH
 from trees import Tree, audited, codes
 
 LATE = {"scheduled_reporting"}
@@ -101,24 +102,6 @@ BODY
 	}
 }
 
-func flush(ctx context.Context) error {
-	rows, err := db.QueryContext(ctx, `SELECT id, customer_id, quantity FROM usage_records WHERE reported_at IS NULL`)
-	if err != nil {
-		return err
-	}
-	for rows.Next() {
-		var id, customer string
-		var n int
-		rows.Scan(&id, &customer, &n)
-		_, err := meterevent.New(&stripe.BillingMeterEventParams{Identifier: stripe.String(id), Payload: map[string]string{"stripe_customer_id": customer, "value": strconv.Itoa(n)}})
-		if err != nil {
-			return err
-		}
-		db.ExecContext(ctx, `UPDATE usage_records SET reported_at = now() WHERE id = $1`, id)
-	}
-	return nil
-}
-
 func work(w http.ResponseWriter, r *http.Request) {
 	if _, err := db.ExecContext(r.Context(), `INSERT INTO usage_records (customer_id, quantity) VALUES ($1, 1)`, r.Context().Value("org")); err != nil {
 		http.Error(w, "no", 500)
@@ -145,6 +128,7 @@ def test_a_ticker_that_asks_for_the_hour(tmp_path: Path, body: str) -> None:
     tree = {
         "go.mod": "module shop\nrequire github.com/stripe/stripe-go/v82 v82.0.0\n",
         "main.go": GO.replace("BODY", body),
+        "flush.go": f"package main\n\n{GO_FLUSH}",
     }
     assert ("scheduled_reporting" in codes(audited(tmp_path, tree))) is TICKS[body]
 

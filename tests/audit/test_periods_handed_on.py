@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from clocks_elsewhere import GO_FLUSH
 from trees import Tree, audited, codes
 
 LATE = {"scheduled_reporting"}
@@ -91,7 +92,7 @@ func (s *Service) loop(ctx context.Context) {
 	t := time.NewTicker(time.Hour)
 	for now := range t.C {
 		HANDED
-		if err := s.flush(ctx); err != nil {
+		if err := flush(ctx); err != nil {
 			slog.Error("flush", "err", err)
 		}
 	}
@@ -109,24 +110,6 @@ func (s *Service) collect(ctx context.Context, start, end time.Time) error {
 		if _, err := s.db.ExecContext(ctx, `INSERT INTO metered_usage (org, quantity) VALUES ($1, $2)`, org, n); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (s *Service) flush(ctx context.Context) error {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, customer_id, quantity FROM metered_usage WHERE reported_at IS NULL`)
-	if err != nil {
-		return err
-	}
-	for rows.Next() {
-		var id, customer string
-		var n int
-		rows.Scan(&id, &customer, &n)
-		_, err := meterevent.New(&stripe.BillingMeterEventParams{Identifier: stripe.String(id), Payload: map[string]string{"stripe_customer_id": customer, "value": strconv.Itoa(n)}})
-		if err != nil {
-			return err
-		}
-		s.db.ExecContext(ctx, `UPDATE metered_usage SET reported_at = now() WHERE id = $1`, id)
 	}
 	return nil
 }
@@ -155,6 +138,7 @@ def test_the_month_in_the_place_of_the_lower_bound(tmp_path: Path, going: tuple[
     tree = {
         "go.mod": "module shop\nrequire github.com/stripe/stripe-go/v82 v82.0.0\n",
         "main.go": GO.replace("HANDED", going[0]).replace("QUERY", going[1]),
+        "flush.go": f"package main\n\n{GO_FLUSH.replace('usage_records', 'metered_usage')}",
     }
     assert codes(audited(tmp_path, tree)) == GOING[going]
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from clocks_elsewhere import GO_FLUSH
 from trees import Tree, audited, codes
 
 REPORT = """package main
@@ -13,24 +14,6 @@ REPORT = """package main
 func keep(ctx context.Context, org string, n int) error {
 	_, err := db.ExecContext(ctx, `INSERT INTO usage_records (customer_id, quantity, at) VALUES ($1, $2, now())`, org, n)
 	return err
-}
-
-func flush(ctx context.Context) error {
-	rows, err := db.QueryContext(ctx, `SELECT id, customer_id, quantity FROM usage_records WHERE reported_at IS NULL`)
-	if err != nil {
-		return err
-	}
-	for rows.Next() {
-		var id, customer string
-		var n int
-		rows.Scan(&id, &customer, &n)
-		_, err := meterevent.New(&stripe.BillingMeterEventParams{Identifier: stripe.String(id), Payload: map[string]string{"stripe_customer_id": customer, "value": strconv.Itoa(n)}})
-		if err != nil {
-			return err
-		}
-		db.ExecContext(ctx, `UPDATE usage_records SET reported_at = now() WHERE id = $1`, id)
-	}
-	return nil
 }
 """
 MAIN = """package main
@@ -73,7 +56,7 @@ def tree(loop: str, start: str, every: str) -> Tree:
     text = MAIN.replace("LOOP", loop).replace("START", start).replace("SEND", SEND)
     return {
         "go.mod": MODULE,
-        "report.go": REPORT,
+        "report.go": f"{REPORT}\n{GO_FLUSH}",
         "main.go": text.replace("EVERY", every).replace("OTHER", OTHERS[every]),
     }
 
