@@ -248,7 +248,10 @@ class Program:
                 return product
         found = self.imports[path].get(head)
         if found is not None:
-            return self.exports.through(path, found, parts[1:]) or receivers.shelved(self, path, found, parts)
+            taken = self.exports.through(path, found, parts[1:])
+            if callee.startswith(f"{head}()."):  # what it gives is called: `report(n).catch(note)`
+                taken = [one for one in taken if self.function(one).name == last]
+            return taken or receivers.shelved(self, path, found, parts)
         dotted = self.imports[path].get(".".join(parts[:-1]))
         if dotted is not None:
             return self.exports.through(path, dotted, parts[-1:])
