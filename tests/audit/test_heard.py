@@ -57,8 +57,8 @@ def test_a_batcher_keeps_usage_in_memory(tmp_path: Path, maker: str, option: str
     """What is handed to a batcher waits in the process until its interval is over."""
     source = BATCH.replace("MAKER", maker).replace("OPTION", option)
     report = audited(tmp_path, {"src/billing.ts": source, "src/main.ts": STARTED})
-    assert codes(report) == wanted
-    assert all(one.confidence != "high" for one in report.findings), "how it is started was not followed"
+    assert codes(report) == wanted | {"never_reported"}, "how it is started was not followed"
+    assert all(one.confidence != "high" for one in report.findings)
 
 
 LOOP = f"""{HEAD}export async function GET() {{

@@ -8,32 +8,27 @@ from pathlib import Path
 import pytest
 from trees import audited, codes
 
-from tallystick.audit.model import Verdict
-from tallystick.audit.report.wording import HEADLINES, headline
-
 METER = "import './seats';\nimport Stripe from 'stripe';\nconst stripe = new Stripe(process.env.KEY!);\nexport class UsageMeter { async tellUsage(customer: string, count: number, key: string) { await stripe.billing.meterEvents.create({ event_name: 'x', identifier: key, payload: { stripe_customer_id: customer, value: String(count) } }); } }\n"
 SEATS = "export class SeatMeter { async tellUsage(customer: string, count: number, key: string) { await db.seats.update(customer, count); } }\n"
 ROUTE = "import './meter';\nimport { SeatMeter } from './seats';\nconst seats = new SeatMeter();\nMADE;\nexpress().post('/run', requireUser, async (req, res) => { const out = await llm(req.body.p); CALL(req.user.customer, out.n, out.id); res.json(out); });\n"
 
 
 @pytest.mark.parametrize(
-    ("made", "call", "verdict"),
+    ("made", "call"),
     [
-        ("plugins.load(UsageMeter)", "await pluginOf(req).tellUsage", Verdict.FAIL),
-        ("plugins.load(UsageMeter)", "await seats.tellUsage", Verdict.SKIP),
-        ("plugins.load(SeatMeter)", "await seats.tellUsage", Verdict.FAIL),
-        ("plugins.load(SeatMeter)", "await later", Verdict.FAIL),
+        ("plugins.load(UsageMeter)", "await pluginOf(req).tellUsage"),
+        ("plugins.load(UsageMeter)", "await seats.tellUsage"),
+        ("plugins.load(SeatMeter)", "await seats.tellUsage"),
+        ("plugins.load(SeatMeter)", "await later"),
     ],
 )
-def test_a_way_that_is_not_followed(tmp_path: Path, made: str, call: str, verdict: Verdict) -> None:
+def test_a_way_that_is_not_followed(tmp_path: Path, made: str, call: str) -> None:
     """Of a class that is made somewhere, nothing is said to be dead; of one that nobody makes, it is."""
     text = ROUTE.replace("MADE", made).replace("CALL", call)
     if "UsageMeter" in made:
         text = f"import {{ UsageMeter }} from './meter';\n{text}"
     report = audited(tmp_path, {"meter.ts": METER, "seats.ts": SEATS, "app.ts": text})
-    assert report.verdict is verdict, report.detail
-    assert codes(report) == ({"never_reported"} if verdict is Verdict.FAIL else set())
-    assert (headline(report) not in HEADLINES.values()) is (verdict is not Verdict.FAIL)
+    assert codes(report) == {"never_reported"}
     said = [one.message for one in report.findings if one.code == "never_reported"]
     assert ("be followed" in said[0]) is ("UsageMeter" in made)
 

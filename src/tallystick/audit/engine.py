@@ -185,10 +185,7 @@ class Run:
         library = libraries.published(case) and bool(case.trails)
         if library:
             findings, endpoints, signals = [one for one in findings if not one.decides], [], ()
-        lost = [] if case.live or library else case.judged
-        answer, detail, code = verdict.decide(
-            findings, endpoints, signals, profile, bool(case.payment), bool(lost)
-        )
+        answer, detail, code = verdict.decide(findings, endpoints, signals, profile, bool(case.payment))
         return Report(
             verdict=answer,
             profile=profile,

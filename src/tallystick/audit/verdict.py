@@ -17,7 +17,6 @@ ORDER = (
     "errors_swallowed",
     "fire_and_forget",
 )
-UNSURE = "Usage is reported here, and how the application comes to report it could not be followed"
 CERTAINTY = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
 SYNCHRONOUS = frozenset(["sync-reported", "sync-durable"])
 
@@ -35,14 +34,11 @@ def decide(
     signals: Sequence[Hop],
     profile: Profile = Profile.DURABLE,
     payment: bool = False,
-    lost: bool = False,
 ) -> tuple[Verdict, str, str]:
-    """Verdict, one sentence for a founder, and the pass or skip code; `lost`: ways to reports were not followed."""
+    """Verdict, one sentence for a founder, and the pass or skip code."""
     against = deciding(findings)
     if against:
         return Verdict.FAIL, _sentence(against, endpoints), against[0].code
-    if lost and not endpoints:
-        return Verdict.SKIP, f"{UNSURE}; nothing was decided.", "flat_rate_only" if payment else "no_billing"
     unused = any(one.code == "never_reported" and one.confidence is Confidence.LOW for one in findings)
     if not endpoints and (unused or not signals):
         code = "flat_rate_only" if payment else "no_billing"

@@ -50,7 +50,7 @@ def _header(outcome: Outcome) -> str:
     facts = " · ".join(filter(None, [outcome.title, wording.RULE, f"{report.profile.value} profile"]))
     return (
         f'<header><span class="badge {report.verdict.value}">{report.verdict.value}</span>'
-        f'<h1>{wording.headline(report)}</h1><p class="soft">{escape(facts)}</p>'
+        f'<h1>{wording.HEADLINES[report.verdict]}</h1><p class="soft">{escape(facts)}</p>'
         f'<p class="lead keep">{escape(report.detail)}</p></header>'
     )
 

@@ -69,7 +69,7 @@ def _verdict(outcome: Outcome) -> RenderableType:
     line = Text.assemble(
         (f" {report.verdict.value.upper()} ", f"bold {BADGES[report.verdict]}"),
         "  ",
-        (wording.headline(report), "bold"),
+        (wording.HEADLINES[report.verdict], "bold"),
     )
     facts = " · ".join(filter(None, [outcome.title, wording.RULE, f"{report.profile.value} profile"]))
     return Group(_in(line), _in(Text(facts, "dim")), Text(), _in(Text(report.detail)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tallystick.audit.model import Confidence, Finding, Place, Report, Severity, Verdict
 from tallystick.audit.outcome import RANK, Outcome, decisive
-from tallystick.audit.verdict import ORDER, UNSURE
+from tallystick.audit.verdict import ORDER
 
 RULE = "usage-billing-accurate"
 HEADLINES = {
@@ -46,13 +46,6 @@ GRADES = {
     "none": "not reported",
     "": "not reported",
 }
-
-
-def headline(report: Report) -> str:
-    """The verdict in a few words; where no way was followed to its start, that is said instead."""
-    if report.detail.startswith(UNSURE):
-        return "Usage is reported in a way that could not be followed"
-    return HEADLINES[report.verdict]
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.joins import outboxes, spelled
 from tallystick.audit.case.switches import OFF
-from tallystick.audit.case.unfollowed import called_openly
 from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
@@ -79,13 +78,11 @@ def find(case: Case) -> Iterator[Finding]:
         )
     for trail in case.judged:
         named = case.program.function(trail.top).name or "what reports usage"
-        made = called_openly(case, trail.top)
         yield RULE.finding(
-            f"{named} reports usage, and no way to where it is called could be followed: name it in `meter-functions`"
-            if made
-            else f"other code names {named}, which reports usage, and the way from there could not be followed",
+            f"{named} reports usage, and no way from a request or a clock to it could be followed: name it in "
+            "`meter-functions`",
             case.at(trail),
-            Confidence.MEDIUM if made else Confidence.LOW,
+            Confidence.MEDIUM,
             case.name(trail),
             case.hops(trail),
         )
