@@ -37,6 +37,8 @@ SENTENCES = {
     "$3 per additional server": None,
     "Additional storage: $3 per GB per month": None,
     "Extra seats are $5 each": None,
+    "note={`Extra seats $${tier.seat} each`} label={`${count} GB`}": None,
+    "Pay {{ formatCurrency(cost) }} /{{ details.interval }} beyond that": None,
     "$0.05 per credit": None,
     "No overage charges, $29 for all": None,
     "You are never charged $0.10 per extra call": None,
@@ -72,9 +74,18 @@ NAMES = {
     "usagePrice: server.usagePrice ?? null": OVERAGE,
     "USAGE_RATES_USD = { storageGbHours: 0.00015 }": OVERAGE,
     "usageRate: 0.8": None,
+    "overageAmount: records.overageAmount,": None,
+    "overageAmount: over * price": OVERAGE,
     "total += overageMinutes * plan.minuteRate": OVERAGE,
     "METERED_VOICE_CENTS_PER_MINUTE = 9": OVERAGE,
     "metered_calls = 9": None,
+    "meteredRatePerMinute: z.number().int()": None,
+    "meteredRatePerMinute: plan.rate": None,
+    "meteredRatePerMinute: 0.05": OVERAGE,
+    "overagePrice: z.number()": None,
+    "BUDGET_USD_PER_300_CALLS = 20": None,
+    "USD_PER_300_AI_CREDITS = 20": None,
+    "USD_PER_300_CALLS = 20": PER_UNIT,
     "metered_usd: run.total,": None,
     "METERED_PRICE = 4": OVERAGE,
     "overage: [\\n  { label: '+1m calls', value: '€0.30' },": OVERAGE,
@@ -144,9 +155,12 @@ TABLES = {
 def test_a_table_of_priced_usage_that_waits_to_be_billed(columns: str, tmp_path: Path) -> None:
     """A price and a mark for what is billed: both together, of usage."""
     pay = "import Stripe from 'stripe';\nexport const pay = () => stripe.checkout.sessions.create(plan);\n"
+    keep = "export const keep = (row) => db.query(`INSERT INTO usage_events (id) VALUES ($1)`, [row.id]);\n"
     files = {"db/tables.sql": TABLE.replace("COLUMNS", columns), "src/pay.ts": pay}
+    assert audited(tmp_path / "empty", files).verdict == "skip", "nothing writes there"
+    files["src/keep.ts"] = keep
     assert audited(tmp_path / "used", files).verdict == TABLES[columns]
-    files["db/tables.sql"] = files["db/tables.sql"].replace("usage_events", "orders")
+    files = {path: text.replace("usage_events", "orders") for path, text in files.items()}
     assert audited(tmp_path / "ordered", files).verdict == "skip"
 
 

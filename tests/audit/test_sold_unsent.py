@@ -66,6 +66,8 @@ PRICES = {
     "credits as you go": ({"app/pricing/page.tsx": "export default () => <p>Pay as you go: buy 100 credits, $0.10 per headline.</p>;\n"}, False),
     "bought piece by piece": ({"app/pricing/page.tsx": "export default () => <p>4 pages a month, then $3 per page.</p>;\n", "buy.ts": "await stripe.checkout.sessions.create({ mode: 'payment', line_items: [page] });\n"}, False),
     "paid out of a balance": ({"app/pricing/page.tsx": "export default () => <p>$0.20 per hour of sandbox</p>;\n", "app/api/topup/route.ts": "await stripe.checkout.sessions.create({ line_items: [funds] });\n"}, False),
+    "bought before": ({"app/pricing/page.tsx": "export default () => <p>Calls from $0.02/min. Top up with as little as $5.</p>;\n"}, False),
+    "bought before, and beyond": ({"app/pricing/page.tsx": "export default () => <p>Top up when you like. Minutes that are left at the end of a month stay yours for as long as you have an account with us, whatever plan.</p>\n<p>$0.02/min overage, billed monthly.</p>;\n"}, True),
     "an amount that SQL works out": ({"invoices.sql": "create function f() returns int as $$\ndeclare\n  v_overages_cents int := greatest(0, used - 100);\nbegin return 1; end $$;\n"}, False),
     "none, by default": ({"init.sql": "create table plans (\n  id text primary key,\n  overage_cents_per_minute numeric not null default 0\n);\n"}, False),
     "a month": ({"app/pricing/page.tsx": "export default () => <li>First month free, then $29 per month</li>;\n"}, False),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from tallystick.audit.offers.speech import ON_TOP, REMARK
+from tallystick.audit.offers.speech import ON_TOP, PAID_AHEAD, REMARK
 from tallystick.audit.offers.vocabulary import Vocabulary, parts
 
 OVERAGE = "an overage price in code"
@@ -23,6 +23,7 @@ START, NAME = re.compile(r"\w{1,60}\Z"), re.compile(r"\w{0,60}")
 CURRENCY = frozenset(["usd", "cent", "eur"])
 MONEY = CURRENCY | {"price"}
 USAGE = MONEY | {"usage", "rate"}
+RATES, AMOUNT = frozenset(["rate"]), frozenset(["amount"])
 COSTS = frozenset(["cost", "revenue"])  # of the seller's own, more often than not
 GIVEN = re.compile(r"[\"'`]?\]?\s{0,8}(?P<sign>\??:|=>|=(?!=)|\*|\+=)\s{0,8}(?P<value>[^\n,;]{0,60})")
 COLUMN = re.compile(
@@ -30,7 +31,11 @@ COLUMN = re.compile(
     re.I,
 )
 NOTHING = re.compile(r"[\"']?\$?0(?:\.0*)?(?![.\d])|(?i:null|none|false|undefined|nil)\b|\"\"|''")
-TYPE = re.compile(r"(?i)\??(?:number|string|float|int|integer|decimal|bigint|optional|boolean|bool)\b")
+TYPE = re.compile(
+    r"(?i)\??(?:number|string|float|int|integer|decimal|bigint|optional|boolean|bool)\b|(?:z|v|t|s|yup|joi|schema|type)\.\w{1,20}\("
+)
+FRACTION = re.compile(r"(?:Decimal\()?[\"']?\$?\d*\.\d")
+MOMENTS = frozenset(["min", "minute", "sec", "second", "hour", "hr"])
 NUMBER = re.compile(r"(?:Decimal\()?[\"']?\$?(?=[0-9.]*[1-9])[0-9._]+(?![\w.])")
 TIMES = re.compile(r"([\w.]{1,80})\s{0,3}\*\s{0,3}([\w.]{1,80})")
 
@@ -46,7 +51,7 @@ def named(text: str, words: Vocabulary, columns: bool = False) -> Iterator[tuple
         if words.aside.intersection(said) or REMARK.search(text[text.rfind("\n", 0, start) + 1 : start]):
             continue
         given = (COLUMN if columns else GIVEN).match(text, end)
-        value = "" if given is None or columns else given["value"]
+        value = "" if given is None else text[start:end] if columns else given["value"]
         note = _kind(said, value, words) if given is not None and not _empty(given["sign"], value) else ""
         if not note and "overage" in said and not columns:
             listed = value[:1] in ("[", "{") and SUM.search(text, end, end + LISTED) is not None
@@ -72,7 +77,10 @@ def _kind(name: list[str], value: str, words: Vocabulary) -> str:
     own = said & COSTS if not number else frozenset()
     price = (said & words.prices) - (own | MONEY if own and "overage" not in said else own)
     if "overage" in said:
-        return OVERAGE if price or "per" in said else ""
+        counted = price == AMOUNT and parts(value.rpartition(".")[2]) == name  # handed on, it may be of use
+        return OVERAGE if (price or "per" in said) and not counted else ""
+    if price <= RATES and _by_the_moment(name) and FRACTION.match(value) is None:
+        return ""  # how often it may be asked for
     if "metered" in said:  # with a currency alone it is what has been used up so far
         return OVERAGE if price - CURRENCY or (price and "per" in said) else ""
     if "usage" in said and said & MONEY and said <= USAGE:
@@ -81,9 +89,14 @@ def _kind(name: list[str], value: str, words: Vocabulary) -> str:
     if extra and price:
         return OVERAGE
     each = any(one == "per" and (other in words.units or other[0].isdigit()) for one, other in pairwise(name))
+    each = each and said.isdisjoint(PAID_AHEAD)
     if number and (extra or each) and not ON_TOP.isdisjoint(name[:2]) and name[0] in ON_TOP | {"per"}:
         return EXTRA
     return PER_UNIT if number and each and price - COSTS else ""
+
+
+def _by_the_moment(name: list[str]) -> bool:
+    return any(one == "per" and other in MOMENTS for one, other in pairwise(name))
 
 
 def _multiplied(text: str, start: int, end: int, words: Vocabulary) -> bool:

@@ -28,7 +28,7 @@ JOINTS = re.compile(  # between a price and its unit where they are fields of a 
     r"[\"'`{}()\[\],;:|·•—–+~]+"
     r"|\b(?:unit|suffix|period|label|description|price|text|value|name|amount|features?)\b\s*[:=]"
 )
-STOP = re.compile(r"[•·;]|[.!?]\s|//|/\*|[$€£₹¥] ?\d")
+STOP = re.compile(r"[•·;]|[.!?]\s|//|/\*|[$€£₹¥] ?\d|(?<=\beach)(?=\s?[\"'`])")
 WORD = re.compile(r"[A-Za-z][\w'-]{0,40}|\d[\d,.]{0,12}[kKmM]?\b|/")
 REMARK = re.compile(r"(?:^|[^:\w\"'`])(?://|#)(?!\w)|^\s*(?:\*|<!--|--)")
 

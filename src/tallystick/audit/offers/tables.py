@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from tallystick.audit.offers.vocabulary import parts
 from tallystick.audit.syntax.searches import finite
 
 KEPT = "priced usage that waits to be billed"
@@ -21,6 +23,7 @@ WAITING = finite(
     r"(?i)\b(?:(?:is_?)?(?:billed|invoiced|charged)(?:_?at)?|invoice_?id|(?:billing|charge)_?status|stripe_?invoice\w*)\b"
     r"|\bstatus\b[^\n]*(?:pending|unbilled)"
 )
+NAME = finite(r"(?i)\w*(?:usage|metered|overage)\w*")
 LONGEST = 1_500  # of the declaration of a table
 
 
@@ -30,3 +33,14 @@ def waiting(text: str) -> Iterator[tuple[int, str]]:
         columns = END.split(text[hit.end() : hit.end() + LONGEST], 1)[0]
         if PRICE.search(columns) and WAITING.search(columns):
             yield hit.start(), KEPT
+
+
+def written(line: str) -> re.Pattern[bytes]:
+    """A pattern for code that adds a row to the table that a line declares, however it spells the name."""
+    hit = NAME.search(line)
+    name = "_?".join(map(re.escape, parts(hit[0]))) if hit is not None else ""
+    adds = r"(?:insert|into|create|upsert|save|store|build|add|new)"
+    return re.compile(
+        rf"(?i){adds}\w{{0,12}}[^\w\n]{{1,20}}(?:\w{{1,20}}\.)?{name}s?\b|\b{name}s?\b[^\w\n]{{1,9}}(?:objects\.)?{adds}"
+        rf"|(?<!class )(?<!model )\b{name}s?[({{]".encode()
+    )

@@ -36,6 +36,9 @@ BOUGHT = re.compile(
 PAID_IN = re.compile(
     r"(?i)top[-_]?up|add[-_]?(?:funds|balance)|wallet|recharge"
 )  # what is used is taken from a balance
+PAID_HERE = re.compile(  # in what a page says: it is bought before it is used
+    rb"(?i)\b(?:top[- ]?ups?|prepaid|wallet|(?:add|buy)[- ](?:more )?(?:funds|credits)|credits? never expire)\b"
+)
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -111,7 +114,8 @@ def _uncalled(case: Case, trail: Trail, name: str) -> str:
 def _offered(case: Case) -> Iterator[Finding]:
     """A price per unit that is promised, or named in code where usage is counted."""
     counters = {hop.place.path for hop in case.counted}
-    ahead = any(PAID_IN.search(path) for path in case.corpus.sources)
+    before = {one for one in case.promised if _paid_ahead(case, one.place)}
+    ahead = bool(before) or any(PAID_IN.search(path) for path in case.corpus.sources)
     weak = bool(counters) and not ahead and not case.corpus.grep(BOUGHT)
     priced = (one for one in case.priced if weak or one.note != EXTRA)
     hop = next(
@@ -120,7 +124,8 @@ def _offered(case: Case) -> Iterator[Finding]:
     promised = (
         one for one in case.promised if one.note == PROMISED or (weak if one.note == SPOKEN else not ahead)
     )
-    hop = hop or next((one for one in promised if _shown(case, one.place.path)), None)
+    told = (one for one in promised if one not in before and _shown(case, one.place.path))
+    hop = hop or next(told, None)
     if hop is not None:
         known = "usage is only counted; nothing" if counters else "nothing"
         kept = "usage is kept at its price here until it is billed, and nothing bills it"
@@ -131,6 +136,13 @@ def _offered(case: Case) -> Iterator[Finding]:
             hop.place,
             Confidence.MEDIUM,
         )
+
+
+def _paid_ahead(case: Case, place: Place) -> bool:
+    """Whether the page that has a price speaks of what is bought before it is used, and the price of no overage."""
+    data = case.corpus.sources.get(place.path) or case.corpus.support.get(place.path, b"")
+    line = data.split(b"\n")[place.line - 1] if data else b""
+    return PAID_HERE.search(data) is not None and b"overage" not in line.lower()
 
 
 def _remarked(case: Case) -> Iterator[Finding]:
