@@ -66,6 +66,7 @@ PRICES = {
     "credits as you go": ({"app/pricing/page.tsx": "export default () => <p>Pay as you go: buy 100 credits, $0.10 per headline.</p>;\n"}, False),
     "bought piece by piece": ({"app/pricing/page.tsx": "export default () => <p>4 pages a month, then $3 per page.</p>;\n", "buy.ts": "await stripe.checkout.sessions.create({ mode: 'payment', line_items: [page] });\n"}, False),
     "paid out of a balance": ({"app/pricing/page.tsx": "export default () => <p>$0.20 per hour of sandbox</p>;\n", "app/api/topup/route.ts": "await stripe.checkout.sessions.create({ line_items: [funds] });\n"}, False),
+    "what the seller's own people see": ({"app/admin/overage/page.tsx": "export default () => <p>Overage is billed once an invoice item exists.</p>;\n"}, False),
     "bought before": ({"app/pricing/page.tsx": "export default () => <p>Calls from $0.02/min. Top up with as little as $5.</p>;\n"}, False),
     "bought before, and beyond": ({"app/pricing/page.tsx": "export default () => <p>Top up when you like. Minutes that are left at the end of a month stay yours for as long as you have an account with us, whatever plan.</p>\n<p>$0.02/min overage, billed monthly.</p>;\n"}, True),
     "an amount that SQL works out": ({"invoices.sql": "create function f() returns int as $$\ndeclare\n  v_overages_cents int := greatest(0, used - 100);\nbegin return 1; end $$;\n"}, False),

@@ -41,7 +41,8 @@ class Offers:
         }
         beside = {path: data for path, data in self.corpus.support.items() if is_page(path) or is_copy(path)}
         found = _first({**whole, **beside}, partial(spoken, words=self.words))
-        return tuple(one for one in found if one.note == PROMISED or _shows(one.place.path))[:MOST]
+        shown = [one for one in found if not OFFICE.search(one.place.path)]
+        return tuple(one for one in shown if one.note == PROMISED or _shows(one.place.path))[:MOST]
 
     def priced(self) -> tuple[Hop, ...]:
         """What code and the tables of a database name, each kind with its first place in a file."""
@@ -82,5 +83,4 @@ def _unremarked(path: str, data: bytes) -> bytes:
 
 def _shows(path: str) -> bool:
     """Whether a file is shown to customers, or tells what is."""
-    shown = is_page(path) or is_copy(path) or ending(path) in PAGES or PRICING.search(path)
-    return bool(shown) and not OFFICE.search(path)
+    return is_page(path) or is_copy(path) or ending(path) in PAGES or PRICING.search(path) is not None
