@@ -34,6 +34,7 @@ def test_params_are_what_they_were_given(tmp_path: Path, meter: str) -> None:
     for number, wanted in (
         ("answer.usage.total_tokens", set()),
         ("body.tokens", {"client_supplied_quantity"}),
+        ("body.billing_period", set()),
     ):
         tree = {
             "package.json": PACKAGE,

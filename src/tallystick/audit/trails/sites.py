@@ -32,7 +32,7 @@ EVENT = frozenset(
 NAMED = re.compile(r"[A-Z][A-Z0-9_.]+$")
 NO_QUANTITY = re.compile(
     r"(?i)customer|subscri|org|user|account|tenant|subject|(?:^|_)ids?$|Ids?$|source|type|name|event|model|plan|status|date"
-    r"|time|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
+    r"|time|period|month|interval|(?:^|_)(?:since|until|start|end)$|_at$|At$|prompt|text$|content|language|query|endpoint|method|code|version|url|path|operation|currency|reason|feature|meter|email|kind|region|provider|title|description"
 )
 
 
