@@ -94,8 +94,10 @@ class Case:
     sold: tuple[Hop, ...] = ()
     flat: tuple[Hop, ...] = ()
     prepaid: tuple[Hop, ...] = ()
+    denied: tuple[Hop, ...] = ()
     counted: tuple[Hop, ...] = ()
     payment: tuple[Hop, ...] = ()
+    paid: tuple[Hop, ...] = ()
     schedules: list[Schedule] = field(default_factory=list)
     owed: dict[str, Trail] = field(default_factory=dict)  # tables of usage, and the charge that sums them
     versions: Pins = field(default_factory=dict)
@@ -146,7 +148,11 @@ class Case:
         metered = any(one.site.sink.provider in METERS_ONLY for one in self.trails)
         metered = metered or any(one.note == SUBSCRIBED for one in self.sold)
         promised = any(one.note not in (PER_UNIT, SPOKEN) for one in self.promised)
-        if metered or self.metered or promised or any(one.note == OVERAGE for one in self.priced):
+        if metered or self.metered or promised:
+            return True
+        if self.denied:
+            return False
+        if any(one.note == OVERAGE for one in self.priced):
             return True
         return not self.prepaid and (bool(self.sold) or not self.flat)
 

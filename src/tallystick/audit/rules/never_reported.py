@@ -13,6 +13,7 @@ from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
 from tallystick.audit.offers.names import EXTRA, OVERAGE
+from tallystick.audit.offers.plans import PLAN
 from tallystick.audit.offers.speech import PROMISED, SPOKEN
 from tallystick.audit.offers.tables import KEPT
 from tallystick.audit.rules.base import Rule
@@ -28,8 +29,9 @@ OTHERS = re.compile(  # a page on what others ask, or a table of what the seller
 )
 REMARK = 12  # lines above a function in which its own remark stands
 REMARKED = re.compile(  # a call of a provider's own, and none that stands in a text of documentation
-    rb"(?m)^\s*(?://|#)\s*(?:await\s+|return\s+|void\s+)?((?:[\w$]+(?:\(\))?\??\.)*"
-    rb"(?:meter_?[eE]vents?(?:\(\))?\.create|create_?[uU]sage_?[rR]ecords?|usage_?[rR]ecords?\.create|events\.ingest|usage\.ingest))\("
+    rb"(?m)^\s*(?://|#)\s*(?:await\s+|return\s+|void\s+)?((?:[\w$]+(?:\(\))?(?:\??\.|::))*"
+    rb"(?:[mM]eter_?[eE]vents?(?:\(\))?(?:\.|::)create|create_?[uU]sage_?[rR]ecords?|[uU]sage_?[rR]ecords?\.create|events\.ingest"
+    rb"|usage\.ingest))\("
 )
 BOUGHT = re.compile(
     rb"\bmode[\"']?\s*[:=]\s*[\"']payment[\"']|payment_?[iI]ntents?\.create"
@@ -37,6 +39,9 @@ BOUGHT = re.compile(
 PAID_IN = re.compile(
     r"(?i)top[-_]?up|add[-_]?(?:funds|balance)|wallet|recharge"
 )  # what is used is taken from a balance
+SAMPLE = re.compile(
+    rb"[\"'](?:si|sub|cus|mtr)_(?:\.{2,3}|[xX]{3,24}|123\d{0,9}|\w{0,12}(?:placeholder|your|example)\w{0,12})[\"']"
+)
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
@@ -57,7 +62,8 @@ def find(case: Case) -> Iterator[Finding]:
         one for one in case.trails if one.entry is None and not one.client and one.top not in case.refused
     ]
     for trail in dead if not case.judged else []:
-        sold = case.sells and not _retired(case, trail)
+        left = _left(case, trail)
+        sold = case.sells and not left
         meant = sold or _commented_out(case, trail)
         off, why = OFF in trail.flags, case.idle.get(trail.top, "")
         name = case.name(trail) or trail.site.call.callee
@@ -67,7 +73,7 @@ def find(case: Case) -> Iterator[Finding]:
                 if off
                 else why or _uncalled(case, trail, name)
             )
-            + ("" if meant else ", and every price found here is flat or paid ahead"),
+            + ("" if meant else left or ", and every price found here is flat or paid ahead"),
             case.at(trail),
             Confidence.HIGH
             if sold and not off and not why
@@ -100,9 +106,15 @@ def find(case: Case) -> Iterator[Finding]:
 
 
 def _means_to_bill(case: Case) -> bool:
-    """Whether overage is promised, priced in code and counted, though no provider of payments is known."""
+    """Whether use is counted and sold beyond a plan, though no provider of payments is known.
+
+    It is where pages promise that as well, or where the plan says all of it and is paid for.
+    """
     told = any(one.note == PROMISED and _shown(case, one.place.path) for one in case.promised)
-    return told and bool(case.counted) and any(one.note == OVERAGE for one in case.priced)
+    planned = bool(case.paid) and any(
+        one.note == PLAN and not OTHERS.search(one.place.path) for one in case.priced
+    )
+    return bool(case.counted) and (planned or (told and any(one.note == OVERAGE for one in case.priced)))
 
 
 def _uncalled(case: Case, trail: Trail, name: str) -> str:
@@ -154,11 +166,14 @@ def _remarked(case: Case) -> Iterator[Finding]:
         )
 
 
-def _retired(case: Case, trail: Trail) -> bool:
-    """Whether a reporter that nothing calls says of itself that it is not used any more."""
+def _left(case: Case, trail: Trail) -> str:
+    """What a reporter that nothing calls says of itself: that it is not used any more, or only shows how it is done."""
     first = case.program.function(trail.top).line
     above = case.corpus.text(trail.top[0], first - REMARK, first)
-    return re.search(rb"(?i)\bdeprecated\b", above) is not None
+    if re.search(rb"(?i)\bdeprecated\b", above) is not None:
+        return ", and it says of itself that it is deprecated"
+    shown = not case.metered and not case.promised and SAMPLE.search(case.said(trail.site.key)) is not None
+    return ", and it holds samples for ids" if shown else ""
 
 
 def _commented_out(case: Case, trail: Trail) -> bool:
