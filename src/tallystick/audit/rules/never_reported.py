@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.joins import outboxes, spelled
 from tallystick.audit.case.switches import OFF
 from tallystick.audit.case.unfollowed import called_openly
+from tallystick.audit.case.unstarted import unstarted
 from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
@@ -103,6 +105,7 @@ def find(case: Case) -> Iterator[Finding]:
     if not case.trails and (case.payment or _means_to_bill(case)):
         yield from _remarked(case)
         yield from _offered(case)
+        yield from _unstarted(case)
 
 
 def _means_to_bill(case: Case) -> bool:
@@ -146,6 +149,15 @@ def _offered(case: Case) -> Iterator[Finding]:
             hop.place,
             Confidence.MEDIUM,
         )
+
+
+def _unstarted(case: Case) -> Iterator[Finding]:
+    """A job that would bill what was used, where nothing makes it: told once, for the first."""
+    for hop in islice(unstarted(case), 1):
+        message = (
+            f"{hop.note} turns usage into what is charged, and nothing in the application makes or starts it"
+        )
+        yield RULE.finding(message, hop.place, Confidence.MEDIUM)
 
 
 def _remarked(case: Case) -> Iterator[Finding]:
