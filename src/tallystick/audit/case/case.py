@@ -21,6 +21,7 @@ from tallystick.audit.entries.schedules import Schedule
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.offers.names import OVERAGE
 from tallystick.audit.offers.speech import PER_UNIT, SPOKEN
+from tallystick.audit.program.classes import SHARING
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails import requests
@@ -179,7 +180,8 @@ class Case:
             return True
         handed = rb"\b" + re.escape(names[0]).encode() + rb"\b(?!\s*[\w(:=])"  # into a table of handlers
         text = self.corpus.sources[key[0]]
-        return self.corpus.mentioned(names[0], key[0]) or re.search(handed, text) is not None
+        method = bool(function.owner) and names[0] == function.name and key[0].endswith(SHARING)
+        return self.corpus.mentioned(names[0], key[0], method) or re.search(handed, text) is not None
 
     @cached_property
     def work(self) -> re.Pattern[str]:
