@@ -45,3 +45,25 @@ def test_what_a_script_makes_use_of(tmp_path: Path) -> None:
     assert codes(audited(tmp_path / "both", tree)) == set()
     del tree["src/server.ts"]
     assert codes(audited(tmp_path / "script", tree)) == {"scheduled_reporting"}
+
+
+SHOP = "import './meter';\nexpress().post('/run', requireUser, async (req, res) => { res.json(await llm(req.body.p)); });\nexport const meters = [new UsageMeter()];\n"
+OTHERS = {
+    "an interface": ("export interface Meter {\n  tellUsage(customer: string): Promise<void>;\n}\n", True),
+    "another class": ("export class Seats {\n  public async tellUsage(customer: string) { await db.seats.update(customer); }\n}\n", True),
+    "a call of what is not known": ("export interface Meter {\n  tellUsage(customer: string): Promise<void>;\n}\nfor (const one of loaded) {\n  await one\n    .tellUsage(customer);\n}\n", False),
+    "a name of it": ("export const calls = ['tellUsage'];\nfor (const call of calls) await one[call](customer);\n", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", OTHERS)
+def test_others_that_are_called_the_same(tmp_path: Path, how: str) -> None:
+    """That other code defines a method of the name is no sign that anything calls this one."""
+    text, dead = OTHERS[how]
+    tree = {
+        "meter.ts": METER.replace("import './seats';\n", ""),
+        "other.ts": text,
+        "app.ts": f"import {{ UsageMeter }} from './meter';\n{SHOP}",
+    }
+    found = [one for one in audited(tmp_path, tree).findings if one.code == "never_reported"]
+    assert any("nothing in the application calls" in one.message for one in found) is dead

@@ -27,10 +27,10 @@ from tallystick.audit.entries import crontabs, timetables
 from tallystick.audit.entries.entries import Entries
 from tallystick.audit.entries.schedules import Schedule
 from tallystick.audit.handbook.remedies import fitting
-from tallystick.audit.inventory.kinds import is_script
+from tallystick.audit.inventory.kinds import is_page, is_script
 from tallystick.audit.model import Coverage, Endpoint, Finding, Hop, Options, Place, Profile, Report
 from tallystick.audit.models.knowledge import Knowledge
-from tallystick.audit.offers.offers import Offers
+from tallystick.audit.offers.offers import Offers, shown
 from tallystick.audit.program.program import Program
 from tallystick.audit.rules import RULES
 from tallystick.audit.rules.neighbours import NEIGHBOURS
@@ -39,6 +39,7 @@ from tallystick.audit.trails.labels import Labelling
 from tallystick.audit.trails.trails import Climb, Trail
 
 WAYS = 2_000  # rules compare ways with each other
+UNMETERED = "by its own words nothing is metered"  # and not only without overage, as one plan of many may be
 STEPS = 3  # by name alone, where nothing is imported
 
 LIBRARY = "This is a library: it reports usage only where an application that uses it says so."
@@ -160,17 +161,26 @@ class Run:
             offers = Offers(self.corpus)
             case.priced, case.promised = offers.priced(), offers.promised()
         case.counted = signal("counted") if bare else ()
+        case.paid = signal("paid", 1) if bare else ()
         case.sold = (*case.metered, *self._sold(case)) if idle else ()
         case.flat = signal("flat", 1) if idle else ()
         case.prepaid = signal("prepaid", 1) if idle else ()
+        case.denied = self._denied() if idle else ()
         case.payment = signal("payment", 3)
         case.versions = pinned(self.corpus)
         return case
 
     def _sold(self, case: Case) -> tuple[Hop, ...]:
-        """Words of usage-based prices elsewhere than beside reporting calls that nothing reaches."""
-        beside = {site.key[0] for site in case.sites}
+        """Words of usage-based prices elsewhere than beside reporting calls that nothing reaches, or in denials."""
+        beside = {site.key[0] for site in case.sites} | {
+            one.place.path for one in self.corpus.signals("denied")
+        }
         return tuple(one for one in self.corpus.signals("sold") if one.place.path not in beside)
+
+    def _denied(self) -> tuple[Hop, ...]:
+        """Pages that say that nothing is metered; in other code such words may be about anything."""
+        said = self.corpus.signals("denied", also=is_page)
+        return tuple(one for one in said if one.note == UNMETERED and shown(one.place.path))[:1]
 
     def report(self, profile: Profile, options: Options, files: int) -> Report:
         """The whole answer."""

@@ -21,6 +21,7 @@ from tallystick.audit.entries.schedules import Schedule
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.offers.names import OVERAGE
 from tallystick.audit.offers.speech import PER_UNIT, SPOKEN
+from tallystick.audit.program.classes import SHARING
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails import requests
@@ -94,8 +95,10 @@ class Case:
     sold: tuple[Hop, ...] = ()
     flat: tuple[Hop, ...] = ()
     prepaid: tuple[Hop, ...] = ()
+    denied: tuple[Hop, ...] = ()
     counted: tuple[Hop, ...] = ()
     payment: tuple[Hop, ...] = ()
+    paid: tuple[Hop, ...] = ()
     schedules: list[Schedule] = field(default_factory=list)
     owed: dict[str, Trail] = field(default_factory=dict)  # tables of usage, and the charge that sums them
     versions: Pins = field(default_factory=dict)
@@ -146,7 +149,11 @@ class Case:
         metered = any(one.site.sink.provider in METERS_ONLY for one in self.trails)
         metered = metered or any(one.note == SUBSCRIBED for one in self.sold)
         promised = any(one.note not in (PER_UNIT, SPOKEN) for one in self.promised)
-        if metered or self.metered or promised or any(one.note == OVERAGE for one in self.priced):
+        if metered or self.metered or promised:
+            return True
+        if self.denied:
+            return False
+        if any(one.note == OVERAGE for one in self.priced):
             return True
         return not self.prepaid and (bool(self.sold) or not self.flat)
 
@@ -173,7 +180,8 @@ class Case:
             return True
         handed = rb"\b" + re.escape(names[0]).encode() + rb"\b(?!\s*[\w(:=])"  # into a table of handlers
         text = self.corpus.sources[key[0]]
-        return self.corpus.mentioned(names[0], key[0]) or re.search(handed, text) is not None
+        method = bool(function.owner) and names[0] == function.name and key[0].endswith(SHARING)
+        return self.corpus.mentioned(names[0], key[0], method) or re.search(handed, text) is not None
 
     @cached_property
     def work(self) -> re.Pattern[str]:

@@ -29,6 +29,7 @@ PYTHON = re.compile(
     rb"^\s*(?:from\s+([\w.]+)\s+import\s+(\([^)]*\)|[^\n]*)|import\s+([\w., ]+))", re.MULTILINE
 )
 LOADED = re.compile(rb"""\bimport_module\(\s*["']([\w.]+)["']""")
+MODIFIERS = rb"(?:(?:public|private|protected|static|async|override|abstract|def)\s{1,9}){0,4}"
 LIMITS = Limits()
 END = re.compile(rb"\n")
 COMMENT = re.compile(rb"^\s*(?://|#|\*|/\*|--|<!--)")
@@ -176,11 +177,19 @@ class Corpus:
             for path, line, _ in self.live_hits(pattern, most, words, files)
         )
 
-    def mentioned(self, name: str, outside: str) -> bool:
-        """Whether a name occurs elsewhere than in one file's own text, import and export lines aside."""
+    def mentioned(self, name: str, outside: str, method: bool = False) -> bool:
+        """Whether a name occurs elsewhere than in one file's own text, import and export lines aside.
+
+        Of a method the definitions of others that are called the same say nothing either.
+        """
         word = name.encode()
+        defined = rb"(?!\s*" + MODIFIERS + re.escape(word) + rb"\??\()" if method else b""
         used = re.compile(
-            rb"^(?!\s*(?:import\b|export \{|export \*|from\b|//|#|\*)).*\b" + re.escape(word) + rb"\b",
+            rb"^(?!\s*(?:import\b|export \{|export \*|from\b|//|#|\*))"
+            + defined
+            + rb".*\b"
+            + re.escape(word)
+            + rb"\b",
             re.MULTILINE,
         )
         return any(

@@ -95,7 +95,7 @@ ROWS: dict[str, Any] = {
     "shared": dict[str, str],
     "sink": Sink, "route": Route, "label": Label, "work": Work,
     **dict.fromkeys(
-        ("metered", "counted", "payment", "flat", "prepaid", "sold"), Signal
+        ("metered", "counted", "payment", "paid", "flat", "prepaid", "sold", "denied"), Signal
     ),
     "word": Words,
 }  # fmt: skip

@@ -69,7 +69,8 @@ def _bounds(text: str, hit: re.Match[str]) -> tuple[int, int]:
 
 def _empty(sign: str, value: str) -> bool:
     """Whether a name is only declared, or given nothing."""
-    return NOTHING.match(value) is not None or (sign in (":", "?:") and TYPE.match(value) is not None)
+    declared = sign == "?:" or (sign == ":" and TYPE.match(value) is not None)
+    return declared or NOTHING.match(value) is not None
 
 
 def _kind(name: list[str], value: str, words: Vocabulary) -> str:

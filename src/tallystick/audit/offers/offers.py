@@ -10,6 +10,7 @@ from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.inventory.kinds import ending, is_copy, is_page, is_table
 from tallystick.audit.model import Hop, Place
 from tallystick.audit.offers.names import named
+from tallystick.audit.offers.plans import beyond
 from tallystick.audit.offers.speech import PROMISED, spoken
 from tallystick.audit.offers.tables import waiting, written
 from tallystick.audit.offers.vocabulary import Vocabulary
@@ -41,8 +42,8 @@ class Offers:
         }
         beside = {path: data for path, data in self.corpus.support.items() if is_page(path) or is_copy(path)}
         found = _first({**whole, **beside}, partial(spoken, words=self.words))
-        shown = [one for one in found if not OFFICE.search(one.place.path)]
-        return tuple(one for one in shown if one.note == PROMISED or _shows(one.place.path))[:MOST]
+        told = [one for one in found if not OFFICE.search(one.place.path)]
+        return tuple(one for one in told if one.note == PROMISED or shown(one.place.path))[:MOST]
 
     def priced(self) -> tuple[Hop, ...]:
         """What code and the tables of a database name, each kind with its first place in a file."""
@@ -54,6 +55,7 @@ class Offers:
             if self._is_written(one.place, {**code, **tables})
         ]
         found += _first(code, partial(named, words=self.words))
+        found += _first(code, partial(beyond, words=self.words))
         found += _first(tables, partial(named, words=self.words, columns=True))
         return tuple(found)[:MOST]
 
@@ -81,6 +83,6 @@ def _unremarked(path: str, data: bytes) -> bytes:
     return DOCSTRING.sub(lambda hit: b"\n" * hit[0].count(b"\n"), data) if path.endswith(".py") else data
 
 
-def _shows(path: str) -> bool:
+def shown(path: str) -> bool:
     """Whether a file is shown to customers, or tells what is."""
     return is_page(path) or is_copy(path) or ending(path) in PAGES or PRICING.search(path) is not None

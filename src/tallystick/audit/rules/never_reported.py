@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.joins import outboxes, spelled
 from tallystick.audit.case.switches import OFF
+from tallystick.audit.case.unstarted import unstarted
 from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
 from tallystick.audit.offers.names import EXTRA, OVERAGE
+from tallystick.audit.offers.plans import PLAN
 from tallystick.audit.offers.speech import PROMISED, SPOKEN
 from tallystick.audit.offers.tables import KEPT
 from tallystick.audit.rules.base import Rule
@@ -27,8 +30,9 @@ OTHERS = re.compile(  # a page on what others ask, or a table of what the seller
 )
 REMARK = 12  # lines above a function in which its own remark stands
 REMARKED = re.compile(  # a call of a provider's own, and none that stands in a text of documentation
-    rb"(?m)^\s*(?://|#)\s*(?:await\s+|return\s+|void\s+)?((?:[\w$]+(?:\(\))?\??\.)*"
-    rb"(?:meter_?[eE]vents?(?:\(\))?\.create|create_?[uU]sage_?[rR]ecords?|usage_?[rR]ecords?\.create|events\.ingest|usage\.ingest))\("
+    rb"(?m)^\s*(?://|#)\s*(?:await\s+|return\s+|void\s+)?((?:[\w$]+(?:\(\))?(?:\??\.|::))*"
+    rb"(?:[mM]eter_?[eE]vents?(?:\(\))?(?:\.|::)create|create_?[uU]sage_?[rR]ecords?|[uU]sage_?[rR]ecords?\.create|events\.ingest"
+    rb"|usage\.ingest))\("
 )
 BOUGHT = re.compile(
     rb"\bmode[\"']?\s*[:=]\s*[\"']payment[\"']|payment_?[iI]ntents?\.create"
@@ -38,6 +42,9 @@ PAID_IN = re.compile(
 )  # what is used is taken from a balance
 PAID_HERE = re.compile(  # in what a page says: it is bought before it is used
     rb"(?i)\b(?:top[- ]?ups?|prepaid|wallet|(?:add|buy)[- ](?:more )?(?:funds|credits)|credits? never expire)\b"
+)
+SAMPLE = re.compile(
+    rb"[\"'](?:si|sub|cus|mtr)_(?:\.{2,3}|[xX]{3,24}|123\d{0,9}|\w{0,12}(?:placeholder|your|example)\w{0,12})[\"']"
 )
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
@@ -59,7 +66,8 @@ def find(case: Case) -> Iterator[Finding]:
         one for one in case.trails if one.entry is None and not one.client and one.top not in case.refused
     ]
     for trail in dead if not case.judged else []:
-        sold = case.sells and not _retired(case, trail)
+        left = _left(case, trail)
+        sold = case.sells and not left
         meant = sold or _commented_out(case, trail)
         off, why = OFF in trail.flags, case.idle.get(trail.top, "")
         name = case.name(trail) or trail.site.call.callee
@@ -69,7 +77,7 @@ def find(case: Case) -> Iterator[Finding]:
                 if off
                 else why or _uncalled(case, trail, name)
             )
-            + ("" if meant else ", and every price found here is flat or paid ahead"),
+            + ("" if meant else left or ", and every price found here is flat or paid ahead"),
             case.at(trail),
             Confidence.HIGH
             if sold and not off and not why
@@ -97,12 +105,19 @@ def find(case: Case) -> Iterator[Finding]:
     if not case.trails and (case.payment or _means_to_bill(case)):
         yield from _remarked(case)
         yield from _offered(case)
+        yield from _unstarted(case)
 
 
 def _means_to_bill(case: Case) -> bool:
-    """Whether overage is promised, priced in code and counted, though no provider of payments is known."""
+    """Whether use is counted and sold beyond a plan, though no provider of payments is known.
+
+    It is where pages promise that as well, or where the plan says all of it and is paid for.
+    """
     told = any(one.note == PROMISED and _shown(case, one.place.path) for one in case.promised)
-    return told and bool(case.counted) and any(one.note == OVERAGE for one in case.priced)
+    planned = bool(case.paid) and any(
+        one.note == PLAN and not OTHERS.search(one.place.path) for one in case.priced
+    )
+    return bool(case.counted) and (planned or (told and any(one.note == OVERAGE for one in case.priced)))
 
 
 def _uncalled(case: Case, trail: Trail, name: str) -> str:
@@ -145,6 +160,15 @@ def _paid_ahead(case: Case, place: Place) -> bool:
     return PAID_HERE.search(data) is not None and b"overage" not in line.lower()
 
 
+def _unstarted(case: Case) -> Iterator[Finding]:
+    """A job that would bill what was used, where nothing makes it: told once, for the first."""
+    for hop in islice(unstarted(case), 1):
+        message = (
+            f"{hop.note} turns usage into what is charged, and nothing in the application makes or starts it"
+        )
+        yield RULE.finding(message, hop.place, Confidence.MEDIUM)
+
+
 def _remarked(case: Case) -> Iterator[Finding]:
     """A report that is there as a remark alone: it was to be sent, where usage is sold at all."""
     hits = [
@@ -163,11 +187,14 @@ def _remarked(case: Case) -> Iterator[Finding]:
         )
 
 
-def _retired(case: Case, trail: Trail) -> bool:
-    """Whether a reporter that nothing calls says of itself that it is not used any more."""
+def _left(case: Case, trail: Trail) -> str:
+    """What a reporter that nothing calls says of itself: that it is not used any more, or only shows how it is done."""
     first = case.program.function(trail.top).line
     above = case.corpus.text(trail.top[0], first - REMARK, first)
-    return re.search(rb"(?i)\bdeprecated\b", above) is not None
+    if re.search(rb"(?i)\bdeprecated\b", above) is not None:
+        return ", and it says of itself that it is deprecated"
+    shown = not case.metered and not case.promised and SAMPLE.search(case.said(trail.site.key)) is not None
+    return ", and it holds samples for ids" if shown else ""
 
 
 def _commented_out(case: Case, trail: Trail) -> bool:
