@@ -25,9 +25,7 @@ ROUTED = (  # a route of these last words, or what such routes stand below
     rb"|mount|scope|resources?|api_route)\b[\s(=:]{1,4}|pathname\s{0,2}={2,3}\s{0,2})[:\"'`](?:POST )?[^\"'`\n]{0,80}?"
     rb"\b(?:%s)[\"'`/,)\s]"
 )
-BY_FOLDER = (
-    r"(?:^|/)(?:app|pages|routes|functions|api|server)/(?:.*/)?%s(?:/(?:route|index|\+server))?(?:\.post)?\.\w+$"
-)
+BY_FOLDER = r"(?:^|/)(?:app|pages|routes|functions|api|server)/(?:.*/)?%s(?:/(?:route|index|\+server))?(?:\.post)?\.\w+$"
 
 
 def settle(case: Case) -> None:
@@ -38,12 +36,11 @@ def settle(case: Case) -> None:
     others = [one for one in case.trails if not one.site.sink.own]
     told = [one for one in others if one.entry is not None and not one.site.sink.arrears]
     kept = [one for one in own if one.entry is not None and _is_elsewhere(case, one)]
-    if all(
+    gateways = all(
         not one.site.sink.quantity for one in told
-    ):  # a gateway knows of what goes through it, and of no more
-        priced = any(_is_priced(case, one) for one in own)
-        kept = kept if priced or (kept and not told and _sells(case)) else []
-    else:
+    )  # they know of what goes through them, and of no more
+    priced = any(_is_priced(case, one) for one in own)
+    if not gateways or not (priced or (kept and not told and _sells(case))):
         kept = []
     case.trails = [*others, *kept]
     calls = {id(one.site) for one in kept}
