@@ -25,7 +25,9 @@ ROUTED = (  # a route of these last words, or what such routes stand below
     rb"|mount|scope|resources?|api_route)\b[\s(=:]{1,4}|pathname\s{0,2}={2,3}\s{0,2})[:\"'`](?:POST )?[^\"'`\n]{0,80}?"
     rb"\b(?:%s)[\"'`/,)\s]"
 )
-BY_FOLDER = r"(?:^|/)(?:app|pages|routes|functions|api|server)/(?:.*/)?%s(?:/(?:route|index|\+server))?(?:\.post)?\.\w+$"
+BY_FOLDER = (
+    r"(?:^|/)(?:app|pages|routes|functions|api)/(?:.*/)?%s(?:/(?:route|index|\+server))?(?:\.post)?\.\w+$"
+)
 
 
 def settle(case: Case) -> None:
