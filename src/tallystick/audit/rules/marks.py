@@ -116,15 +116,32 @@ def acknowledged(case: Case, trail: Trail) -> bool:
     """Whether a message is acknowledged only once its usage is told: one that failed is handed out again."""
     if trail.entry is None or trail.entry.framework in AT_THE_END:
         return False
-    for key, call in trail.hops:
+    for key, call in (*trail.hops, *_running(case, trail)):
         guard = next((one for one in call.handlers if (key[0], one.line) == trail.handler), None)
         if guard is not None:
             text = case.corpus.lines(key[0])
             after = [one for one in case.program.function(key).calls if one.line > call.end_line]
-            acks = [one for one in after if ACKED.search(one.callee)]
+            acks = [one for one in after if _acks(one)]
             lost = [one for one in acks if guard not in one.handlers and _reached(text, guard.line, one.line)]
             return bool(acks) and not lost and all(guard in one.handlers for one in acks)
     return False
+
+
+def _acks(call: Call) -> bool:
+    """Whether a call takes a message off its queue, itself or in a thread: `to_thread(sqs.delete_message, …)`."""
+    return ACKED.search(call.callee) is not None or any(
+        one.kind == "name" and ACKED.search(one.text) for one in call.args
+    )
+
+
+def _running(case: Case, trail: Trail) -> Iterator[tuple[Key, Call]]:
+    """The calls, below the catch that ends an error, of what a function was given to run: `await handle(message)`."""
+    path, line = trail.handler
+    for index, function in enumerate(case.program.modules[path].functions if path else ()):
+        given = {one.name for one in function.bindings if not one.path}
+        for call in function.calls:
+            if call.callee in given and any(one.line == line for one in call.handlers):
+                yield (path, index), call
 
 
 def speaks_of_unsent(case: Case, key: Key) -> bool:
