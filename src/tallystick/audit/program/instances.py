@@ -33,6 +33,7 @@ DEEPEST = 10  # names behind names
 BELOW = 4  # objects within objects
 ASKS = re.compile(r"(?i)^(?:get|resolve|make|inject|use|require|lookup|provide|depends|security)")
 ITSELF = re.compile(r"^(?:(?:get_?)?(?:shared_?|default_?)?[iI]nstance|shared|current|create|build)$")
+WAITED_FOR = re.compile(r"^(?:Promise|Awaitable|Coroutine)\s*[<\[]")
 LOADS = frozenset(["import_string", "import_class", "load_class", "locate"])
 MOST = 50  # callers of one function that are asked what they give
 ROWS = re.compile(
@@ -217,7 +218,15 @@ class Instances:
     def _answers(self, key: Key) -> Classes:
         """What a function gives back."""
         returned = self.program.function(key).returns
-        return self._once((key, "="), lambda: NONE.union(*(self.of(key, one) for one in returned)))
+        return self._once(
+            (key, "="), lambda: NONE.union(*(self.of(key, one) for one in returned)) or self._declared(key)
+        )
+
+    def _declared(self, key: Key) -> Classes:
+        """The class that is written for what a function gives back, such as a registry's: `-> PaymentProvider`."""
+        hit = TYPE.match(WAITED_FOR.sub("", self.program.function(key).answers))
+        one = self.program.classes.named(key[0], hit[1]) if hit is not None else None
+        return frozenset([one]) if one is not None and one in self.program.classes.declared else NONE
 
     def _of_name(self, caller: Key, name: str) -> Classes:
         head, _, rest = name.partition(".")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tallystick.audit.case.case import Case
+from tallystick.audit.case.reaching import spoken
 from tallystick.audit.corpus.lexical import Lines
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Call, Expr
@@ -50,7 +51,7 @@ NOTHING_YET = re.compile(  # a result, and no question: `return { billedUsd: 0 }
 )
 DECLARED = re.compile(rb"\b(?:let|var|int|long)\s+(\w+)\s*=\s*0\b")  # no query of a database begins so
 READ = re.compile(rb"\bgetattr\([^()\n]*\)")
-MARKING = re.compile(r"\.(?:update(?:Many|One)?|set|patch)$")
+MARKING = re.compile(r"\.(?:update(?:_?(?:[mM]any|[oO]ne))?|set|patch)$")
 SENT = re.compile(
     r"(?:^|_|[a-z](?=[A-Z]))(?i:reported|sent|synced|processed|billed|delivered|exported|flushed|pushed|invoiced|metered|ingested|dispatched|submitted)"
 )
@@ -64,6 +65,14 @@ MOVING = finite(
 LEAVES = re.compile(rb"\b(?:return|break|throw|raise)\b")  # what failed does not get there
 CHECKED = re.compile(rb"\s*(?:\}?\s*else\s+)?if\b")  # what only some leave by
 NEAR = 3
+NOTES = re.compile(r"(?:^|\.)(?i:create|insert(?:_?one)?|add|save|sadd|set_?nx)$")
+ASKING = re.compile(r"(?i)(?:is|was|has|already|find|get|exists?|check|seen)|\w*(?:ed|sent)$")
+KINDS = re.compile(r"(?i)(?:type|kind|status|state|action)$")
+HELPERS = frozenset(
+    ["c", "client", "conn", "ctx", "db", "env", "prisma", "self", "session", "store", "this", "tx"]
+)
+WHOLE = re.compile(rb"(?i)transaction|\batomic\b|\brollback|\.begin\w*\(")  # what fails takes its mark along
+UNDOES = re.compile(rb"(?i)delete|\bdel\b|\brem\b|remove|release|unlock|revert|unmark|reset|update|\bset\(")
 SKIPS = re.compile(rb"\b(?:continue|next)\b")
 
 
@@ -107,15 +116,32 @@ def acknowledged(case: Case, trail: Trail) -> bool:
     """Whether a message is acknowledged only once its usage is told: one that failed is handed out again."""
     if trail.entry is None or trail.entry.framework in AT_THE_END:
         return False
-    for key, call in trail.hops:
+    for key, call in (*trail.hops, *_running(case, trail)):
         guard = next((one for one in call.handlers if (key[0], one.line) == trail.handler), None)
         if guard is not None:
             text = case.corpus.lines(key[0])
             after = [one for one in case.program.function(key).calls if one.line > call.end_line]
-            acks = [one for one in after if ACKED.search(one.callee)]
+            acks = [one for one in after if _acks(one)]
             lost = [one for one in acks if guard not in one.handlers and _reached(text, guard.line, one.line)]
             return bool(acks) and not lost and all(guard in one.handlers for one in acks)
     return False
+
+
+def _acks(call: Call) -> bool:
+    """Whether a call takes a message off its queue, itself or in a thread: `to_thread(sqs.delete_message, …)`."""
+    return ACKED.search(call.callee) is not None or any(
+        one.kind == "name" and ACKED.search(one.text) for one in call.args
+    )
+
+
+def _running(case: Case, trail: Trail) -> Iterator[tuple[Key, Call]]:
+    """The calls, below the catch that ends an error, of what a function was given to run: `await handle(message)`."""
+    path, line = trail.handler
+    for index, function in enumerate(case.program.modules[path].functions if path else ()):
+        given = {one.name for one in function.bindings if not one.path}
+        for call in function.calls:
+            if call.callee in given and any(one.line == line for one in call.handlers):
+                yield (path, index), call
 
 
 def speaks_of_unsent(case: Case, key: Key) -> bool:
@@ -145,6 +171,8 @@ def asks_unsent(text: bytes) -> bool:
 def marks_lost(case: Case, trail: Trail) -> bool:
     """Whether rows are marked, or a cursor moves on, before the try or behind the catch: the failed is told as sent."""
     caught, flagged = False, any(FLAGGED.search(one) for one in texts(case, trail))
+    if _kept_behind(case, trail):
+        return True
     for key, call in trail.hops:
         text = case.corpus.lines(key[0])
         after = [one for one in case.program.function(key).calls if one.line > call.end_line]
@@ -165,6 +193,53 @@ def marks_lost(case: Case, trail: Trail) -> bool:
             if any(guard not in one.handlers and _leads(text, one.line, call.line) for one in before):
                 return True
     return False
+
+
+def _kept_behind(case: Case, trail: Trail) -> bool:
+    """Whether a step below the one that ends an error writes before the report that all is done, and leaves that so."""
+    for key, call in trail.hops:
+        text = case.corpus.lines(key[0])
+        if any((key[0], one.line) == trail.handler for one in call.handlers) or WHOLE.search(
+            _text(case, key)
+        ):
+            return False
+        if any(UNDOES.search(text.said(one.line, one.line + NEAR)) for one in call.handlers):
+            return False
+        before = [one for one in case.program.function(key).calls if one.line < call.line]
+        marks = [one for one in before if _closes(text, one) or _notes(case, trail, key, one)]
+        marks = [one for one in marks if _of_the_same(case, key, call, one)]
+        marks = [one for one in marks if not asks_unsent(text.said(one.end_line + 1, call.line - 1))]
+        if any(_leads(text, one.line, call.line) for one in marks):
+            return True
+    return False
+
+
+def _of_the_same(case: Case, key: Key, report: Call, mark: Call) -> bool:
+    """Whether a mark speaks of what its function was given to report, or of what it reports."""
+    function = case.program.function(key)
+    given = dict(function.assigns)
+    known = {one.name for one in function.bindings if not one.path} | set(map(_head, spoken(report.args)))
+    values = [given.get(one.text, one) if one.kind == "name" else one for one in mark.args]
+    return bool({_head(one) for one in spoken(tuple(values))} & known - HELPERS)
+
+
+def _head(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _notes(case: Case, trail: Trail, key: Key, call: Call) -> bool:
+    """Whether a row says of work that it is done, and the way asks for such rows: `if !fileProcessed(name)`."""
+    if not NOTES.search(call.callee):
+        return False
+    given = dict(case.program.function(key).assigns)
+    rows = [given.get(one.text, one) if one.kind == "name" else one for one in call.args]
+    pairs = (pair for one in rows for pair in zip(one.keys, one.parts, strict=False))
+    told = any(KINDS.search(name) and SENT.search(part.text) for name, part in pairs)
+    told = told or SENT.search(call.callee.rpartition(".")[0]) is not None
+    asked = (
+        one.callee.rpartition(".")[2] for key, _ in trail.hops for one in case.program.function(key).calls
+    )
+    return told and any(ASKING.match(one) and SENT.search(one) for one in asked)
 
 
 def _reached(text: Lines, caught: int, line: int) -> bool:

@@ -54,6 +54,7 @@ class Draft:
     assigns: list[tuple[str, Expr]] = field(default_factory=list)
     returns: list[Expr] = field(default_factory=list)
     flags: tuple[str, ...] = ()
+    answers: str = ""
 
     def finished(self) -> Function:
         """The value for the module."""
@@ -72,6 +73,7 @@ class Draft:
             tuple(self.assigns),
             tuple(self.returns),
             self.flags,
+            self.answers,
         )
 
 
@@ -111,6 +113,7 @@ def started(node: Node, context: Context) -> Draft:
         bindings=_bindings(node),
         decorators=list(context.decorators),
         flags=(*flags_of(node.text or b""), *_served(node), *(("private",) if PRIVATE.match(head) else ())),
+        answers=text_of(node.child_by_field_name("return_type")).lstrip(": ")[:80],
     )
 
 

@@ -65,6 +65,7 @@ class Function(msgspec.Struct, frozen=True, array_like=True):
     assigns: tuple[tuple[str, Expr], ...]
     returns: tuple[Expr, ...]
     flags: tuple[str, ...]
+    answers: str = ""  # the type written for what it returns
 
 
 class Import(msgspec.Struct, frozen=True, array_like=True):

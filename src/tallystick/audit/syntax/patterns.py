@@ -37,7 +37,8 @@ LOGGING = re.compile(
 ERRORS = re.compile(rb"\b[A-Z]\w*\b(?!\s*(?:::|\.|\\))")
 BESIDE = finite(
     rb"(?:JSON\w*|\w*Pars(?:e|er|ing)|\w*Decode|\w*SignatureVerification|\w*Validation|\w*Integrity|\w*Unique|\w*NotFound"
-    rb"|\w*DoesNotExist|NumberFormat|UnexpectedValue|Import|Key)(?:Error|Exception|Violation\w*)?$"
+    rb"|\w*DoesNotExist|NumberFormat|UnexpectedValue|Import|Key|Cancell?ed|\w*Cancellation|Interrupted)"
+    rb"(?:Error|Exception|Violation\w*)?$|^(?:KeyboardInterrupt|SystemExit|GeneratorExit|Stop(?:Async)?Iteration|Interrupt)$"
 )
 WIDE = re.compile(
     rb"^(?:Base|Standard)?(?:Exception|Error)$|^Throwable$|^(?:Runtime|API|Api|HTTP|Http|Request|Client|Lago|Polar|Stripe)\w*"
@@ -106,7 +107,7 @@ def is_of_reports(head: bytes) -> bool:
 
 
 def is_beside(head: bytes) -> bool:
-    """Whether a catch names only errors that are none of a report's: those of parsing, of a signature, of a table."""
+    """Whether a catch names only errors that are none of a report's: of parsing, of a table, of whoever ends it all."""
     names = ERRORS.findall(head)
     return bool(names) and all(BESIDE.match(one) for one in names)
 

@@ -75,6 +75,12 @@ def _errs(program: Program, key: Key, depth: int = 0) -> bool:
     return any(_errs(program, to, depth + 1) for name in asked for to in program.targets(key, name))
 
 
+def words_for(call: Call, name: str) -> set[str]:
+    """Under which words a call is given a function: `consume(queue, handle=report)`."""
+    pairs = (pair for one in call.args for pair in zip(one.keys, one.parts, strict=False))
+    return {word for word, one in pairs if one.kind == "name" and one.text == name}
+
+
 def given_back(program: Program, key: Key, call: Call) -> bool:
     """Whether an answer is kept only to be returned: `result = await send(event); return result is not None`."""
     if key[0].endswith(".go"):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from tallystick.audit.program.constants import word
 from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call, Expr, Function
 
@@ -43,6 +44,7 @@ NAMES = frozenset(["objects", "query", "collection", "_default_manager", "model"
 KEPT_BY_KEY = re.compile(  # in Redis and its like: `redis.hincrby("usage:" + org, …)`, `redis.keys("usage:*")`
     r"(?i)^(?:scan(?:_?iter|_?stream)?|keys|h?m?get|hgetall|get_?del|get_?set|smembers|[lz]range|[hsz]scan|(?P<writes>[hz]?incr(?:_?by(?:_?float)?)?))$"
 )
+KEYS_DEEP = 3
 KEYED = "key:"  # no table of this name
 ELSEWHERE = re.compile(r"(?i)pipe|multi|batch|\btx\b|statsd|metrics?\b|prom")  # sent together, or only shown
 PLAIN = re.compile(r"(?i)^m?get$")  # also of a dictionary, of a client of HTTP
@@ -81,7 +83,8 @@ def rows(program: Program, keys: Iterable[Key] | None = None) -> Iterator[Row]:
     for key in keys if keys is not None else _every(program):
         function = program.function(key)
         for call in function.calls:
-            found = _sql(key, call, function) or _changed(key, call, function) or _keyed(key, call, function)
+            found = _sql(key, call, function) or _changed(key, call, function)
+            found = found or _keyed(program, key, call, function)
             found = found or _chain(key, call, function) or _made(key, call, function)
             if found is not None and len(found.table) > 3:
                 yield found
@@ -127,13 +130,13 @@ def _bound(call: Call, function: Function) -> tuple[Expr, ...]:
     return next((one.args for one in chained), ())
 
 
-def _keyed(key: Key, call: Call, function: Function) -> Row | None:
+def _keyed(program: Program, key: Key, call: Call, function: Function) -> Row | None:
     """A number kept under a key that speaks of usage: the first such word of the key stands for a table."""
     owner, _, method = call.callee.rpartition(".")
     hit = KEPT_BY_KEY.match(method)
     if hit is None or not owner or ELSEWHERE.search(f"{owner} {_value(function, Expr('name', owner)).text}"):
         return None
-    keys = (_leading(_value(function, one)) for one in call.args)
+    keys = (_leading(program, key[0], function, one) for one in call.args)
     fitting = (one for one in keys if one[:1] != "/" and (":" in one or not PLAIN.match(method)))
     words = (word for one in fitting for word in SEGMENT.findall(one) if METERING.search(word))
     table = normal(next(words, ""))
@@ -147,12 +150,17 @@ def is_counter(call: Call) -> bool:
     return hit is not None and hit["writes"] is not None
 
 
-def _leading(value: Expr, depth: int = 0) -> str:
-    """What a key begins with: `usage:` of `usage:${org}`, of `"usage:" + org`, of `fmt.Sprintf("usage:%s", org)`."""
-    text = value.text if value.kind in ("const", "mix") else ""
-    if text or depth > 3:
-        return re.split(r"[$%{*]", text)[0]
-    return next((found for one in value.parts if (found := _leading(one, depth + 1))), "")
+def _leading(program: Program, path: str, function: Function, value: Expr, depth: int = 0) -> str:
+    """What a key begins with: `usage:` of `usage:${org}`, of `"usage:" + org`, of `${PREFIX}:${org}`."""
+    given = _value(function, value)
+    if given.kind == "name" or (depth and value.kind == "name" and given.kind not in ("const", "mix")):
+        return word(program, path, value)
+    value = given
+    text = re.split(r"[$%{*]", value.text)[0] if value.kind in ("const", "mix") else ""
+    if text or depth > KEYS_DEEP:
+        return text
+    found = (_leading(program, path, function, one, depth + 1) for one in value.parts)
+    return next((one for one in found if one), "")
 
 
 def _chain(key: Key, call: Call, function: Function) -> Row | None:

@@ -304,7 +304,8 @@ class Climb:
         fitting = [one for one in literals if self.program.literal(outer[0], call.args[one]) == given]
         place = next(iter(named or fitting or literals), None)
         wrapper = wrappers[0]
-        known = {one.name for one in self.program.function(wrapper).bindings if one.index == place}
+        bindings, words = self.program.function(wrapper).bindings, answers.words_for(call, name)
+        known = {one.name for one in bindings if one.index == place or one.name in words}
         functions = self.program.modules[wrapper[0]].functions
         for index, function in enumerate(functions):
             if index != wrapper[1] and function.parent != wrapper[1]:
