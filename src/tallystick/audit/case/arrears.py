@@ -48,6 +48,24 @@ PLANNED = re.compile(
 NUMBER = re.compile(r"[\d._]*$")
 OFFERED = re.compile(rb"(?i)client_?secret")  # the customer pays in a page
 UNASKED = re.compile(rb"(?i)off_?-?session")
+INVOICES = "own-invoices"
+WRITTEN = finite(
+    rb"(?i)\binvoices?(?:\.objects)?(?:\.|::|->)(?:a?create|insert)\w*!?\(|\binto\s+[\"`]?(?:\w+\.)?invoices?\b"
+    rb"|\(\s*[\"']invoices?[\"']\s*\)\s*\.(?:insert|upsert|add)|\binsert\(\s*invoices?\s*\)|\bnew invoice\("
+)
+TOLD = re.compile(  # by whoever asks for it
+    rb"(?i)\breq(?:uest)?\.(?:json|body|data|post|form|get_json)\b|\bparams\[|\$request->|\bform_?data\b|\bbindjson\b"
+    rb"|\.valid\([\"']json|@body\(|\bbasemodel\b"
+)
+EACH = frozenset(["unitamount", "unitamountdecimal", "price", "pricedata"])
+FOR_OTHERS = frozenset(["stripeaccount", "onbehalfof", "transferdata", "applicationfeeamount"])
+ROUND = re.compile(r"(?i)bill|invoic|month|cycle|period")
+HOOK = re.compile(r"(?i)hook|cron|job|task|script|seed")
+HOUSE = (
+    re.compile(  # of a house, a car or a store: what its people consume, and not what a service does for them
+        r"(?i)water|electric|utilit|fuel|mileage|vehicle|inventory|material|facility"
+    )
+)
 
 
 def settle(case: Case) -> dict[str, Trail]:
@@ -55,6 +73,7 @@ def settle(case: Case) -> dict[str, Trail]:
     charges = [one for one in case.trails if one.site.sink.arrears]
     if not charges:
         return {}
+    typed = _typed(case, charges)
     others = [one for one in case.trails if not one.site.sink.arrears]
     case.trails = others
     case.sites = [one for one in case.sites if not one.sink.arrears]
@@ -62,16 +81,55 @@ def settle(case: Case) -> dict[str, Trail]:
         return {}  # usage goes to a provider's meter; what is charged beside it is something else
     found: dict[str, Trail] = {}
     idle = []
+    told: list[Trail] = []
     for trail in charges:
-        tables = _owed(case, trail) if _is_charge(case, trail) else set()
+        is_document = trail.site.sink.provider == INVOICES and (typed or not _by_itself(trail))
+        is_charge = not is_document and _is_charge(case, trail)
+        tables = _owed(case, trail) if is_charge else set()
+        if is_charge and not tables and _counts(case, trail):
+            told.append(trail)
         if tables and trail.entry is None and not case.named_elsewhere(trail.top):
             idle.append(trail)
         elif tables:
             found |= {one: trail for one in sorted(tables) if one not in found and _unasked(case, trail, one)}
-    if idle and not found and not any(one.entry is not None for one in charges):
+    if told and not found:  # a report as any other
+        case.trails = [*others, *told]
+        case.sites += [one.site for one in told]
+    elif idle and not found and not any(one.entry is not None for one in charges):
         case.trails = [*others, *idle]  # nothing runs what would charge
         case.sites += [one.site for one in idle]
     return found
+
+
+def _typed(case: Case, charges: list[Trail]) -> bool:
+    """Whether people make invoices in a page: then they are their own, for those they work for."""
+    made = [one for one in charges if one.site.sink.provider == INVOICES]
+    if not made or any(not _by_itself(one) for one in made):
+        return bool(made)
+    return any(
+        TOLD.search(case.corpus.sources[path]) and not HOOK.search(path)
+        for path in case.corpus.grep(WRITTEN, b"nvoice")
+    )
+
+
+def _by_itself(trail: Trail) -> bool:
+    """Whether no customer starts a charge: the clock does, a queue, the office, or as yet nothing."""
+    return trail.entry is None or trail.queued is not None or later(trail)
+
+
+def _counts(case: Case, trail: Trail) -> bool:
+    """Whether a round of bills asks for so many of something at its price, and for nobody else's account."""
+    entry = trail.entry
+    if entry is None or entry.kind not in ("schedule", "worker") or trail.queued is not None:
+        return False
+    call = trail.site.call
+    given = {name: part for one in call.args for name, part in zip(one.keys, one.parts, strict=False)}
+    names = {name.replace("_", "").lower() for name in given}
+    number = given.get("quantity") or given.get("Quantity")
+    if number is None or number.kind == CONST or not names & EACH or names & FOR_OTHERS:
+        return False
+    said = [entry.route, *(case.program.function(key).name for key, _ in trail.hops)]
+    return any(ROUND.search(one) for one in said)
 
 
 def _is_charge(case: Case, trail: Trail) -> bool:
@@ -92,7 +150,7 @@ def _is_charge(case: Case, trail: Trail) -> bool:
 def _unasked(case: Case, trail: Trail, table: str) -> bool:
     """Whether the customer does not start the charge: a job does, or the request that writes the row itself."""
     entry = trail.entry
-    if entry is None or trail.queued is not None or later(trail):
+    if entry is None or _by_itself(trail):
         return True
     below = sorted(reach(case, {entry.key}))
     return any(one.writes and one.table == table and one.payload for one in stored.rows(case.program, below))
@@ -130,4 +188,4 @@ def _summed(text: bytes) -> set[str]:
     if not SUMMED.search(text) or not MONEY.search(text):
         return set()
     names = {(hit[1] or hit[2]).decode("utf-8", "replace") for hit in READ.finditer(text)}
-    return {stored.normal(one) for one in names if not ASIDE.search(one)}
+    return {stored.normal(one) for one in names if not ASIDE.search(one) and not HOUSE.search(one)}

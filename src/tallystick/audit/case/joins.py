@@ -109,8 +109,8 @@ def written(case: Case, tables: dict[str, Trail], labelling: Labelling) -> Itera
 
 
 def _sure(row: stored.Row, trail: Trail) -> bool:
-    """Whether this is the usage that is sent: by the table's name, or by the column that the job sends."""
-    if stored.METERING.search(row.table) or row.payload is None:
+    """Whether this is the usage that is sent: by its name, by what sums it, or by the column that the job sends."""
+    if stored.METERING.search(row.table) or row.payload is None or trail.site.sink.arrears:
         return True
     sent = {text.rpartition(":")[2].rpartition(".")[2].lower() for _, text in trail.site.quantity}
     return bool(sent & {name.lower() for name in row.payload.keys})

@@ -38,6 +38,15 @@ MARKED = finite(
 GIVEN_UP = finite(  # the state, or the mark, of what nobody tries again: `status: "failed"`, `failed_at = now()`
     r"(?i)\bstat(?:us|e)[\"']?\s*[:=]\s*[\"'](\w*(?:fail|error)\w*)[\"']|\b(\w*failed\w*)[\"']?\s*[:=](?!=)"
 )
+SET = finite(  # on a row that is then saved
+    r"\b(\w+)\.\w+\s*=(?!=)[^\n]*\n[\s\S]{0,300}?\b\1\.save\([^)\n]*\)"
+)
+SHOWN_BY = re.compile(r"(?:^|/)migrations?/")
+REMARKS = re.compile(rb"(?m)(?:#|//)[^\n]*$")
+GIVEN = re.compile(rb"\s*=(?!=)")
+ASKED = finite(  # in brackets that are still open
+    rb"(?i)\b(?:filter\w*|exclude|get\w*|where\w*|find\w*|count|exists|Q)\((?:[^()]|\([^()]*\))*$"
+)
 QUOTED = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`")
 LISTED = re.compile(r"(?i)(?:fail\w*|errors?)\.(?:push|append|add)\(")
 TOLD_LATER = re.compile(
@@ -100,8 +109,9 @@ def only_marked(case: Case, trail: Trail) -> bool:
 
 def _given_up(case: Case, trail: Trail, said: str) -> bool:
     """Whether a worker marks what it could not report as failed and is done: no other code speaks of that mark."""
-    hit, spoken = GIVEN_UP.search(said), meant(said)
-    if hit is None or not MARKED.search(said) or HANDED.search(spoken) or ATTEMPTS.search(spoken):
+    hit, kept = GIVEN_UP.search(said), SET.search(said)
+    spoken = SET.sub("", meant(said)) if kept else meant(said)
+    if hit is None or not (kept or MARKED.search(said)) or HANDED.search(spoken) or ATTEMPTS.search(spoken):
         return False
     path, line = trail.handler
     key = next((key for key, call in trail.hops if any(one.line == line for one in call.handlers)), trail.top)
@@ -110,9 +120,23 @@ def _given_up(case: Case, trail: Trail, said: str) -> bool:
     if TOLD_LATER.search(meant(rest)):
         return False
     word = re.compile(rb"(?i)\b" + re.escape((hit[1] or hit[2]).encode()) + rb"\b")
+    if kept and hit[2]:
+        return not any(
+            _asked(data, word) for one, data in case.corpus.sources.items() if not SHOWN_BY.search(one)
+        )
     own = len(word.findall(case.corpus.text(path, function.line, function.end_line)))
     texts = (data for one, data in case.corpus.sources.items() if not DECLARES.search(one))
     return sum(len(word.findall(data)) for data in texts) == own
+
+
+def _asked(text: bytes, word: re.Pattern[bytes]) -> bool:
+    """Whether a text speaks of a mark in another way than to give it a value."""
+    said = REMARKS.sub(b"", text)
+    return any(
+        GIVEN.match(said, hit.end()) is None
+        or ASKED.search(said[max(0, hit.start() - 200) : hit.start()]) is not None
+        for hit in word.finditer(said)
+    )
 
 
 def meant(said: str) -> str:

@@ -18,6 +18,7 @@ from tallystick.audit.offers.plans import PLAN
 from tallystick.audit.offers.speech import PROMISED, SPOKEN
 from tallystick.audit.offers.tables import KEPT
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 from tallystick.audit.trails.trails import Trail
 
@@ -45,6 +46,13 @@ PAID_HERE = re.compile(  # in what a page says: it is bought before it is used
 )
 SAMPLE = re.compile(
     rb"[\"'](?:si|sub|cus|mtr)_(?:\.{2,3}|[xX]{3,24}|123\d{0,9}|\w{0,12}(?:placeholder|your|example)\w{0,12})[\"']"
+)
+BILLED = finite(  # what tells that a row was billed: `row.invoiced = True`, `'billed_at' => now()`
+    rb"(?i)(?<!\w)[\w.]*(?:billed|invoiced|charged)(?:_?at)?[\"']?\s*(?:=>|=(?!=)|:)\s*"
+    rb"(?:true\b|now\b|new Date|datetime|timezone|time\.|Carbon|Date\.now)"
+)
+HOLDER = finite(
+    rb"(?:\bdef|\bfunction\*?|\bfunc(?:\s*\([^)\n]*\))?)\s+(\w+)|\b(\w+)\s*=\s*(?:async\s*)?\([^)\n]*\)\s*=>"
 )
 DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
@@ -133,8 +141,15 @@ def _offered(case: Case) -> Iterator[Finding]:
     ahead = bool(before) or any(PAID_IN.search(path) for path in case.corpus.sources)
     weak = bool(counters) and not ahead and not case.corpus.grep(BOUGHT)
     priced = (one for one in case.priced if weak or one.note != EXTRA)
+    billed = _marked_billed(case)
     hop = next(
-        (one for one in priced if one.note in (OVERAGE, EXTRA, KEPT) or one.place.path in counters), None
+        (
+            one
+            for one in priced
+            if (one.note in (OVERAGE, EXTRA, KEPT) or one.place.path in counters)
+            and not (one.note == KEPT and billed)
+        ),
+        None,
     )
     promised = (
         one for one in case.promised if one.note == PROMISED or (weak if one.note == SPOKEN else not ahead)
@@ -167,6 +182,19 @@ def _unstarted(case: Case) -> Iterator[Finding]:
             f"{hop.note} turns usage into what is charged, and nothing in the application makes or starts it"
         )
         yield RULE.finding(message, hop.place, Confidence.MEDIUM)
+
+
+def _marked_billed(case: Case) -> bool:
+    """Whether code that other code calls marks rows as billed: then something bills them, in whatever way."""
+    for path in case.corpus.grep(BILLED):
+        data = case.corpus.sources[path]
+        for hit in BILLED.finditer(data) if not DECLARING.search(path) else ():
+            names = [one[1] or one[2] for one in HOLDER.finditer(data, 0, hit.start())]
+            name = names[-1] if names else b""
+            word = re.compile(rb"\b" + re.escape(name) + rb"\b")
+            if not name or sum(len(word.findall(one)) for one in case.corpus.sources.values()) > 1:
+                return True
+    return False
 
 
 def _remarked(case: Case) -> Iterator[Finding]:
