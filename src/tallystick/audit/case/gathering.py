@@ -73,8 +73,7 @@ class Gathering:
 
     def program(self) -> Program:
         """The sinks' files, all that reaches them, and the work around them."""
-        words = {word for row, *_ in self.knowledge.sinks for word in row.word.lower().split("|")}
-        candidates = set(self.corpus.holding([word.encode() for word in sorted(words)]))
+        candidates = self._candidates()
         self.lower(candidates)
         self.resolver = Resolver(self.corpus)
         self.stated = stated(
@@ -92,6 +91,31 @@ class Gathering:
         closure = graph.importers(holders) | self._by_interface(holders) | self._unimported(holders)
         near = graph.imported(holders, 2, 200) | graph.imported(closure, 1, 400)
         return self.loaded(closure | near | self._mentioned(closure))
+
+    def _candidates(self) -> set[str]:
+        """Files that may hold a reporting call, by what its models ask of the whole of a file."""
+        rows = [
+            (
+                row,
+                [word.encode() for word in row.word.lower().split("|")],
+                _needed(near) if kit else None,
+                kit,
+            )
+            for row, _, _, near, kit in self.knowledge.sinks
+        ]
+        found = set()
+        for path in self.corpus.holding(sorted({word for _, words, _, _ in rows for word in words})):
+            data = self.corpus.sources[path]
+            low, text = data.lower(), data.decode("utf-8", "replace")
+            if any(
+                any(word in low for word in words)
+                and (kit is None or kit.search(text))
+                and (near is None or near.search(text))
+                and (not row.arrears or self._owing)
+                for row, words, near, kit in rows
+            ):
+                found.add(path)
+        return found
 
     def _sending_imported(self, graph: Graph) -> set[str]:
         """Files that send a statement which another file keeps."""
@@ -330,3 +354,8 @@ def _class_of(path: str) -> tuple[str, str]:
 
 def _camel(stem: str) -> str:
     return "".join(part.capitalize() for part in stem.split("_")) if "_" in stem or stem.islower() else stem
+
+
+def _needed(near: re.Pattern[str] | None) -> re.Pattern[str] | None:
+    """What has to stand near a call and is not tied to a start: of a kit's own call, it stands in the file itself."""
+    return None if near is None or "^" in near.pattern else near
