@@ -10,7 +10,7 @@ from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax import patterns
-from tallystick.audit.trails.labels import EVENT, SESSION
+from tallystick.audit.trails.labels import EVENT, SESSION, STORED
 from tallystick.audit.trails.trails import Trail
 
 CRON = re.compile(r"(?i)(?:^|/)crons?(?:/|-|$)")
@@ -80,12 +80,14 @@ def _has_clocks_secret(case: Case, key: Key) -> bool:
 def _goes_over_all(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
     """Whether a route bills whoever used something: told of nobody, called by nobody, and meant for a clock."""
     named = BATCH.search(path)
-    meant = named is not None and case.guarded(trail)
+    counted = named is not None and any(kind == STORED for kind, _ in trail.quantity)
+    meant = named is not None and (counted or case.guarded(trail))
     meant = meant or (_speaks_of_clock(case, entry) and not case.once(_reads_request, entry.key))
     if HOOK.search(path) or not meant:
         return False
     said = trail.quantity | trail.customer
-    if case.client_parts(said, entry) or any(kind in (EVENT, SESSION) for kind, _ in said):
+    told = (EVENT,) if counted else (EVENT, SESSION)  # what was counted of oneself may be sent for oneself
+    if case.client_parts(said, entry) or any(kind in told for kind, _ in said):
         return False
     last = named[1] if named else posixpath.basename(re.sub(r"/(?:index|route)\.\w+$", "", path))
     return not _called_by_another(case, entry, last)

@@ -89,8 +89,10 @@ def drained(case: Case, trail: Trail) -> bool:
         apart = (trail.site.stored or forgets) and other.site.call != trail.site.call
         if apart or case.once(_does_the_same, other):
             continue  # its rows are others than those that were lost here
-        if trail.floating[1] and trail.floating == other.floating and not marks_sent(case, other):
-            continue  # it leaves its own reports alone in the same place
+        left = trail.floating[1] and trail.floating == other.floating
+        ended = trail.error == other.error == "swallowed" and trail.handler == other.handler
+        if (left or (ended and not case.once(takes_unsent, other))) and not marks_sent(case, other):
+            continue  # its own reports are lost in the same place
         if not by_clock and not trail.site.stored and case.once(_looks_up, other):
             return True
         if case.once(takes_unsent, other) and not case.once(marks_lost, other):
