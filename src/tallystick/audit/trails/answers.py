@@ -12,6 +12,14 @@ from tallystick.audit.syntax.ir import Call, Expr, Handler
 
 MADE, SENDING = re.compile(r"(?i)new_?request\w*$"), re.compile(r"\.(?:[dD]o|send)$")
 ANSWERED = re.compile(r"\.from\(\)\.(?:insert|upsert)$")
+ASKED = (  # a line that turns on what it is, or takes something from it
+    r"\b(?:if|elif|else|while|unless|assert|not|and|or|raise|throw|return|switch|case|match)\b[^\n]*\bNAME\b"
+    r"|[!?&|][^\n]*\bNAME\b|\bNAME\b\s*(?:[?.\[]|[!=]=|&&|\|\||(?:is|in|or|and|not|if|unless)\b)|f[\"'][^\n]*\bNAME\b"
+)
+KEEPING = re.compile(
+    r"(?:^|\.)(?:[A-Z]\w*|_?(?i:(?:create|insert|add|save|upsert|update|put|append|push)\w*|set|print|log|debug|info|warn(?:ing)?|error))$"
+)
+LEFT = frozenset(["awaited", "floating", "void", "inner"])  # states of a call whose answer nobody takes
 HANDED_ON = 3  # functions that only return what the next one answers
 
 QUIET = re.compile(r"(?i)autumn\w*(?:\(\))?\.(?:balances\.)?track$")
@@ -93,3 +101,19 @@ def given_back(program: Program, key: Key, call: Call) -> bool:
 def _speaks_of(value: Expr, names: set[str]) -> bool:
     own = value.kind == "name" and value.text.partition(".")[0] in names
     return own or any(_speaks_of(part, names) for part in value.parts)
+
+
+def unasked_for(program: Program, key: Key, call: Call) -> bool:
+    """Whether an answer is kept in a row, told to a log or left, and nothing asks what it is: `Row(id=send(event))`."""
+    function = program.function(key)
+    kept = {name for name, value in function.assigns if value.kind == "call" and value.text == call.callee}
+    if not kept or key[0].endswith(".go"):
+        return False
+    lines = program.resolver.files[key[0]].split(b"\n")[call.line - 1 : function.end_line]
+    text = b"\n".join(lines).decode("utf-8", "replace").partition(call.callee.rpartition(".")[2])[2]
+    for name in kept:
+        asked = re.compile(ASKED.replace("NAME", re.escape(name)))
+        if asked.search(text) or any(_speaks_of(one, kept) for one in function.returns):
+            return False
+    takers = [one for one in function.calls if any(_speaks_of(each, kept) for each in one.args)]
+    return all(KEEPING.search(one.callee) for one in takers)

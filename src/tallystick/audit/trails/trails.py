@@ -150,7 +150,7 @@ class Climb:
     def _settled(self, trail: Trail, key: Key, call: Call) -> Trail:
         """What becomes of the error at this call."""
         if trail.error == "signal":
-            if call.state in ("awaited", "floating", "void", "inner"):
+            if call.state in answers.LEFT or answers.unasked_for(self.program, key, call):
                 return replace(trail, error="swallowed")
             if call.answered is None:
                 heard = call.state in ("used", "assigned") and not answers.given_back(self.program, key, call)
