@@ -115,6 +115,14 @@ def barrels(size: int) -> Tree:
     return tree | {f"app/api/x{n}/route.ts": asks for n in range(size)}
 
 
+def marked(size: int) -> Tree:
+    """Functions that mark rows as billed, and that nothing calls."""
+    rows = "class UsageRecord(Base):\n    unit_price = Column(Float)\n    invoiced = Column(Boolean)\n"
+    keep = "import stripe\nstripe.checkout.Session.create()\ndef keep(db):\n    db.add(UsageRecord())\n"
+    marks = times("def close#(row):\n    row.invoiced = True\n", size)
+    return {"rows.py": rows, "keep.py": keep, "marks.py": marks}
+
+
 SHAPES: dict[Callable[[int], Tree], int] = {
     one_function: 400,
     one_line: 600,
@@ -127,6 +135,7 @@ SHAPES: dict[Callable[[int], Tree], int] = {
     errors_recorded: 60,
     rounds: 60,
     barrels: 12,
+    marked: 300,
 }
 SQUARES = (modules_that_import_all, barrels)  # the tree itself grows so
 

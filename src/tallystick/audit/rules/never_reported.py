@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
+from tallystick.audit.case.asked import DECLARING, asked, means_to_bill
 from tallystick.audit.case.case import Case
 from tallystick.audit.case.joins import outboxes, spelled
 from tallystick.audit.case.switches import OFF
@@ -13,48 +14,20 @@ from tallystick.audit.case.unstarted import unstarted
 from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
-from tallystick.audit.offers.names import EXTRA, OVERAGE
-from tallystick.audit.offers.plans import PLAN
-from tallystick.audit.offers.speech import PROMISED, SPOKEN
 from tallystick.audit.offers.tables import KEPT
 from tallystick.audit.rules.base import Rule
-from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 from tallystick.audit.trails.trails import Trail
 
-ROUTED = re.compile(
-    r"(?:^|/)(?:pages|routes|app)/(?:[^/A-Z]*/)*[^/A-Z]+$"
-)  # a component is named with a capital
-OTHERS = re.compile(  # a page on what others ask, or a table of what the seller's own suppliers do
-    r"(?i)(?:^|/)(?:blogs?|articles?|news|vs|compar\w+|alternatives?|competitors?)[/_.-]|[/_-]vs-"
-    r"|(?:azure|aws|gcp|cloud|openai|anthropic|llm|models?|vendors?|providers?|competitors?)[_-]?(?:pric|cost|rate|tariff)"
-)
 REMARK = 12  # lines above a function in which its own remark stands
 REMARKED = re.compile(  # a call of a provider's own, and none that stands in a text of documentation
     rb"(?m)^\s*(?://|#)\s*(?:await\s+|return\s+|void\s+)?((?:[\w$]+(?:\(\))?(?:\??\.|::))*"
     rb"(?:[mM]eter_?[eE]vents?(?:\(\))?(?:\.|::)create|create_?[uU]sage_?[rR]ecords?|[uU]sage_?[rR]ecords?\.create|events\.ingest"
     rb"|usage\.ingest))\("
 )
-BOUGHT = re.compile(
-    rb"\bmode[\"']?\s*[:=]\s*[\"']payment[\"']|payment_?[iI]ntents?\.create"
-)  # piece by piece
-PAID_IN = re.compile(
-    r"(?i)top[-_]?up|add[-_]?(?:funds|balance)|wallet|recharge"
-)  # what is used is taken from a balance
-PAID_HERE = re.compile(  # in what a page says: it is bought before it is used
-    rb"(?i)\b(?:top[- ]?ups?|prepaid|wallet|(?:add|buy)[- ](?:more )?(?:funds|credits)|credits? never expire)\b"
-)
 SAMPLE = re.compile(
     rb"[\"'](?:si|sub|cus|mtr)_(?:\.{2,3}|[xX]{3,24}|123\d{0,9}|\w{0,12}(?:placeholder|your|example)\w{0,12})[\"']"
 )
-BILLED = finite(  # what tells that a row was billed: `row.invoiced = True`, `'billed_at' => now()`
-    rb"(?i)(?<!\w)[\w.]*(?:billed|invoiced|charged)(?:_?at)?[\"']?\s*(?:=>|=(?!=)|:)\s*"
-    rb"(?:true\b|now\b|new Date|datetime|timezone|time\.|Carbon|Date\.now)"
-)
-HOLDER = finite(
-    rb"(?:\bdef|\bfunction\*?|\bfunc(?:\s*\([^)\n]*\))?)\s+(\w+)|\b(\w+)\s*=\s*(?:async\s*)?\([^)\n]*\)\s*=>"
-)
-DECLARING = re.compile(r"(?i)model|schema|migrat|types?\b|\.d\.ts$|entit")
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -110,22 +83,10 @@ def find(case: Case) -> Iterator[Finding]:
         message = f"{setup.note} is set up here, and no code reports usage to it"
         yield RULE.finding(message, setup.place, Confidence.MEDIUM)
         return
-    if not case.trails and (case.payment or _means_to_bill(case)):
+    if not case.trails and (case.payment or means_to_bill(case)):
         yield from _remarked(case)
         yield from _offered(case)
         yield from _unstarted(case)
-
-
-def _means_to_bill(case: Case) -> bool:
-    """Whether use is counted and sold beyond a plan, though no provider of payments is known.
-
-    It is where pages promise that as well, or where the plan says all of it and is paid for.
-    """
-    told = any(one.note == PROMISED and _shown(case, one.place.path) for one in case.promised)
-    planned = bool(case.paid) and any(
-        one.note == PLAN and not OTHERS.search(one.place.path) for one in case.priced
-    )
-    return bool(case.counted) and (planned or (told and any(one.note == OVERAGE for one in case.priced)))
 
 
 def _uncalled(case: Case, trail: Trail, name: str) -> str:
@@ -135,44 +96,17 @@ def _uncalled(case: Case, trail: Trail, name: str) -> str:
 
 
 def _offered(case: Case) -> Iterator[Finding]:
-    """A price per unit that is promised, or named in code where usage is counted."""
-    counters = {hop.place.path for hop in case.counted}
-    before = {one for one in case.promised if _paid_ahead(case, one.place)}
-    ahead = bool(before) or any(PAID_IN.search(path) for path in case.corpus.sources)
-    weak = bool(counters) and not ahead and not case.corpus.grep(BOUGHT)
-    priced = (one for one in case.priced if weak or one.note != EXTRA)
-    billed = _marked_billed(case)
-    hop = next(
-        (
-            one
-            for one in priced
-            if (one.note in (OVERAGE, EXTRA, KEPT) or one.place.path in counters)
-            and not (one.note == KEPT and billed)
-        ),
-        None,
-    )
-    promised = (
-        one for one in case.promised if one.note == PROMISED or (weak if one.note == SPOKEN else not ahead)
-    )
-    told = (one for one in promised if one not in before and _shown(case, one.place.path))
-    hop = hop or next(told, None)
+    """A price of use that is asked, and that nothing reports."""
+    hop = asked(case)
     if hop is not None:
-        known = "usage is only counted; nothing" if counters else "nothing"
-        kept = "usage is kept at its price here until it is billed, and nothing bills it"
+        known = "usage is only counted; nothing" if case.counted else "nothing"
         yield RULE.finding(
-            kept
+            "usage is kept at its price here until it is billed, and nothing bills it"
             if hop.note == KEPT
             else f"a price per unit is promised here and {known} reports it to be billed",
             hop.place,
             Confidence.MEDIUM,
         )
-
-
-def _paid_ahead(case: Case, place: Place) -> bool:
-    """Whether the page that has a price speaks of what is bought before it is used, and the price of no overage."""
-    data = case.corpus.sources.get(place.path) or case.corpus.support.get(place.path, b"")
-    line = data.split(b"\n")[place.line - 1] if data else b""
-    return PAID_HERE.search(data) is not None and b"overage" not in line.lower()
 
 
 def _unstarted(case: Case) -> Iterator[Finding]:
@@ -182,19 +116,6 @@ def _unstarted(case: Case) -> Iterator[Finding]:
             f"{hop.note} turns usage into what is charged, and nothing in the application makes or starts it"
         )
         yield RULE.finding(message, hop.place, Confidence.MEDIUM)
-
-
-def _marked_billed(case: Case) -> bool:
-    """Whether code that other code calls marks rows as billed: then something bills them, in whatever way."""
-    for path in case.corpus.grep(BILLED):
-        data = case.corpus.sources[path]
-        for hit in BILLED.finditer(data) if not DECLARING.search(path) else ():
-            names = [one[1] or one[2] for one in HOLDER.finditer(data, 0, hit.start())]
-            name = names[-1] if names else b""
-            word = re.compile(rb"\b" + re.escape(name) + rb"\b")
-            if not name or sum(len(word.findall(one)) for one in case.corpus.sources.values()) > 1:
-                return True
-    return False
 
 
 def _remarked(case: Case) -> Iterator[Finding]:
@@ -232,17 +153,6 @@ def _commented_out(case: Case, trail: Trail) -> bool:
         rb"(?m)^\s*(?://|#)\s*(?:await\s+|void\s+)?(?:\w+\.)*" + re.escape(name).encode() + rb"\("
     )
     return bool(name) and any(one != trail.site.key[0] for one in case.corpus.grep(remark, name.encode()))
-
-
-def _shown(case: Case, path: str) -> bool:
-    """Whether a visitor comes to see a promise of the seller: in a page, or in a part that other code names."""
-    if OTHERS.search(path):
-        return False
-    stem = path.rpartition("/")[2].partition(".")[0]
-    if path not in case.corpus.sources or ROUTED.search(path) or stem in ("index", "page"):
-        return True
-    word = re.compile(rb"[\"'/.]" + re.escape(stem).encode() + rb"[\"'.]")
-    return any(one != path for one in case.corpus.grep(word, stem.encode()))
 
 
 def _unfilled(case: Case) -> Iterator[Finding]:
