@@ -13,8 +13,8 @@ from tallystick.audit.syntax.ir import Call, Expr, Handler
 MADE, SENDING = re.compile(r"(?i)new_?request\w*$"), re.compile(r"\.(?:[dD]o|send)$")
 ANSWERED = re.compile(r"\.from\(\)\.(?:insert|upsert)$")
 ASKED = (  # a line that turns on what it is, or takes something from it
-    r"\b(?:if|elif|else|while|unless|assert|not|and|or|raise|throw|return|switch|case|match)\b[^\n]*\bNAME\b"
-    r"|[!?&|][^\n]*\bNAME\b|\bNAME\b\s*(?:[?.\[]|[!=]=|&&|\|\||(?:is|in|or|and|not|if|unless)\b)|f[\"'][^\n]*\bNAME\b"
+    r"\b(?:if|elif|else|while|unless|assert|not|and|or|raise|throw|return|switch|case|match)\b[^\n]{0,300}\bNAME\b"
+    r"|[!?&|][^\n]{0,300}\bNAME\b|\bNAME\b\s*(?:[?.\[]|[!=]=|&&|\|\||(?:is|in|or|and|not|if|unless)\b)|f[\"'][^\n]{0,300}\bNAME\b"
 )
 KEEPING = re.compile(
     r"(?:^|\.)(?:[A-Z]\w*|_?(?i:(?:create|insert|add|save|upsert|update|put|append|push)\w*|set|print|log|debug|info|warn(?:ing)?|error))$"
