@@ -61,11 +61,8 @@ EACH = frozenset(["unitamount", "unitamountdecimal", "price", "pricedata"])
 FOR_OTHERS = frozenset(["stripeaccount", "onbehalfof", "transferdata", "applicationfeeamount"])
 ROUND = re.compile(r"(?i)bill|invoic|month|cycle|period")
 HOOK = re.compile(r"(?i)hook|cron|job|task|script|seed")
-HOUSE = (
-    re.compile(  # of a house, a car or a store: what its people consume, and not what a service does for them
-        r"(?i)water|electric|utilit|fuel|mileage|vehicle|inventory|material|facility"
-    )
-)
+# Of a house, a car or a store: what its people consume, and not what a service does for them.
+HOUSE = re.compile(r"(?i)water|electric|utilit|fuel|mileage|vehicle|inventory|material|facility")
 
 
 def settle(case: Case) -> dict[str, Trail]:

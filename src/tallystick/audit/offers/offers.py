@@ -9,7 +9,7 @@ from functools import partial
 from tallystick.audit.corpus.lexical import Corpus
 from tallystick.audit.inventory.kinds import ending, is_copy, is_page, is_table
 from tallystick.audit.model import Hop, Place
-from tallystick.audit.offers.names import named
+from tallystick.audit.offers.names import OVERAGE, named
 from tallystick.audit.offers.plans import beyond
 from tallystick.audit.offers.speech import PROMISED, spoken
 from tallystick.audit.offers.tables import waiting, written
@@ -49,19 +49,19 @@ class Offers:
         """What code and the tables of a database name, each kind with its first place in a file."""
         code = {path: data for path, data in self.corpus.front.items() if not SCRIPTS.search(path)}
         tables = {path: data for path, data in self.corpus.support.items() if is_table(path)}
-        found = [
-            one
-            for one in _first({**code, **tables}, waiting)
-            if self._is_written(one.place, {**code, **tables})
-        ]
+        every = {**code, **tables}
+        found = [one for one in _first(every, waiting) if self._is_written(one.place, every[one.place.path])]
         found += _first(code, partial(named, words=self.words))
-        found += _first(code, partial(beyond, words=self.words))
+        sold = {one.place.path for one in found if one.note == OVERAGE}
+        found += _first(
+            {path: code[path] for path in code if path in sold}, partial(beyond, words=self.words)
+        )
         found += _first(tables, partial(named, words=self.words, columns=True))
         return tuple(found)[:MOST]
 
-    def _is_written(self, place: Place, files: Mapping[str, bytes]) -> bool:
-        """Whether any code adds a row to the table that is declared at a place."""
-        line = files[place.path].split(b"\n")[place.line - 1].decode("utf-8", "replace")
+    def _is_written(self, place: Place, data: bytes) -> bool:
+        """Whether any code adds a row to the table that is declared at a place of a file."""
+        line = data.split(b"\n")[place.line - 1].decode("utf-8", "replace")
         adds = written(line)
         return any(adds.search(data) for data in self.corpus.front.values())
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from tallystick.audit.models.knowledge import compiled
 from tallystick.audit.program.program import Key, Program
-from tallystick.audit.syntax.ir import Call, Expr, Handler
+from tallystick.audit.syntax.ir import Call, Expr, Function, Handler
 
 MADE, SENDING = re.compile(r"(?i)new_?request\w*$"), re.compile(r"\.(?:[dD]o|send)$")
 ANSWERED = re.compile(r"\.from\(\)\.(?:insert|upsert)$")
@@ -94,8 +94,13 @@ def given_back(program: Program, key: Key, call: Call) -> bool:
     if key[0].endswith(".go"):
         return False  # there an error is an answer, and giving it back is to raise it
     function = program.function(key)
-    kept = {name for name, value in function.assigns if value.kind == "call" and value.text == call.callee}
+    kept = _names_of(function, call)
     return any(_speaks_of(one, kept) for one in function.returns)
+
+
+def _names_of(function: Function, call: Call) -> set[str]:
+    """The names that the answer of a call is kept under."""
+    return {name for name, value in function.assigns if value.kind == "call" and value.text == call.callee}
 
 
 def _speaks_of(value: Expr, names: set[str]) -> bool:
@@ -106,7 +111,7 @@ def _speaks_of(value: Expr, names: set[str]) -> bool:
 def unasked_for(program: Program, key: Key, call: Call) -> bool:
     """Whether an answer is kept in a row, told to a log or left, and nothing asks what it is: `Row(id=send(event))`."""
     function = program.function(key)
-    kept = {name for name, value in function.assigns if value.kind == "call" and value.text == call.callee}
+    kept = _names_of(function, call)
     if not kept or key[0].endswith(".go"):
         return False
     lines = program.resolver.files[key[0]].split(b"\n")[call.line - 1 : function.end_line]
