@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,23 @@ def test_a_way_that_is_not_followed(tmp_path: Path, made: str, call: str) -> Non
     assert codes(report) == {"never_reported"}
     said = [one.message for one in report.findings if one.code == "never_reported"]
     assert ("be followed" in said[0]) is ("UsageMeter" in made)
+
+
+def test_the_advice_is_followed_as_it_is_given(tmp_path: Path) -> None:
+    """The sentence has the name as the settings want it, and with that the way is known."""
+    text = ROUTE.replace("MADE", "plugins.load(UsageMeter)").replace("CALL", "await pluginOf(req).tellUsage")
+    tree = {
+        "meter.ts": METER,
+        "seats.ts": SEATS,
+        "app.ts": f"import {{ UsageMeter }} from './meter';\n{text}",
+    }
+    report = audited(tmp_path, tree)
+    assert "to tellUsage, which reports usage" in report.detail
+    assert "`meter-functions` of `[audit.models]`" in report.detail
+    (tmp_path / "tallystick.toml").write_text('[audit.models]\nmeter-functions = ["tellUsage"]\n')
+    command = [sys.executable, "-m", "tallystick", "audit", "--no-cache", "-f", "json", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert json.loads(done.stdout)["verdict"] == "pass", done.stderr
 
 
 def test_what_a_script_makes_use_of(tmp_path: Path) -> None:

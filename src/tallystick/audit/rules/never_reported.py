@@ -71,8 +71,8 @@ def find(case: Case) -> Iterator[Finding]:
     for trail in case.judged:
         named = case.program.function(trail.top).name or "what reports usage"
         yield RULE.finding(
-            f"{named} reports usage, and no way from a request or a clock to it could be followed: name it in "
-            "`meter-functions`",
+            f"no way from a request or a clock to {named}, which reports usage, could be followed: name it in "
+            "`meter-functions` of `[audit.models]`",
             case.at(trail),
             Confidence.MEDIUM,
             case.name(trail),
