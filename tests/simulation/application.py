@@ -408,13 +408,15 @@ class Application:
 
     def _drain(self, tally: Tally) -> None:
         """Work until nothing moves any more; the clock goes from one due instant to the next."""
-        relay, deadline, quiet, looked = tally.relay, self.world.now + 30 * DAY, 0, 0
+        relay, deadline, quiet, looked, idle = tally.relay, self.world.now + 30 * DAY, 0, 0, 0
         assert relay is not None
         relay._pool = InTurn()  # type: ignore[assignment]
         while quiet < 3 and self.world.now < deadline:
             relay._hold_lease()
             if not relay.step().idle:
+                idle = 0
                 continue
+            idle += 1
             status = tally.status()
             soonest = tally.ledger.read(due.next_due(tally.ledger.where))
             if tally.rejections is not None:  # its doubts come later, and take up to a day
@@ -427,7 +429,8 @@ class Application:
                 or (tally.rejections and (looked < 6 or tally.rejections.standing().get("open")))
             )
             quiet = 0 if waits else quiet + 1
-            wait = SECOND if soonest is None else max(soonest - self.world.now, SECOND)
+            again = SECOND << min(idle, 6)  # what is due may have to wait for hours all the same
+            wait = again if soonest is None else max(soonest - self.world.now, again)
             self.world.now += min(wait, HOUR)
         relay._let_go()
 

@@ -210,7 +210,10 @@ class Judge:
                 )
 
     def _events(self) -> None:
-        """T9: what the provider counted is one of our dispatches, as it was frozen, once."""
+        """T9: what the provider counted is one of our dispatches, as it was frozen, once.
+
+        An absolute stands for itself, and may come again when the provider has forgotten its identifier.
+        """
         mine = {(d[1], d[6]): d for d in self.dispatches}
         known = {(d[1], d[6]): d for d in self.lost_dispatches} | mine
         counted: Counter[tuple[str, str]] = Counter()
@@ -222,7 +225,11 @@ class Judge:
                     self.problems.append(f"the provider counted {event}, which nobody sent in {mode}")
                 elif (event.value, event.timestamp) != (Decimal(frozen[5]), frozen[7]):
                     self.problems.append(f"the provider counted {event}, the dispatch says {frozen}")
-        self.problems += [f"{name} was counted {n} times" for name, n in counted.items() if n > 1]
+        self.problems += [
+            f"{name} was counted {n} times"
+            for name, n in counted.items()
+            if n > 1 and not (name in known and known[name][3] in ABSOLUTES)
+        ]
         said: dict[Place, list[str]] = defaultdict(list)
         net: Counter[Place] = Counter()
         for (mode, identifier), frozen in mine.items():

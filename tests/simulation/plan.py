@@ -176,7 +176,7 @@ def make_plan(seed: int) -> Plan:
             "clocks": MINUTE,
             "hell": 5 * MINUTE,
             "ways": 5 * MINUTE,
-            "absolutes": 2 * HOUR,
+            "absolutes": 4 * HOUR,
         }.get(profile, 20 * MINUTE),
         skews=_skews(random, profile),
         busy_rate=random.choice([0, 0.01]),
