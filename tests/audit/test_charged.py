@@ -255,3 +255,43 @@ def test_a_bill_for_all_behind_a_secret(tmp_path: Path, body: str, caller: str, 
     """A route that bills every customer is a job, and nothing here says when it runs; one that is told whom is not."""
     tree = {"app/api/bill-overages/route.ts": JOB.replace("BODY", body), "lib/ask.ts": caller}
     assert codes(audited(tmp_path, tree)) == wanted
+
+
+SYMFONY = """<?php
+namespace App\\Command;
+use Paddle\\API;
+#[AsCommand(name: 'app:billing:charge')]
+class ChargeCommand extends Command {
+    public function __construct(private readonly Users $users, private readonly API $paddle, private readonly Logger $logger) { parent::__construct(); }
+    protected function execute(InputInterface $input, OutputInterface $output): int {
+        foreach ($this->users->findAll() as $user) {
+            $due = $this->manager->SAID($user);
+            try {
+                $this->paddle->subscription()->createOneOffCharge($user->getSubscriptionId(), $due, 'beyond the plan');
+            } catch (\\Exception $error) {
+                $this->logger->critical($error->getMessage());
+            }
+        }
+        return Command::SUCCESS;
+    }
+}
+"""
+CRONJOBS = "# charges\n30 7 * * *\t/srv/app/bin/console app:billing:NAME > /dev/null 2>&1\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "wanted"),
+    [
+        ("getUsageCost", "charge", {"scheduled_reporting", "errors_swallowed"}),
+        ("getUsageCost", "mail", {"errors_swallowed"}),
+        ("getRenewalPrice", "charge", set()),
+    ],
+)
+def test_a_command_of_symfony_charges_for_use(tmp_path: Path, said: str, name: str, wanted: set[str]) -> None:
+    """By the name that the crontab gives; what is taken for anything else is no report."""
+    tree = {
+        "composer.json": '{"require": {"symfony/console": "^7.0"}}',
+        "config/cronjobs": CRONJOBS.replace("NAME", name),
+        "src/Command/ChargeCommand.php": SYMFONY.replace("SAID", said),
+    }
+    assert codes(audited(tmp_path, tree)) == wanted

@@ -78,3 +78,17 @@ def test_a_cron_that_generates_and_reports(tmp_path: Path, body: str) -> None:
     assert (
         codes(audited(tmp_path, {"server.js": TYPESCRIPT.replace("BODY", body)})) == TYPESCRIPT_BODIES[body]
     )
+
+
+SEATS = "try { \\Stripe\\SubscriptionItem::createUsageRecord($visit->item, ['quantity' => $visit->shop->seats()->count(), 'timestamp' => time(), 'action' => 'ACTION']); } catch (\\Throwable $e) { Log::error($e->getMessage()); }"
+
+
+@pytest.mark.parametrize(
+    ("action", "wanted"),
+    [("set", {"scheduled_reporting"}), ("increment", {"scheduled_reporting", "errors_swallowed"})],
+)
+def test_a_number_set_anew_by_every_run(tmp_path: Path, action: str, wanted: set[str]) -> None:
+    """What one run could not tell the next one does: what is lost is the end of the period."""
+    body = SEATS.replace("ACTION", action)
+    files = {"app/Console/Kernel.php": KERNEL, "app/Console/Commands/Remind.php": PHP.replace("BODY", body)}
+    assert codes(audited(tmp_path, {"composer.json": COMPOSER, **files})) == wanted

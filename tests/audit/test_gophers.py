@@ -184,3 +184,37 @@ def test_a_method_behind_a_field(tmp_path: Path, customer: str, number: str, cod
     report = audited(tmp_path, {**SERVER, "api/server.go": said})
     assert codes(report) == ({code} if code else set()), report.findings
     assert [one.reports for one in report.endpoints] == [True]
+
+
+POLAR = """type Polar struct{ base string }
+
+func (p *Polar) do(ctx context.Context, method, path string, body any) error {
+	req, err := http.NewRequestWithContext(ctx, method, p.base+path, encoded(body))
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	if answer.StatusCode >= 300 {
+		return errors.New(answer.Status)
+	}
+	return nil
+}
+
+func (p *Polar) Ingest(ctx context.Context, customer string, tokens int64) error {
+	event := map[string]any{"name": "tokens", "external_customer_id": customer, "metadata": map[string]any{"tokens": tokens}}
+	return p.do(ctx, http.MethodPost, "/v1/events/ingest", map[string]any{"events": []any{event}})
+}"""
+TOLD = "\tif err := polar.Ingest(c, account.ID, answer.Usage.TotalTokens)"
+LOGGED = "; err != nil {\n\t\tslog.Error(`polar`, `err`, err)\n\t}"
+
+
+@pytest.mark.parametrize(("then", "wanted"), [(REFUSED, set()), (LOGGED, {"errors_swallowed"})])
+def test_a_helper_of_ones_own_that_does_requests(tmp_path: Path, then: str, wanted: set[str]) -> None:
+    """Its name says nothing; the address among what it is given does."""
+    text = MAIN.replace("ABOVE", POLAR).replace("BODY", TOLD + then)
+    report = audited(tmp_path, {"go.mod": "module shop\n", "main.go": text})
+    assert codes(report) == wanted
+    assert [one.reports for one in report.endpoints] == [True]

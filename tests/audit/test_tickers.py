@@ -48,6 +48,7 @@ LOOPS = {
     "a ticker in a field": (STRUCT + "func (s *Sender) Run(ctx context.Context) {\n\tfor {\n\t\tselect {\n\t\tcase <-ctx.Done():\n\t\t\treturn\n\t\tcase <-s.beat.C:\n\t\t\tSEND\n\t\t}\n\t}\n}", "s := newSender()\n\tgo s.Run(context.Background())"),
     "a timer set anew": ("func loop(ctx context.Context) {\n\tSEND\n\ttime.AfterFunc(EVERY, func() { loop(ctx) })\n}", PLAIN),
     "of two the one waited for": ("func loop(ctx context.Context) {\n\tslow, quick := time.NewTicker(OTHER), 1\n\tquickly := time.NewTicker(EVERY)\n\tfor {\n\t\tselect {\n\t\tcase <-slow.C:\n\t\t\tclean(ctx, quick)\n\t\tcase <-quickly.C:\n\t\t\tSEND\n\t\t}\n\t}\n}", PLAIN),
+    "beside a ticker that nobody waits for": ("func loop(ctx context.Context) {\n\taside := time.NewTicker(OTHER)\n\tfor {\n\t\tselect {\n\t\tcase <-ctx.Done():\n\t\t\treturn\n\t\tcase <-aside.C:\n\t\t\tclean(ctx)\n\t\tdefault:\n\t\t}\n\t\tSEND\n\t\ttime.Sleep(EVERY)\n\t}\n}", PLAIN),
 }  # fmt: skip
 OTHERS = {"time.Hour": "48 * time.Hour", "24 * time.Hour": "time.Minute"}
 

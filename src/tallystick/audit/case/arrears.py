@@ -48,6 +48,7 @@ PLANNED = re.compile(
 NUMBER = re.compile(r"[\d._]*$")
 OFFERED = re.compile(rb"(?i)client_?secret")  # the customer pays in a page
 UNASKED = re.compile(rb"(?i)off_?-?session")
+USED = re.compile(rb"(?i)(?:usage|overage)_?(?:cost|charges?|amount|fees?|due|bill)")
 INVOICES = "own-invoices"
 WRITTEN = finite(
     rb"(?i)\binvoices?(?:\.objects)?(?:\.|::|->)(?:a?create|insert)\w*!?\(|\binto\s+[\"`]?(?:\w+\.)?invoices?\b"
@@ -83,7 +84,7 @@ def settle(case: Case) -> dict[str, Trail]:
         is_document = trail.site.sink.provider == INVOICES and (typed or not _by_itself(trail))
         is_charge = not is_document and _is_charge(case, trail)
         tables = _owed(case, trail) if is_charge else set()
-        if is_charge and not tables and _counts(case, trail):
+        if is_charge and not tables and (_counts(case, trail) or _of_use(case, trail)):
             told.append(trail)
         if tables and trail.entry is None and not case.named_elsewhere(trail.top):
             idle.append(trail)
@@ -127,6 +128,11 @@ def _counts(case: Case, trail: Trail) -> bool:
         return False
     said = [entry.route, *(case.program.function(key).name for key, _ in trail.hops)]
     return any(ROUND.search(one) for one in said)
+
+
+def _of_use(case: Case, trail: Trail) -> bool:
+    """Whether a job takes money for what it calls use, wherever that is counted."""
+    return _by_itself(trail) and trail.entry is not None and USED.search(case.said(trail.site.key)) is not None
 
 
 def _is_charge(case: Case, trail: Trail) -> bool:

@@ -21,6 +21,9 @@ ENDLESS = finite(
     rb"|\bfor\s+(?:[\w.]*\.Err\(\)\s*==\s*nil|![\w.]+(?:\(\))?)\s*\{"
 )
 BEATS = finite(rb"(?:<-\s*|\brange\s+)(?:\w+\.)*(\w+)\.C\b")  # of a ticker that may be made elsewhere
+PASSED = finite(  # of a ticker in a select that goes on at once: nobody waits for it
+    rb"(?s)\n([ \t]*)case <-(?:\w+\.)*(\w+)\.C:(?:(?!\n\1\}).){0,2000}\n\1default:.{0,2000}?\n\1\}"
+)
 # a function that sets a timer for itself
 AFTERWARDS = rb"\bAfterFunc\([^\n]{0,200}?(?:,\s*(?:\w{1,99}\.){0,9}%s\s*\)|\b%s\()"
 GO_UNITS = {"time.Second": 1, "time.Minute": 60, "time.Hour": HOUR, "time.Millisecond": 0}
@@ -94,16 +97,25 @@ def _beaten(program: Program, corpus: Corpus, trail: Trail, step: int) -> list[t
     key, call = trail.hops[step]
     own = _pauses(program, key)
     function = program.function(key)
-    heard = [*BEATS.finditer(corpus.text(key[0], function.line, call.line))] if key[0].endswith(".go") else []
+    text = corpus.text(key[0], function.line, call.line) if key[0].endswith(".go") else b""
+    passed = {one[2] for one in PASSED.finditer(text)}
+    heard = [one for one in BEATS.finditer(text) if one[1] not in passed]
+    own = [one for one in own if not any(_named(name, corpus, one) for name in passed)]
     if not heard:
         return own
     made = [(one, _pauses(program, one)) for one in _around(program, trail, step)]
-    name = re.compile(rb"\b" + re.escape(heard[-1][1]) + rb"\s*(?::=|=|:)")
     for _, pauses in made:
-        if named := [one for one in pauses if name.search(corpus.text(one[2], one[1].line, one[1].line))]:
+        if named := [one for one in pauses if _named(heard[-1][1], corpus, one)]:
             return named
     near = next((pauses for one, pauses in made if pauses and one in {key, *_above(trail, step)}), [])
     return own or near or sorted((one for _, pauses in made for one in pauses), key=lambda one: one[0])[:1]
+
+
+def _named(name: bytes, corpus: Corpus, pause: tuple[int, Call, str]) -> bool:
+    """Whether a ticker is kept under this name where it is made."""
+    _, call, path = pause
+    line = corpus.text(path, call.line, call.line)
+    return re.search(rb"\b" + re.escape(name) + rb"\s*(?::=|=|:)", line) is not None
 
 
 def _above(trail: Trail, step: int) -> list[Key]:

@@ -19,7 +19,12 @@ from tallystick.audit.program.program import Key, Program
 from tallystick.audit.syntax.ir import Call
 from tallystick.audit.trails.trails import Trail
 
-SIGNATURE = re.compile(rb"\$signature\s*=\s*[\"']([\w:.-]+)")
+SIGNATURE = {  # what a command is called by
+    "laravel": re.compile(rb"\$signature\s*=\s*[\"']([\w:.-]+)"),
+    "symfony": re.compile(
+        rb"(?:\bAsCommand\(\s*(?:name:\s*)?|\$defaultName\s*=\s*|->setName\(\s*)[\"']([\w:.-]+)"
+    ),
+}
 SPACE = re.compile(rb"\bnamespace[\s(]+[:\"']?(\w+)")
 TASK = re.compile(rb"\btask[\s(]+[:\"']?(\w+)")
 RUN = frozenset(["perform", "call", "run", "execute", "handle", "__invoke"])
@@ -296,13 +301,13 @@ def _meant_for_another(case: Case, one: Schedule, entry: Entry, name: str) -> bo
 
 
 def _signature(case: Case, entry: Entry) -> str:
-    """What an artisan command, or a rake task, is called by."""
-    if entry.framework not in ("laravel", "rake"):
-        return ""
-    text = case.corpus.sources[entry.key[0]]
-    if entry.framework == "laravel":
-        hit = SIGNATURE.search(text)
+    """What a command of artisan or of Symfony's console, or a rake task, is called by."""
+    called = SIGNATURE.get(entry.framework)
+    if called is not None:
+        hit = called.search(case.corpus.sources[entry.key[0]])
         return hit[1].decode() if hit else ""
+    if entry.framework != "rake":
+        return ""
     above = case.corpus.text(entry.key[0], 1, entry.line)
     nearest = (*SPACE.findall(above)[-1:], *TASK.findall(above)[-1:])
     return b":".join(nearest).decode()

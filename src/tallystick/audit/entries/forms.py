@@ -114,7 +114,7 @@ class Forms:
                 continue
             if (
                 file is not None
-                and row.framework not in ("rails", "laravel", "django")
+                and row.framework not in ("rails", "laravel", "symfony", "django")
                 and not (function.exported or name != function.name)
             ):
                 continue

@@ -101,6 +101,7 @@ NAMES = frozenset(
         "Rakefile",
         "artisan",
         "constraints.txt",
+        "cronjobs",
         "crontab",
         "go.mod",
         "requirements.txt",

@@ -16,6 +16,7 @@ from tallystick.audit.rules.handed_periods import unclosed_period
 from tallystick.audit.rules.marks import marks_lost, marks_sent, takes_unsent
 from tallystick.audit.rules.one_day import asks_one_day
 from tallystick.audit.syntax.dropped import ONCE
+from tallystick.audit.syntax.ir import Expr
 from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
 
@@ -145,11 +146,21 @@ def _left_unsent(case: Case, trail: Trail) -> bool:
 
 
 def _told_again(case: Case, trail: Trail) -> bool:
-    """Whether a frequent run tells what the open period holds so far: the next run tells what this one could not."""
+    """Whether the next run tells what this one could not: what the open period holds so far, or a number set anew."""
     entry = trail.entry
-    if entry is None or entry.kind != "schedule" or (entry.seconds or SLOW) >= SLOW:
+    if entry is None or entry.kind != "schedule":
+        return False
+    if any(_sets(one) for one in trail.site.call.args):
+        return True
+    if (entry.seconds or SLOW) >= SLOW:
         return False
     return any(kind == STORED for kind, _ in trail.quantity) and unclosed_period(case, trail) is not None
+
+
+def _sets(value: Expr) -> bool:
+    """Whether a usage record replaces the number of the period: `action: "set"`."""
+    given = zip(value.keys, value.parts, strict=False)
+    return any(name == "action" and part.kind == "const" and part.text == "set" for name, part in given)
 
 
 RULE = Rule(
