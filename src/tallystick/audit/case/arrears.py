@@ -132,7 +132,9 @@ def _counts(case: Case, trail: Trail) -> bool:
 
 def _of_use(case: Case, trail: Trail) -> bool:
     """Whether a job takes money for what it calls use, wherever that is counted."""
-    return _by_itself(trail) and trail.entry is not None and USED.search(case.said(trail.site.key)) is not None
+    return (
+        _by_itself(trail) and trail.entry is not None and USED.search(case.said(trail.site.key)) is not None
+    )
 
 
 def _is_charge(case: Case, trail: Trail) -> bool:

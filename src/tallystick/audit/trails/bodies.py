@@ -16,9 +16,11 @@ def written_out(program: Program, key: Key, value: Expr, depth: int = 0) -> Expr
     """A value in which names give way to the objects and forms that their functions put together."""
     if depth > DEEPEST or value.kind == "func":
         return value
-    if value.kind == "name":
-        made = _made(program, key, value.text)
-        return value if made is None else written_out(program, key, made, depth + 1)
+    made = _made(program, key, value.text) if value.kind == "name" else None
+    if made is None and depth:  # what a report is given as a whole, its labels follow by themselves
+        made = _built(program, key, value)
+    if made is not None:
+        return written_out(program, key, made, depth + 1)
     if not value.parts:
         return value
     each = _each_made(program, key, value)
@@ -44,6 +46,41 @@ def _made(program: Program, key: Key, name: str) -> Expr | None:
             return None
         holder = (holder[0], function.parent) if function.parent >= 0 else None
     return None
+
+
+def _built(program: Program, key: Key, value: Expr) -> Expr | None:
+    """The object that a function of the tree puts together: `events: [event_of(customer, tokens)]`."""
+    if value.kind == "name":
+        given = [one for name, one in program.function(key).assigns if name == value.text]
+        value = given[0] if len(given) == 1 else value
+    if value.kind != "call":
+        return None
+    for target in program.targets(key, value.text):
+        function = program.function(target)
+        made = function.returns[0] if len(function.returns) == 1 else None
+        if made is not None and made.kind == "name":
+            made = _made(program, target, made.text)
+        if made is not None and made.kind == "object":
+            return _seen_above(function, value.parts, made)
+    return None
+
+
+def _seen_above(function: Function, args: tuple[Expr, ...], value: Expr, depth: int = 0) -> Expr:
+    """A value in the words of the caller: parameters give way to what it gives, other names to what they stand for."""
+    if value.kind != "name":
+        parts = tuple(_seen_above(function, args, one, depth) for one in value.parts)
+        return Expr(value.kind, value.text, parts, value.keys)
+    root, _, below = value.text.partition(".")
+    bound = next((one for one in function.bindings if one.name == root), None)
+    if bound is not None and bound.index < len(args):
+        given, path = args[bound.index], ".".join(one for one in (bound.path, below) if one)
+        if path and given.kind == "name":
+            return Expr("name", f"{given.text}.{path}")
+        return Expr("call", "") if path else given
+    own = [one for name, one in function.assigns if name == value.text]
+    if len(own) == 1 and depth < DEEPEST:
+        return _seen_above(function, args, own[0], depth + 1)
+    return Expr("call", "")
 
 
 def _each_made(program: Program, key: Key, value: Expr) -> Expr | None:
