@@ -115,6 +115,16 @@ def barrels(size: int) -> Tree:
     return tree | {f"app/api/x{n}/route.ts": asks for n in range(size)}
 
 
+def built(size: int) -> Tree:
+    """A report of events that functions put together, which put together others."""
+    made = times("function event#(n) { const all = { MORE }; return { a: all, b: all, c: n }; }\n", size)
+    more = ", ".join(f"k{one}: event{one}(n)" for one in range(size))
+    sent = f"  await orb.events.ingest({{ events: [{{ {more} }}] }});\n"
+    head = "import Orb from 'orb-billing';\nconst orb = new Orb();\n"
+    route = "app.post('/run', async (req, res) => {\n  const n = req.body.n;\nSENT  res.json({});\n});\n"
+    return {"app.ts": head + made.replace("MORE", more) + route.replace("SENT", sent)}
+
+
 def marked(size: int) -> Tree:
     """Functions that mark rows as billed, and that nothing calls."""
     rows = "class UsageRecord(Base):\n    unit_price = Column(Float)\n    invoiced = Column(Boolean)\n"
@@ -135,9 +145,10 @@ SHAPES: dict[Callable[[int], Tree], int] = {
     errors_recorded: 60,
     rounds: 60,
     barrels: 12,
+    built: 16,
     marked: 300,
 }
-SQUARES = (modules_that_import_all, barrels)  # the tree itself grows so
+SQUARES = (modules_that_import_all, barrels, built)  # the tree itself grows so
 
 
 def calls(root: Path, tree: Tree) -> int:

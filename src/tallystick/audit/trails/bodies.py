@@ -10,6 +10,7 @@ from tallystick.audit.syntax.ir import Expr, Function
 FORM = re.compile(r"(?:^|\.)(?:URLSearchParams|FormData|url\.Values)$")
 ADDING = re.compile(r"^\w+\.(?:append|set|Set|Add)$")
 DEEPEST = 5
+WIDEST = 50  # keys of an event
 
 
 def written_out(program: Program, key: Key, value: Expr, depth: int = 0) -> Expr:
@@ -17,12 +18,13 @@ def written_out(program: Program, key: Key, value: Expr, depth: int = 0) -> Expr
     if depth > DEEPEST or value.kind == "func":
         return value
     made = _made(program, key, value.text) if value.kind == "name" else None
-    if made is None and depth:  # what a report is given as a whole, its labels follow by themselves
-        made = _built(program, key, value)
     if made is not None:
         return written_out(program, key, made, depth + 1)
-    if not value.parts:
-        return value
+    built = (
+        _built(program, key, value) if depth else None
+    )  # labels follow by themselves what is given as a whole
+    if built is not None or not value.parts:
+        return built or value
     each = _each_made(program, key, value)
     if each is not None:
         return written_out(program, key, each, depth + 1)
@@ -60,13 +62,13 @@ def _built(program: Program, key: Key, value: Expr) -> Expr | None:
         made = function.returns[0] if len(function.returns) == 1 else None
         if made is not None and made.kind == "name":
             made = _made(program, target, made.text)
-        if made is not None and made.kind == "object":
+        if made is not None and made.kind == "object" and len(made.keys) <= WIDEST:
             return _seen_above(function, value.parts, made)
     return None
 
 
 def _seen_above(function: Function, args: tuple[Expr, ...], value: Expr, depth: int = 0) -> Expr:
-    """A value in the words of the caller: parameters give way to what it gives, other names to what they stand for."""
+    """A value in the words of the caller: parameters give way to what it gives, names to what they stand for, once."""
     if value.kind != "name":
         parts = tuple(_seen_above(function, args, one, depth) for one in value.parts)
         return Expr(value.kind, value.text, parts, value.keys)
@@ -78,7 +80,7 @@ def _seen_above(function: Function, args: tuple[Expr, ...], value: Expr, depth: 
             return Expr("name", f"{given.text}.{path}")
         return Expr("call", "") if path else given
     own = [one for name, one in function.assigns if name == value.text]
-    if len(own) == 1 and depth < DEEPEST:
+    if len(own) == 1 and not depth:
         return _seen_above(function, args, own[0], depth + 1)
     return Expr("call", "")
 
