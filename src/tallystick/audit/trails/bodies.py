@@ -20,9 +20,8 @@ def written_out(program: Program, key: Key, value: Expr, depth: int = 0) -> Expr
     made = _made(program, key, value.text) if value.kind == "name" else None
     if made is not None:
         return written_out(program, key, made, depth + 1)
-    built = (
-        _built(program, key, value) if depth else None
-    )  # labels follow by themselves what is given as a whole
+    # Of what is given as a whole the labels follow by themselves.
+    built = _built(program, key, value) if depth else None
     if built is not None or not value.parts:
         return built or value
     each = _each_made(program, key, value)
@@ -63,17 +62,19 @@ def _built(program: Program, key: Key, value: Expr) -> Expr | None:
         if made is not None and made.kind == "name":
             made = _made(program, target, made.text)
         if made is not None and made.kind == "object" and len(made.keys) <= WIDEST:
-            return _seen_above(function, value.parts, made)
+            return _seen_by_caller(function, value.parts, made)
     return None
 
 
-def _seen_above(function: Function, args: tuple[Expr, ...], value: Expr, depth: int = 0) -> Expr:
+def _seen_by_caller(function: Function, args: tuple[Expr, ...], value: Expr, depth: int = 0) -> Expr:
     """A value in the words of the caller: parameters give way to what it gives, names to what they stand for, once."""
-    if value.kind != "name":
-        parts = tuple(_seen_above(function, args, one, depth) for one in value.parts)
-        return Expr(value.kind, value.text, parts, value.keys)
     root, _, below = value.text.partition(".")
     bound = next((one for one in function.bindings if one.name == root), None)
+    if value.kind == "call" and bound is not None:
+        return Expr("call", "")  # what a parameter answers: unknown
+    if value.kind != "name":
+        parts = tuple(_seen_by_caller(function, args, one, depth) for one in value.parts)
+        return Expr(value.kind, value.text, parts, value.keys)
     if bound is not None and bound.index < len(args):
         given, path = args[bound.index], ".".join(one for one in (bound.path, below) if one)
         if path and given.kind == "name":
@@ -81,7 +82,7 @@ def _seen_above(function: Function, args: tuple[Expr, ...], value: Expr, depth: 
         return Expr("call", "") if path else given
     own = [one for name, one in function.assigns if name == value.text]
     if len(own) == 1 and not depth:
-        return _seen_above(function, args, own[0], depth + 1)
+        return _seen_by_caller(function, args, own[0], depth + 1)
     return Expr("call", "")
 
 
