@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import os
 import sys
@@ -27,8 +26,6 @@ def run_chunk(seeds: Sequence[int]) -> list[Verdict]:
     finally:
         ground.close()
         logging.disable(before)
-        gc.collect()
-        gc.freeze()  # a crashed greenlet holds what it had for good: no need to look it through again
 
 
 def _run(seed: int, ground: Ground) -> Verdict:

@@ -9,7 +9,7 @@ from tallystick.providers.lago import LagoProvider
 from tallystick.providers.openmeter import OpenMeterProvider
 from tallystick.providers.stripe import StripeProvider
 from tallystick.providers.stripe.ways import MeterEventStream
-from tests.simulation.plan import MINUTE, WINDOWS
+from tests.simulation.plan import WINDOWS
 from tests.simulation.wire import Line, PlainWire, StripeWire
 from tests.simulation.world import SECOND, World
 
@@ -42,10 +42,7 @@ class GreenLock:
         self._held = False
 
     def __enter__(self) -> None:
-        nap = SECOND // 100
-        while self._held:  # for as long as an hour
-            self._world.sleep(nap)
-            nap = min(nap * 2, MINUTE)
+        self._world.wait(lambda: not self._held, SECOND // 100)
         self._held = True
 
     def __exit__(self, *_: object) -> None:

@@ -124,10 +124,7 @@ class Threads:
             self._world.spawn(self._process, lambda i=index, x=item: work(i, x))  # type: ignore[misc]
             for index, item in enumerate(items)
         ]
-        nap = SECOND // 200
-        while not all(thread.done for thread in threads):
-            self._world.sleep(nap)
-            nap = min(nap * 2, MINUTE)
+        self._world.wait(lambda: all(thread.done for thread in threads), SECOND // 200)
         if failures:
             raise failures[0]
         return iter([results[index] for index in range(len(items))])

@@ -144,6 +144,12 @@ class World:
         else:
             self.now = at
 
+    def wait(self, ready: Callable[[], bool], nap: int) -> None:
+        """The running thread looks again and again, ever less often but once a minute, until it is so."""
+        while not ready():
+            self.sleep(nap)
+            nap = min(nap * 2, 60 * SECOND)
+
     # Death
 
     def boundary(self, name: str) -> None:

@@ -293,7 +293,7 @@ class Gathering:
 
     @cached_property
     def _owing(self) -> bool:
-        """Whether rows of usage are read at all: else what is charged is for something else."""
+        """Whether rows of usage are read, or their cost is spoken of: else what is charged is for something else."""
         return bool(self.corpus.grep(arrears.READ) or self.corpus.grep(arrears.USED))
 
     def _nitro(self) -> bool:
