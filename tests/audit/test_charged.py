@@ -257,6 +257,54 @@ def test_a_bill_for_all_behind_a_secret(tmp_path: Path, body: str, caller: str, 
     assert codes(audited(tmp_path, tree)) == wanted
 
 
+UNCALLED = """import Stripe from 'stripe';
+const stripe = new Stripe(process.env.KEY!);
+export async function chargeForCalls(user: string, customer: string, told: number) {
+  const row = await db.prepare("select sum(cost) as total from calls where user_id = ? and state = 'unbilled'").bind(user).first();
+  await stripe.invoiceItems.create({ customer, amount: AMOUNT, currency: 'usd', description: 'Usage charges for calls' });
+}
+"""
+
+
+@pytest.mark.parametrize(("amount", "verdict"), [("row.total", Verdict.FAIL), ("told", Verdict.SKIP)])
+def test_a_sum_of_unbilled_rows_that_nothing_charges(tmp_path: Path, amount: str, verdict: Verdict) -> None:
+    """Beside a flat plan a helper that nobody calls says little, unless it asks for what was put by to be billed."""
+    tree = {
+        "lib/billing.ts": UNCALLED.replace("AMOUNT", amount),
+        "app/pricing/page.tsx": "export default () => <p>$149 / month</p>;\n",
+        "lib/plans.ts": "export const plan = { price: 149, credits: 500 };\nexport const buy = () => buyCredits(plan);\n",
+    }
+    assert audited(tmp_path, tree).verdict is verdict
+
+
+ASKED = """import express from 'express';
+import Stripe from 'stripe';
+const stripe = new Stripe(process.env.KEY!);
+const app = express();
+app.post('ADDRESS', requireStaff, async (req, res) => {
+  const account = await db.accounts.findOne(req.params.id);
+  await stripe.invoiceItems.create({ customer: account.customer, amount: AMOUNT, currency: 'usd', description: 'Metered usage' }, { idempotencyKey: account.round });
+  res.json({});
+});
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "amount", "wanted"),
+    [
+        ("/admin/accounts/:id/invoice", "account.accrued", {"scheduled_reporting"}),
+        ("/backoffice/bill-usage", "account.accrued", {"scheduled_reporting"}),
+        ("/accounts/:id/invoice", "account.accrued", {"client_supplied_customer"}),
+    ],
+)
+def test_a_bill_that_the_sellers_people_ask_for(
+    tmp_path: Path, address: str, amount: str, wanted: set[str]
+) -> None:
+    """Nothing says when they do; what customers ask for themselves is another thing."""
+    tree = {"server.ts": ASKED.replace("ADDRESS", address).replace("AMOUNT", amount)}
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
 SYMFONY = """<?php
 namespace App\\Command;
 use Paddle\\API;

@@ -90,8 +90,8 @@ WELCOME = f"{NOTE}app.post('/welcome', requireUser, async (req, res) => {{ await
 def test_a_mail_is_sold_only_where_the_report_speaks_of_mails(
     tmp_path: Path, meter: str, wanted: set[str]
 ) -> None:
-    """The messages of a chat are no mails, and the mailbox that a report is for is none either."""
-    solved = f"{NOTE}import {{ report }} from './report';\napp.post('/solve', requireUser, async (req, res) => {{\n  const mailbox = await boxOf(req.user, req.body.messageId);\n  const done = await close(mailbox);\n  await sendNote(req.user.email, done.text);\n  await report(mailbox.customer, 1, req.body.messageId);\n  res.json(done);\n}});\n"
+    """The messages of a chat are no mails, nor is the mailbox that a report is for, nor whoever gets its receipt."""
+    solved = f"{NOTE}import {{ report }} from './report';\napp.post('/solve', requireUser, async (req, res) => {{\n  const mailbox = await boxOf(req.user, req.body.messageId);\n  const done = await close(mailbox);\n  const receipt_email = req.user.email;\n  await sendNote(receipt_email, done.text);\n  await report(mailbox.customer, 1, req.body.messageId);\n  res.json(done);\n}});\n"
     tree = {
         "report.ts": REPORT.replace("'calls'", f"'{meter}'"),
         "mail.ts": MAIL,

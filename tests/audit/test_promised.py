@@ -29,6 +29,7 @@ HARMLESS = (
     "Test coverage is billed as complete",
     "Save $12 on the yearly plan",
     "You are never charged for overages",
+    "Additional leads stand at /$1/customers/$3/leads",
 )
 PAGE = "export default function Pricing() { return <ul><li>TEXT</li></ul>; }\n"
 
@@ -118,6 +119,56 @@ def test_overage_that_is_only_computed(tmp_path: Path, path: str, text: str, pay
 def test_no_price_for_overage(tmp_path: Path, text: str) -> None:
     """What is covered, whether there may be overage at all, and seats that are bought, what usage costs the house."""
     assert audited(tmp_path, APP | {"src/plans.tsx": text}).verdict == "skip"
+
+
+OVER = "export const beyond = (u, plan) => ({ overageCharges: (u.minutes - plan.minutes) * plan.rate });\n"
+
+
+@pytest.mark.parametrize(
+    ("taken", "verdict"),
+    [
+        ("if (wallet.balance >= overageCharges) await pay(wallet, overageCharges);", "skip"),
+        ("user.credits = Number(user.credits) - overageCharges;", "skip"),
+        ("await debitWallet(user.id, overageCharges);", "skip"),
+        ("show(user.balance, overageCharges);", "fail"),
+    ],
+)
+def test_overage_that_is_taken_from_a_balance(tmp_path: Path, taken: str, verdict: str) -> None:
+    """It is paid for before it is used; a page that shows both takes nothing."""
+    tree = APP | {
+        "src/beyond.ts": OVER,
+        "src/run.ts": f"export async function run(user, u, plan) {{ {taken} }}\n",
+    }
+    assert audited(tmp_path, tree).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("folder", "more", "verdict"),
+    [
+        ("sketches", {}, "skip"),
+        ("sketches", {"sketches/package.json": "{}"}, "fail"),
+        ("supabase/functions", {}, "fail"),
+        ("elsewhere", {}, "fail"),
+    ],
+)
+def test_a_price_in_what_the_build_leaves_out(tmp_path: Path, folder: str, more: Tree, verdict: str) -> None:
+    """A copy that nothing builds sells nothing; what has a build of its own, or is deployed as it is, does."""
+    config = '{"exclude": ["node_modules", "sketches/**/*", "supabase/functions"]}'
+    tree = APP | {"tsconfig.json": config, f"{folder}/beyond.ts": OVER} | more
+    assert audited(tmp_path, tree).verdict == verdict
+
+
+def test_overage_that_pages_promise_without_a_provider(tmp_path: Path) -> None:
+    """Plans are paid for in a way that is not in the tree, and nobody counts what goes beyond them."""
+    tree = {
+        "app/pricing/page.tsx": PAGE.replace("TEXT", PROMISES[1]),
+        "db/plans.sql": "create table plans (\n  id text,\n  overage_cents_per_minute numeric(6,3) not null\n);\n",
+        "src/join.ts": "export const join = (user) => db.subscriptions.create({ user, plan: 'pro' });\n",
+    }
+    assert codes(audited(tmp_path / "all", tree)) == {"never_reported"}
+    for name in tree:
+        rest = {path: text for path, text in tree.items() if path != name}
+        assert audited(tmp_path / name.replace("/", "-"), rest).verdict == "skip"
 
 
 def test_overage_where_nothing_is_paid(tmp_path: Path) -> None:

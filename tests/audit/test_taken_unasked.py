@@ -59,6 +59,12 @@ def test_overage_is_taken_from_a_card_at_once(tmp_path: Path, take: str, wanted:
     assert report.verdict is (Verdict.FAIL if wanted else Verdict.PASS)
 
 
+@pytest.mark.parametrize("said", ['"Overage of a ride"', "`Usage payment of ${minutes} minutes`"])
+def test_the_first_card_is_one_that_was_stored(tmp_path: Path, said: str) -> None:
+    report = audited(tmp_path, rides(TAKE, said, "payment_method: methods.data[0].id,"))
+    assert report.verdict is Verdict.PASS, report.findings
+
+
 BOUGHT: dict[str, tuple[str, str]] = {
     "a pack that is bought": ('"Overage pack of 100 minutes"', "off_session: true,"),
     "a purchase in a page": ('"Overage of a ride"', ""),

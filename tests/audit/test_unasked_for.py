@@ -64,3 +64,28 @@ def test_an_answer_that_nobody_asks_for(tmp_path: Path, fate: tuple[str, str]) -
     path, text = fate
     source = (PYTHON if path.endswith(".py") else TYPESCRIPT).replace("FATE", text)
     assert codes(audited(tmp_path, {path: source})) == FATES[fate]
+
+
+BETWEEN = {
+    "app.py": "def bill(customer, n, key):\n    return tell(customer, n, key)\n\n@app.post",
+    "app/api/ask/route.ts": "async function bill(c: string, n: number, id: string) { return await tell(c, n, id); }\nexport",
+}
+ASKS = {
+    ("app.py", "bill(user.customer, out.tokens, out.id)"): LOST,
+    ("app.py", "if not bill(user.customer, out.tokens, out.id):\n        raise HTTPException(503)"): set(),
+    ("app/api/ask/route.ts", "await bill(user.customer, out.tokens, out.id);"): LOST,
+    ("app/api/ask/route.ts", "if (!(await bill(user.customer, out.tokens, out.id))) throw new Error('not billed');"): set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asks", ASKS, ids=str)
+def test_an_answer_that_is_handed_on_to_who_does_not_ask(tmp_path: Path, asks: tuple[str, str]) -> None:
+    path, text = asks
+    source = (PYTHON if path.endswith(".py") else TYPESCRIPT).replace("FATE", text)
+    start = "@app.post" if path.endswith(".py") else "export"
+    for told in (
+        "    told = tell(user.customer, out.tokens, out.id)\n",
+        "  const told = await tell(user.customer, out.tokens, out.id);\n",
+    ):
+        source = source.replace(told, "")
+    assert codes(audited(tmp_path, {path: source.replace(start, BETWEEN[path])})) == ASKS[asks]

@@ -33,6 +33,11 @@ PAID_IN = re.compile(
 PAID_HERE = re.compile(  # in what a page says: it is bought before it is used
     rb"(?i)\b(?:top[- ]?ups?|prepaid|wallet|(?:add|buy)[- ](?:more )?(?:funds|credits)|credits? never expire)\b"
 )
+TAKEN = re.compile(  # what is beyond the plan is taken from a balance, or refused
+    rb"(?i)\b[\w.$]{0,40}(?:balance|wallet|credits)\w{0,20}\)?\s?(?:-=?|>=?|<)\s?[\w.]{0,40}overage"
+    rb"|overage\w{0,20}\)?\s?(?:<=?|>)\s?[\w.]{0,40}(?:balance|wallet|credits)"
+    rb"|(?:deduct|debit|withdraw)\w{0,20}\([^\n)]{0,60}overage"
+)
 BILLED = finite(  # what tells that a row was billed: `row.invoiced = True`, `'billed_at' => now()`
     rb"(?i)(?<!\w)[\w.]*(?:billed|invoiced|charged)(?:_?at)?[\"']?\s*(?:=>|=(?!=)|:)\s*"
     rb"(?:true\b|now\b|new Date|datetime|timezone|time\.|Carbon|Date\.now)"
@@ -46,6 +51,8 @@ MARKS = 50  # functions that mark rows as billed, of which any is asked for
 
 def asked(case: Case) -> Hop | None:
     """The first price of use: named in code where usage is counted, or promised."""
+    if case.corpus.grep(TAKEN, b"overage"):
+        return None
     counters = {hop.place.path for hop in case.counted}
     before = {one for one in case.promised if _paid_ahead(case, one.place)}
     ahead = bool(before) or any(PAID_IN.search(path) for path in case.corpus.sources)
@@ -63,15 +70,16 @@ def asked(case: Case) -> Hop | None:
 
 
 def means_to_bill(case: Case) -> bool:
-    """Whether use is counted and sold beyond a plan, though no provider of payments is known.
+    """Whether use is sold beyond a plan, though no provider of payments is known.
 
-    It is where pages promise that as well, or where the plan says all of it and is paid for.
+    It is where pages promise that as well, or where use is counted and the plan says all of it and is paid for.
     """
     told = any(one.note == PROMISED and _shown(case, one.place.path) for one in case.promised)
     planned = bool(case.paid) and any(
         one.note == PLAN and not OTHERS.search(one.place.path) for one in case.priced
     )
-    return bool(case.counted) and (planned or (told and any(one.note == OVERAGE for one in case.priced)))
+    told = told and any(one.note == OVERAGE for one in case.priced)
+    return (bool(case.counted) and (planned or told)) or (bool(case.paid) and told)
 
 
 def _paid_ahead(case: Case, place: Place) -> bool:

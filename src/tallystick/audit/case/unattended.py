@@ -20,6 +20,10 @@ BATCH = re.compile(  # `bill-overages`, `sync-usage-to-stripe`, `usage/sweep`, `
     r"|(?:\w+[_-])?(?:usage|overages?|meters?|metering)[/_-](?:\w+[_-])?"
     r"(?:report(?:er|ing)?|sync|drain|flush|sweep|rollup|reconcile|push|submit))(?:[/.]|$)"
 )
+OFFICE = re.compile(  # `admin/accounts/:id/invoice`: whoever works for the seller asks for it
+    r"(?i)(?:^|/)(?:sys-?)?(?:admin|back-?office|operator|internal|staff)/(?:[^/]+/)*"
+    r"(?:\w+[_-])?(?:invoice|bill|charge|settle)s?(?:[_-]usage)?/?$"
+)
 HOOK = re.compile(r"(?i)hook")
 PARAMETER = re.compile(r"[\[:{<]")
 WHO_CALLS = re.compile(
@@ -48,7 +52,11 @@ def waits_for_a_clock(case: Case, trail: Trail, entry: Entry) -> bool:
     """Whether a route is for a clock; jobs and schedules may also be what the users come for."""
     path = entry.route.partition(" ")[2] or entry.key[0]
     if CRON_PATH.search(path) is None:
-        return _asks_a_clock(case, trail, entry, path) or _goes_over_all(case, trail, entry, path)
+        return (
+            _asks_a_clock(case, trail, entry, path)
+            or _goes_over_all(case, trail, entry, path)
+            or _is_the_offices(case, trail, entry, path)
+        )
     if CRON.search(path):
         return True
     if PARAMETER.search(path):
@@ -91,6 +99,12 @@ def _goes_over_all(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
         return False
     last = named[1] if named else posixpath.basename(re.sub(r"/(?:index|route)\.\w+$", "", path))
     return not _called_by_another(case, entry, last)
+
+
+def _is_the_offices(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
+    """Whether the seller's own people ask for the bill of what was counted, whenever they think of it."""
+    said = trail.quantity | trail.customer
+    return OFFICE.search(path) is not None and not case.client_parts(said, entry)
 
 
 def _reads_request(case: Case, key: Key) -> bool:

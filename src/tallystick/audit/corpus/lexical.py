@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+from tallystick.audit.corpus.unbuilt import unbuilt
 from tallystick.audit.corpus.words import Words
 from tallystick.audit.inventory.model import Limits
 from tallystick.audit.inventory.reading import LeftOutError, UnreadableError, read
@@ -132,8 +133,13 @@ class Corpus:
 
     @cached_property
     def front(self) -> dict[str, bytes]:
-        """The sources that are not put aside."""
-        return {path: data for path, data in self.sources.items() if not ASIDE.search(path)}
+        """The sources that are not put aside, nor left out by the build."""
+        without = unbuilt(self.support)
+        return {
+            path: data
+            for path, data in self.sources.items()
+            if not ASIDE.search(path) and not path.startswith(without)
+        }
 
     def holding(self, words: Sequence[bytes]) -> list[str]:
         """Source files that hold one of the words, in whatever case."""

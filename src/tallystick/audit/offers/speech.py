@@ -12,7 +12,7 @@ PER_UNIT = "a price per unit on a page"  # too small to be paid by the piece
 SPOKEN = "a price per unit that a page speaks of"
 
 MONEY = re.compile(
-    r"(?:[$€£₹¥]|R\$|\bRs\.? ?|\b(?:USD|EUR|GBP) ?)\s?(?P<sum>\d[\d,]{0,12}(?:\.\d{1,9})?|\.\d{1,9})"
+    r"(?:(?<![/$])[$€£₹¥]|R\$|\bRs\.? ?|\b(?:USD|EUR|GBP) ?)\s?(?P<sum>\d[\d,]{0,12}(?:\.\d{1,9})?|\.\d{1,9})"
     r"|(?<![\w.$])(?P<rest>\d{1,9}(?:\.\d{1,9})?)\s?(?P<small>¢|cents?\b)"
     r"|(?<![\w.$])(?P<after>\d{1,9}(?:[.,]\d{1,9})?)\s?(?:USD\b|EUR\b|dollars?\b|€)"
     r"|(?:\$\$|[€£]\$?)\{[^{}\n]{1,60}\}"  # a sum that is filled in

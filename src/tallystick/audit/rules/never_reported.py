@@ -16,6 +16,7 @@ from tallystick.audit.inventory.kinds import is_page
 from tallystick.audit.model import Confidence, Finding, Hop, Place, Severity
 from tallystick.audit.offers.tables import KEPT
 from tallystick.audit.rules.base import Rule
+from tallystick.audit.trails.labels import CONST, STORED
 from tallystick.audit.trails.stored import CUSTOMER, QUANTITY, rows
 from tallystick.audit.trails.trails import Trail
 
@@ -49,7 +50,7 @@ def find(case: Case) -> Iterator[Finding]:
     for trail in dead if not case.judged else []:
         left = _left(case, trail)
         sold = case.sells and not left
-        meant = sold or _commented_out(case, trail)
+        meant = sold or _commented_out(case, trail) or _sums(trail)
         off, why = OFF in trail.flags, case.idle.get(trail.top, "")
         name = case.name(trail) or trail.site.call.callee
         yield RULE.finding(
@@ -144,6 +145,11 @@ def _left(case: Case, trail: Trail) -> str:
         return ", and it says of itself that it is deprecated"
     shown = not case.metered and not case.promised and SAMPLE.search(case.said(trail.site.key)) is not None
     return ", and it holds samples for ids" if shown else ""
+
+
+def _sums(trail: Trail) -> bool:
+    """Whether a reporter asks for what was stored of the use, and for nothing else: that is there to be billed."""
+    return STORED in (kinds := {kind for kind, _ in trail.quantity}) and kinds <= {STORED, CONST}
 
 
 def _commented_out(case: Case, trail: Trail) -> bool:

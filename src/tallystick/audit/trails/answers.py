@@ -90,12 +90,16 @@ def words_for(call: Call, name: str) -> set[str]:
 
 
 def given_back(program: Program, key: Key, call: Call) -> bool:
-    """Whether an answer is kept only to be returned: `result = await send(event); return result is not None`."""
+    """Whether an answer is only returned: `return send(event)`, `result = send(event); return result is not None`."""
     if key[0].endswith(".go"):
         return False  # there an error is an answer, and giving it back is to raise it
     function = program.function(key)
     kept = _names_of(function, call)
-    return any(_speaks_of(one, kept) for one in function.returns)
+    return any(_speaks_of(one, kept) or _is_call(one, call) for one in function.returns)
+
+
+def _is_call(value: Expr, call: Call) -> bool:
+    return value.kind == "call" and value.text == call.callee
 
 
 def _names_of(function: Function, call: Call) -> set[str]:
