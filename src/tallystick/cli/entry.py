@@ -49,16 +49,22 @@ EXTRAS = {
     "tree_sitter": "audit",
 }
 USAGE, FAILED = 2, 1
+WIDTH = 110
 
 
 def main() -> None:
     """Run the command line; 2 for a usage or configuration error, 1 for anything else that failed."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     wanted = [name] if name in COMMANDS else list(COMMANDS)
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich" if len(wanted) > 1 else None,  # whose import takes longer than all of ours
+    )
     app.callback()(_root)
     for command in wanted:
-        app.command(command)(_load(COMMANDS[command]))
+        app.command(command, context_settings={"max_content_width": WIDTH})(_load(COMMANDS[command]))
     try:
         app()
     except ModuleNotFoundError as error:
