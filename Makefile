@@ -25,7 +25,7 @@ demo: .venv/.ready  ## the main job on one hour of real traffic: must balance
 	$(BIN)/tallystick demo
 
 test: .venv/.ready .venv-oldest/.ready  ## the whole test suite, PostgreSQL included
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 	.venv-oldest/bin/python -m pytest tests/integrations
 
 check: .venv/.ready  ## format, lint, types, import contracts, house rules

@@ -93,7 +93,7 @@ def test_a_provider_that_is_called_too_often_is_called_less(make: Make, sandbox:
 @pytest.mark.parametrize(("ours", "repeats"), [(0, True), (40, False)])
 def test_the_limit_of_the_provider_is_kept(make: Make, sandbox: Sandbox, ours: int, repeats: bool) -> None:
     """Stripe takes 50 calls a second here; without a limit of ours many are refused and sent again."""
-    names = [f"org_{number}" for number in range(160)]
+    names = [f"org_{number}" for number in range(90)]
     customers = sandbox.provision(customers=names)["customers"]
     sandbox.switch(calls_per_second=50)
     tally = make(requests_per_second=ours)

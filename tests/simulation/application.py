@@ -165,10 +165,11 @@ class Application:
                 idle, soonest = True, world.now
             if idle:
                 rest = NEVER // 4 if soonest is None else max(soonest - world.now, 0)
+                lazy = int(self._random.expovariate(1 / self.plan.laziness))
                 if self.plan.meters == ABSOLUTES:  # values are carried when nothing is due
-                    rest = min(rest, 6 * HOUR)
+                    rest, lazy = 0, self._random.randrange(self.plan.rest_at(world.now))
                 rest = max(rest, int(tally.sender.breaker.closes_in_seconds * SECOND), SECOND)
-                world.sleep(rest + int(self._random.expovariate(1 / self.plan.laziness)))
+                world.sleep(rest + lazy)
 
     # Clients
 

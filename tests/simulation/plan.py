@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+HALF_A_DAY, LONGEST_REST = DAY // 2, 2 * DAY
 
 PROFILES = ("calm", "rough", "dark", "months", "clocks", "stale", "hell", "absolutes", "ways", "restored")
 # How usage is told: the first in all profiles but `ways`, which goes through the others.
@@ -129,6 +131,19 @@ class Plan:
             return 10**12  # in one, so that a total says which usage it is made of
         return 10**13 if self.way.startswith("lago") else 10**16
 
+    @cached_property
+    def _edges(self) -> list[int]:
+        until = (self.start + self.length) // SECOND
+        return sorted(at * SECOND for cycle in self.subscriptions for at in cycle.boundaries(until))
+
+    def rest_at(self, now: int) -> int:
+        """How long nobody need look at values that stand: half a day behind an edge of periods, else up to the next."""
+        place = bisect_right(self._edges, now)
+        if place and now - self._edges[place - 1] < HALF_A_DAY:
+            return HALF_A_DAY
+        ahead = self._edges[place] - now if place < len(self._edges) else LONGEST_REST
+        return max(HALF_A_DAY, min(ahead, LONGEST_REST))
+
     @property
     def exact(self) -> bool:
         """Whether nothing is bad enough to excuse a late or a parked dispatch."""
@@ -176,7 +191,6 @@ def make_plan(seed: int) -> Plan:
             "clocks": MINUTE,
             "hell": 5 * MINUTE,
             "ways": 5 * MINUTE,
-            "absolutes": 4 * HOUR,
         }.get(profile, 20 * MINUTE),
         skews=_skews(random, profile),
         busy_rate=random.choice([0, 0.01]),
@@ -311,9 +325,9 @@ def _jumps(random: Random, profile: str, start: int, length: int) -> list[tuple[
 
 
 def _seen(switch: int, subscription: Subscription) -> int:
-    """A switch that some look of a relay lies before: these relays look every few hours only (docs/formulas.md)."""
+    """A switch, or an end, that some look of a relay lies before: these relays look twice a day (docs/formulas.md)."""
     period = subscription.running(switch)
-    return switch if period is None else max(switch, period[0] + 12 * HOUR // SECOND)
+    return switch if period is None else max(switch, period[0] + HALF_A_DAY // SECOND)
 
 
 def _subscriptions(
@@ -338,5 +352,6 @@ def _subscriptions(
                 switches = [_seen(at, subscription) for at in switches]
             subscription.switches = switches
     if random.random() < 0.3 and profile != "restored":
-        found[2].cancelled_at = random.randrange(first + (last - first) // 2, last)
+        cancelled = random.randrange(first + (last - first) // 2, last)
+        found[2].cancelled_at = _seen(cancelled, found[2]) if found[2].resets_anchor else cancelled
     return found

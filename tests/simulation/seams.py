@@ -193,7 +193,7 @@ def start_tally(
     anchoring = [tally.anchoring.chore] if tally.anchoring is not None else []
     chores = [c for c in tally.relay._chores if not isinstance(getattr(c, "__self__", None), Clocks)]
     others = [chore for chore in chores if chore not in anchoring]  # without Clocks: all go by the world's
-    often = 60 * MINUTE if account.has_reports else 240 * MINUTE
+    often = 60 * MINUTE if account.has_reports else 360 * MINUTE
     tally.relay._chores = (Seldom(others, process, often), *anchoring)
     tally.relay._pool = Threads(world, process)  # type: ignore[assignment]
     return tally
