@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trees import audited
+from trees import audited, ending
 
 from tallystick.audit.engine import audit
 from tallystick.audit.model import Profile
@@ -87,6 +86,9 @@ def test_a_clock_of_any_number_is_read_in_bounded_time(name: str, tmp_path: Path
     (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
     (tmp_path / name).write_bytes(CLOCKS[name].encode("utf-8", "surrogateescape"))
     (tmp_path / "route.ts").write_text(REPORT)
-    began = time.process_time()
-    assert audit(tmp_path, [name, "route.ts"], profile=Profile.DURABLE).verdict in ("pass", "fail", "skip")
-    assert time.process_time() - began < 10
+    with ending():
+        assert audit(tmp_path, [name, "route.ts"], profile=Profile.DURABLE).verdict in (
+            "pass",
+            "fail",
+            "skip",
+        )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tallystick.audit.engine import audit
@@ -20,6 +22,22 @@ def audited(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return audit(root, sorted(tree), profile=profile, options=options)
+
+
+@contextmanager
+def ending(seconds: int = 120) -> Iterator[None]:
+    """What never ends is stopped, on a machine of any speed, so that the other tests have their turn."""
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeoutError(f"not done after {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def codes(report: Report) -> set[str]:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import timeit
 from collections import Counter
 from pathlib import Path
 
@@ -35,9 +34,9 @@ def test_every_failpoint_is_placed_once() -> None:
 
 
 def test_a_place_costs_nothing_to_speak_of() -> None:
-    """Without the variable a place is an empty function; generous, because machines are busy."""
-    assert min(timeit.repeat(lambda: failpoint("gate.sent"), number=10_000, repeat=5)) / 10_000 < 5e-6
+    """Without the variable a place is an empty function: it asks for no name and calls nothing."""
     assert reached("") is failpoint
+    assert failpoint.__code__.co_names == ()
 
 
 def test_a_plan_that_names_no_place_is_refused() -> None:

@@ -125,6 +125,18 @@ def test_tests_do_not_sleep() -> None:
     assert found == []
 
 
+def test_tests_take_no_time() -> None:
+    """How long something takes is for benchmarks to say: a machine may be busy."""
+    clocks = ("time.perf_counter", "time.monotonic", "time.process_time", "time.time", "timeit.repeat")
+    found = [
+        f"{path.relative_to(TESTS)}:{line}"
+        for path in TESTS.rglob("test_*.py")
+        for name, line in calls(path)
+        if name in clocks
+    ]
+    assert found == []
+
+
 def test_every_station_says_what_it_owns() -> None:
     """Each folder's README: owns, does not own, invariants."""
     for folder in sorted({path.parent for path in FILES if path.parent.parent == SOURCE}):
