@@ -14,6 +14,8 @@ JOB = f"{HEAD}export async function reportUsage() {{\n  const rows = await db.us
 PYTHON_JOB = "import stripe\ndef report_usage():\n    for row in Usage.objects.filter(sent_at=None):\n        stripe.billing.MeterEvent.create(event_name='c', identifier=str(row.id), payload={'stripe_customer_id': row.customer_id, 'value': row.quantity})\n"
 IMPORT = "import { reportUsage } from '../lib/job';\n"
 HANDLER = "export const handler = async () => { await reportUsage(); return { statusCode: 200 }; };\n"
+OWN_INTERVAL = "export function every(name: string, job: () => Promise<void>, ms: number) {\n  const tick = async () => { try { await job(); } catch (error) { log.error(name, error); } };\n  setInterval(tick, ms);\n}\n"
+OWN_TIMEOUT = "export const loop = ({ run, every }: { run: () => Promise<void>; every: number }) => {\n  const again = async () => { await run(); setTimeout(again, every); };\n  setTimeout(again, 0);\n};\n"
 CRON = ("0 3 * * *", "*/5 * * * *")
 
 Row = tuple[Tree, tuple[str, str]]
@@ -40,6 +42,9 @@ SCRIPT: dict[str, Row] = {
     "cron class": ({"src/index.ts": IMPORT + "new CronJob('WHEN', reportUsage, null, true);\n"}, CRON),
     "nest": ({"src/tasks.service.ts": IMPORT + "@Injectable()\nexport class Tasks {\n  @Cron(WHEN)\n  async run() { await reportUsage(); }\n}\n"}, ("CronExpression.EVERY_DAY_AT_MIDNIGHT", "CronExpression.EVERY_5_MINUTES")),
     "interval": ({"src/index.ts": IMPORT + "setInterval(() => reportUsage(), WHEN);\n"}, ("24 * 60 * 60 * 1000", "5 * 60 * 1000")),
+    "own clock": ({"src/clock.ts": OWN_INTERVAL, "src/index.ts": IMPORT + "import { every } from './clock';\nevery('usage', reportUsage, WHEN);\n"}, ("24 * 60 * 60 * 1000", "5 * 60 * 1000")),
+    "own clock by a literal": ({"src/clock.ts": OWN_INTERVAL, "src/index.ts": IMPORT + "import { every } from './clock';\nevery('usage', async () => { await reportUsage(); }, WHEN);\n"}, ("24 * 60 * 60 * 1000", "5 * 60 * 1000")),
+    "own clock that sets itself": ({"src/clock.ts": OWN_TIMEOUT, "src/index.ts": IMPORT + "import { loop } from './clock';\nconst every = WHEN;\nloop({ run: reportUsage, every });\n"}, ("Number(process.env.EVERY_SEC ?? 86400) * 1000;", "Number(process.env.EVERY_SEC ?? 300) * 1000;")),
     "bullmq": ({"src/worker.ts": IMPORT + "const queue = new Queue('usage');\nawait queue.upsertJobScheduler('r', { pattern: 'WHEN' }, { name: 'r' });\nnew Worker('usage', async () => { await reportUsage(); });\n"}, CRON),
     "bullmq elsewhere": ({"src/queue.ts": "export const usageQueue = new Queue('usage');\nawait usageQueue.add('r', {}, { repeat: { pattern: 'WHEN' } });\n", "src/worker.ts": IMPORT + "new Worker('usage', async () => { await reportUsage(); });\n"}, CRON),
     "pg-boss": ({"src/worker.ts": IMPORT + "await boss.schedule('usage', 'WHEN');\nawait boss.work('usage', async () => { await reportUsage(); });\n"}, CRON),

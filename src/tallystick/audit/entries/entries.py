@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tallystick.audit.entries import schedules
+from tallystick.audit.entries import schedules, timers
 from tallystick.audit.entries.addresses import path_route
 from tallystick.audit.entries.forms import Entry, Forms
 from tallystick.audit.entries.views import viewed
@@ -30,6 +30,7 @@ class Entries:
         self.found: dict[Key, Entry] = {}
         self.shared: dict[Key, list[Entry]] = {}  # further routes through the same wrapper
         self.forms = Forms(program)
+        self.clocks = timers.clocks(program)
         for module in program.modules.values():
             for index, function in enumerate(module.functions):
                 entry = self.forms.match(module, index, function)
@@ -38,6 +39,7 @@ class Entries:
                 ):
                     self.found[entry.key] = entry
             self._handed(module)
+            self._timed(module)
             self._aliased(module)
             self._called_by_key(module)
         for key, job in registered(program):
@@ -114,6 +116,24 @@ class Entries:
                         module, (module.path, index), call.callee, call.args, (*names, *nested), call.line
                     )
 
+    def _timed(self, module: Module) -> None:
+        """`every("usage", report, 60_000)`: what a clock of the tree's own is given is given to a timer."""
+        for index, function in enumerate(module.functions) if self.clocks else ():
+            for call in function.calls:
+                for target in self.program.targets((module.path, index), call.callee):
+                    given = timers.started(self.clocks[target], call) if target in self.clocks else None
+                    for key in self._meant((module.path, index), given[0]) if given else ():
+                        entry = self.forms.via(module, key, "setInterval", given, call.line)
+                        if entry is not None and (entry.seconds or key not in self.found):
+                            self.found[key] = entry
+
+    def _meant(self, caller: Key, value: Expr) -> list[Key]:
+        """The functions that a value stands for, by its name or as a literal."""
+        if value.kind == "name":
+            return self.program.targets(caller, value.text)
+        literal = self.program.literal(caller[0], value)
+        return [literal] if literal is not None else []
+
     def _named(
         self,
         module: Module,
@@ -157,10 +177,7 @@ class Entries:
 
     def _last(self, caller: Key, call: Call) -> Key | None:
         """The handler at the end of a routing call."""
-        value = call.args[-1]
-        if value.kind == "name":
-            return next(iter(self.program.targets(caller, value.text)), None)
-        return self.program.literal(caller[0], value)
+        return next(iter(self._meant(caller, call.args[-1])), None)
 
     def _inside(self, outer: Key) -> list[Key]:
         """The functions a function makes, however deep."""
