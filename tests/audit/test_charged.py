@@ -102,6 +102,27 @@ def test_words_of_another_route_are_not_near(tmp_path: Path, call: str, found: b
     assert ("stripe-invoice-items" in report.providers) is found
 
 
+ITEM = "await fetch('https://api.stripe.com/v1/invoiceitems', { method: 'POST', headers, body: new URLSearchParams({ customer, amount: String(cents), description: SAID }) });"
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("`Voice (${totals.calls || 0} calls)`", {"client_side_only"}),
+        ("`${totals.minutes} min of calls`", {"client_side_only"}),
+        ("`Order ${order.number}`", set()),
+        ("`${hours} hours of consulting`", set()),
+    ],
+)
+def test_an_invoice_of_so_many_calls_made_in_a_page(tmp_path: Path, said: str, wanted: set[str]) -> None:
+    page = f"'use client';\nexport function Bill() {{\n  const bill = async () => {{ {ITEM.replace('SAID', said)} }};\n  return <button onClick={{bill}}>Bill</button>;\n}}\n"
+    tree = {
+        "package.json": '{"dependencies": {"react": "19", "stripe": "18.0.0"}}',
+        "src/pages/Bill.tsx": page,
+    }
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
 COUNTED = "import Stripe from 'stripe';\nexport async function POST() { const { user } = await auth(); await redis.incr(`calls:${user.id}`); return Response.json({}); }\n"
 
 

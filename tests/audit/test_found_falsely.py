@@ -114,6 +114,10 @@ def test_a_program_run_by_hand_beside_the_report(tmp_path: Path) -> None:
     assert codes(audited(tmp_path / "alone", tree)) == {"scheduled_reporting"}
     tree |= {"src/report.ts": REPORT, "src/server.ts": ROUTE}
     assert codes(audited(tmp_path / "beside", tree)) == set()
+    tree["scripts/make-up.ts"] = checked.replace("await stripe", "try { await stripe").replace(
+        ");\n", "); } catch (error) { console.log('skipped', id); }\n"
+    )
+    assert codes(audited(tmp_path / "skipping", tree)) == set()
 
 
 def test_an_agents_tools_are_no_programs(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ IN_SCRIPTS = {
     TRIED.replace("DONE", "break").replace("BEHIND", "return true;"): SWALLOWED,
     TRIED.replace("DONE", "return").replace("BEHIND", "throw new Error('gave up');"): set(),
     TRIED.replace("for (let i = 0; i < 3; i++)", "while (true)").replace("DONE", "break").replace("BEHIND", ""): set(),
+    f"try {{ {TRIED.replace('DONE', 'break').replace('BEHIND', '')} }} catch (e) {{ throw e; }}": SWALLOWED,
+    f"try {{ {TRIED.replace('DONE', 'return').replace('BEHIND', '')} }} finally {{ done(); }}\n  throw new Error('gave up');": set(),
     ASKED.replace("BEHIND", ""): SWALLOWED,
     ASKED.replace("BEHIND", "throw new Error('gave up');"): set(),
 }  # fmt: skip

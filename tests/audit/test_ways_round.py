@@ -127,3 +127,47 @@ def test_a_step_of_a_workflow_is_no_schedule(tmp_path: Path) -> None:
     }
     report = audited(tmp_path, tree)
     assert (codes(report), [one.route for one in report.endpoints]) == (set(), ["createTool draft"])
+
+
+TWO_ADDRESSES = """import express from 'express';
+import { metered, allowed } from './meter';
+import { runModel } from './model';
+const app = express();
+export async function chat(req, res) { res.json(await runModel(req.body.prompt)); }
+app.use('/v1/chat', metered);
+app.post('/v1/chat', chat);
+app.METHOD('ADDRESS', BEFORE chat);
+app.listen(3000);
+"""
+METER = """import Stripe from 'stripe';
+const stripe = new Stripe(process.env.STRIPE_KEY!);
+export function allowed(req, res, next) { req.user ? next() : res.status(401).end(); }
+export async function metered(req, res, next) {
+  await stripe.billing.meterEvents.create({ event_name: 'chats', identifier: req.id, payload: { stripe_customer_id: req.user.customer, value: '1' } });
+  next();
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "before", "wanted"),
+    [
+        ("post", "/v2/chat", "", {"unmetered_endpoint"}),
+        ("post", "/v2/chat", "allowed,", {"unmetered_endpoint"}),
+        ("post", "/v2/chat", "metered,", set()),
+        ("post", "/v1/chat/again", "", set()),
+        ("get", "/v2/chat", "", set()),
+        ("post", "/demo/chat", "", set()),
+    ],
+)
+def test_one_handler_at_two_addresses(
+    tmp_path: Path, method: str, address: str, before: str, wanted: set[str]
+) -> None:
+    routes = TWO_ADDRESSES.replace("METHOD", method).replace("ADDRESS", address).replace("BEFORE", before)
+    tree = {
+        "package.json": '{"dependencies": {"express": "5", "stripe": "18.0.0"}}',
+        "src/app.ts": routes,
+        "src/meter.ts": METER,
+        "src/model.ts": "import OpenAI from 'openai';\nconst ai = new OpenAI();\nexport const runModel = (prompt) => ai.responses.create({ model: 'm', input: prompt });\n",
+    }
+    assert codes(audited(tmp_path, tree)) == wanted

@@ -7,9 +7,9 @@ from functools import cache
 
 from tallystick.audit.case.case import Case
 from tallystick.audit.entries.controllers import Controllers
-from tallystick.audit.entries.routers import GIVEN, Routers, Standing
+from tallystick.audit.entries.routers import GIVEN, Routers, Standing, Way
 from tallystick.audit.program.program import Key
-from tallystick.audit.syntax.ir import Expr
+from tallystick.audit.syntax.ir import Call, Expr
 
 FAR = 5
 DEEPEST = 4
@@ -31,6 +31,9 @@ class Coverage:
         self.controllers = Controllers(case.program)
         self.metered: set[Key] = set()
         self.free: set[Key] = set()
+        self.split: dict[
+            Key, tuple[Call, Key, Call]
+        ] = {}  # with the meter at one address, and without it at another
         self.meters: set[Key] = set()
         self.named: set[tuple[str, int]] = set()  # lines on which a meter is put before a route
         self.sending = {one.site.key for one in case.live}
@@ -38,11 +41,24 @@ class Coverage:
             if entry.kind == "http" and not entry.handler[0]:
                 nest = entry.framework == "nest"
                 self._sort(key, self.controllers.before(entry) if nest else self.routers.before(key))
+                self._tell_apart(key, self.routers.ways(key) if key in self.routers.handlers else [])
+
+    def _tell_apart(self, route: Key, ways: list[Way]) -> None:
+        """One handler for one method at several addresses, with the meter before some of them."""
+        held = [(caller, call, self._held(standing)) for caller, call, standing in ways]
+        metered = [call for _, call, meters in held if any(one[1].kind != GIVEN for one in meters)]
+        for caller, call, meters in held:
+            twin = next((one for one in metered if one.callee == call.callee), None)
+            if not meters and twin is not None:
+                self.split.setdefault(route, (twin, caller, call))
+
+    def _held(self, standing: list[Standing]) -> list[Standing]:
+        return [one for one in standing if self.holds(one[0], one[1])]
 
     def _sort(self, route: Key, standing: list[Standing] | None) -> None:
         if standing is None:
             return
-        held = [one for one in standing if self.holds(one[0], one[1])]
+        held = self._held(standing)
         for caller, _, call in held:
             self.named |= {(caller[0], line) for line in range(call.line, call.end_line + 1)}
         if any(value.kind != GIVEN for _, value, _ in held):

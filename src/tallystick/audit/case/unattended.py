@@ -1,11 +1,11 @@
-"""Routes that no user comes to: by their address, their secret or their own remark they wait for a clock."""
+"""What no user comes to: routes that wait for a clock, by address, secret or remark; programs run by hand."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 
-from tallystick.audit.case.case import CRON_PATH, Case
+from tallystick.audit.case.case import CRON_PATH, SLOW, Case
 from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.program.program import Key
@@ -62,6 +62,23 @@ def waits_for_a_clock(case: Case, trail: Trail, entry: Entry) -> bool:
     if PARAMETER.search(path):
         return False  # `/jobs/[id]/invoice`: of one job, as somebody asks
     return case.guarded(trail) or not _asks_who(case, trail, entry)
+
+
+def by_hand(case: Case, trail: Trail) -> bool:
+    """Whether it is a program that somebody runs now and then, to check or to make up, beside what reports at once."""
+    entry = trail.entry
+    if entry is None or (entry.kind, entry.framework) != ("schedule", "script") or entry.seconds is not None:
+        return False
+    return any(not one.site.stored and not _seldom(one) for one in case.live)
+
+
+def _seldom(trail: Trail) -> bool:
+    entry = trail.entry
+    return (
+        entry is None
+        or entry.kind == "script"
+        or (entry.kind == "schedule" and (entry.seconds or SLOW) >= SLOW)
+    )
 
 
 def _asks_who(case: Case, trail: Trail, entry: Entry) -> bool:

@@ -23,6 +23,7 @@ DEEPEST, WRAPPED, MANY = 6, 2, 99
 
 Home = tuple[str, int, str]  # file, function (0 for the file itself), name
 Standing = tuple[Key, Expr, Call]  # where it is named, what it is, and the call that puts it there
+Way = tuple[Key, Call, list[Standing]]
 
 
 class UnknownError(Exception):
@@ -123,16 +124,22 @@ class Routers:
 
     def before(self, route: Key) -> list[Standing] | None:
         """What stands before a route on every way to it; None where a way is not known."""
-        found: list[Standing] = []
+        ways = self.ways(route)
+        return [one for _, _, standing in ways for one in standing] if ways else None
+
+    def ways(self, route: Key) -> list[Way]:
+        """Each call that makes a function a route, and what stands before it there; none where that is not known."""
+        found: list[Way] = []
         try:
             for caller, call in self.routes.get(route, ()):
-                found += [
+                beside = [
                     (caller, one, call) for arg in call.args for one in self._beside(caller, arg, route)
                 ]
-                found += self._above(caller, call, _path(call, self.program.function(caller).calls), 0)
+                above = self._above(caller, call, _path(call, self.program.function(caller).calls), 0)
+                found.append((caller, call, [*beside, *above]))
         except UnknownError:
-            return None
-        return found if route in self.routes else None
+            return []
+        return found
 
     def _beside(self, caller: Key, value: Expr, route: Key) -> list[Expr]:
         """What a call on a router is given but the handler itself: what wraps it, `{ preHandler: meter }` beside it."""
@@ -222,6 +229,12 @@ def _end(call: Call) -> tuple[int, int]:
 
 def _span(call: Call) -> tuple[int, int, int, int]:
     return call.line, call.column, call.end_line, call.end_column
+
+
+def address_of(call: Call) -> str:
+    """What a call on a router adds: `POST /runs`."""
+    said = next((one.text for one in call.args[:1] if one.kind in ("const", "mix")), "")
+    return f"{call.callee.rpartition('.')[2].upper()} {said}".strip()
 
 
 def _path(call: Call, beside: tuple[Call, ...]) -> str:

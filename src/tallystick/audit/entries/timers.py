@@ -53,7 +53,9 @@ def _clock(program: Program, key: Key) -> Clock | None:
         ran = call.args[0].text if call.args[0].kind == "name" else ""
         if call.callee.endswith("Timeout") and program.function(holder).name != ran:
             continue  # once: no function that sets the timer for itself
-        run = taken.get(ran) or next((taken[one.callee] for at, one in calls if one.callee in taken and at != key), None)
+        run = taken.get(ran) or next(
+            (taken[one.callee] for at, one in calls if one.callee in taken and at != key), None
+        )
         if run is not None and run is not often:
             return run, often
     return None

@@ -9,6 +9,7 @@ from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.case.enqueued import carries_usage, finds_usage, otherwise
 from tallystick.audit.case.kept import only_marked, unread
 from tallystick.audit.case.states import left_behind
+from tallystick.audit.case.unattended import by_hand
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.rules.durable import drained_late, excused, sent_later
@@ -79,6 +80,7 @@ def find(case: Case) -> Iterator[Finding]:
             or _left_unsent(case, trail)
             or drained_late(case, trail)
             or _told_again(case, trail)
+            or by_hand(case, trail)
             or (trail.site.stored and _calls_below(trail) > DEEP)
         )
         yield RULE.finding(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tallystick.audit.case.case import SLOW, Case
 from tallystick.audit.case.reaching import done_here
+from tallystick.audit.case.unattended import by_hand
 from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.announced import announced, over, renewed
 from tallystick.audit.rules.base import Rule
@@ -62,26 +63,9 @@ def find(case: Case) -> Iterator[Finding]:
                 yield _late(case, trail, place, PARTIAL.format(_spoken(entry.seconds)))
 
 
-def _by_hand(case: Case, trail: Trail) -> bool:
-    """Whether it is a program that somebody runs now and then, to check or to make up, beside what reports at once."""
-    entry = trail.entry
-    if entry is None or entry.framework != "script" or entry.seconds is not None:
-        return False
-    return any(not one.site.stored and not _seldom(one) for one in case.live)
-
-
 def _also_a_server(case: Case, trail: Trail) -> bool:
     """Whether a program beside the scripts starts what reports: that runs all the time."""
     return any(one.entry is not None and one.entry.kind == "script" for one in case.alike(trail))
-
-
-def _seldom(trail: Trail) -> bool:
-    entry = trail.entry
-    return (
-        entry is None
-        or entry.kind == "script"
-        or (entry.kind == "schedule" and (entry.seconds or SLOW) >= SLOW)
-    )
 
 
 def _late(case: Case, trail: Trail, place: Place, said: str) -> Finding:
@@ -107,7 +91,7 @@ def _unknown(case: Case, trail: Trail) -> Finding:
     return RULE.finding(
         f"usage is reported only by {entry.route}, and nothing in this tree says how often that runs",
         case.place(entry.key, entry.line),
-        Confidence.LOW if _by_hand(case, trail) or _also_a_server(case, trail) else Confidence.MEDIUM,
+        Confidence.LOW if by_hand(case, trail) or _also_a_server(case, trail) else Confidence.MEDIUM,
         case.name(trail),
         case.hops(trail),
     )

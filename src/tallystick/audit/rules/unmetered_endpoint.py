@@ -11,6 +11,7 @@ from tallystick.audit.case.coverage import Coverage
 from tallystick.audit.case.products import products
 from tallystick.audit.case.reaching import reach
 from tallystick.audit.entries.forms import Entry
+from tallystick.audit.entries.routers import address_of
 from tallystick.audit.model import Confidence, Finding, Hop, Severity
 from tallystick.audit.program.program import COMMON, Key
 from tallystick.audit.rules.base import Rule
@@ -55,6 +56,7 @@ def find(case: Case) -> Iterator[Finding]:
     if not direct.entries:
         return
     coverage = Coverage(case)
+    yield from _split(case, coverage)
     before = {key for key in direct.entries if _passed(case, key)}
     standing = before | (direct.entries & coverage.meters)
     followed = coverage.tells(standing)
@@ -72,6 +74,22 @@ def find(case: Case) -> Iterator[Finding]:
             yield from _compared(case, entry, covered)
         elif not before:
             yield from _compared(case, entry, direct)
+
+
+def _split(case: Case, coverage: Coverage) -> Iterator[Finding]:
+    """A handler that has the meter before it at one address, and none at another."""
+    for key, (metered, caller, free) in sorted(coverage.split.items()):
+        route, name = address_of(free), case.program.function(key).name or "the same handler"
+        if ADMIN.search(route) or ASIDE.search(route):
+            continue
+        place = case.place(caller, free.line)
+        yield RULE.finding(
+            f"{route} runs {name} without the meter that stands before it at {address_of(metered)}",
+            place,
+            Confidence.MEDIUM,
+            case.program.function(caller).name,
+            (Hop(place, route), Hop(case.place(key), f"runs {name}")),
+        )
 
 
 def _put_by_metered(case: Case, worker: Entry, known: Metered) -> bool:

@@ -63,11 +63,23 @@ def outcome(loop: Node, tried: bytes, caught: bytes, rest: Rest) -> str:
     """What becomes of the error of the last try, behind the loop that then has run out."""
     if ENDLESS.match(text_of(loop)[:WINDOW]) and not BREAKS.search(caught):
         return "rethrow"  # until it works
-    behind = rest.source[loop.end_byte : rest.end][:WINDOW]
-    kind = catch_kind(COUNTED.sub(b"", behind))
+    kind = catch_kind(COUNTED.sub(b"", _behind(loop, rest)[:WINDOW]))
     if kind in ("signal", "accept") and not RETURNS.search(tried):
         return "log"  # what went well comes there as well
     return kind
+
+
+def _behind(loop: Node, rest: Rest) -> bytes:
+    """What a function says behind a loop that was left without an error: no catch around that loop is there."""
+    said, since, node = b"", loop.end_byte, loop
+    while node.parent is not None and node.parent.type not in FUNCTIONS:
+        node = node.next_sibling or node.parent
+        if node.start_byte > loop.end_byte + WINDOW:
+            break
+        if node.type in tables.CATCHES and node.start_byte >= since:
+            said += rest.source[since : node.start_byte]
+            since = node.end_byte
+    return said + rest.source[since : rest.end]
 
 
 def behind_of_go(behind: bytes) -> str:
