@@ -121,11 +121,14 @@ class Entries:
         for index, function in enumerate(module.functions) if self.clocks else ():
             for call in function.calls:
                 for target in self.program.targets((module.path, index), call.callee):
-                    given = timers.started(self.clocks[target], call) if target in self.clocks else None
-                    for key in self._meant((module.path, index), given[0]) if given else ():
-                        entry = self.forms.via(module, key, "setInterval", given, call.line)
-                        if entry is not None and (entry.seconds or key not in self.found):
-                            self.found[key] = entry
+                    self._started(module, (module.path, index), self.clocks.get(target), call)
+
+    def _started(self, module: Module, caller: Key, clock: timers.Clock | None, call: Call) -> None:
+        given = timers.started(clock, call) if clock is not None else ()
+        for key in self._meant(caller, given[0]) if given else ():
+            entry = self.forms.via(module, key, "setInterval", given, call.line)
+            if entry is not None and (entry.seconds or key not in self.found):
+                self.found[key] = entry
 
     def _meant(self, caller: Key, value: Expr) -> list[Key]:
         """The functions that a value stands for, by its name or as a literal."""

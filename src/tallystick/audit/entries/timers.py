@@ -25,10 +25,10 @@ def clocks(program: Program) -> dict[Key, Clock]:
     return found
 
 
-def started(clock: Clock, call: Call) -> tuple[Expr, Expr] | None:
-    """What a call of the clock gives it to run, and how often."""
-    values = [_given(one, call.args) for one in clock]
-    return (values[0], values[1]) if values[0] is not None and values[1] is not None else None
+def started(clock: Clock, call: Call) -> tuple[Expr, ...]:
+    """What a call of the clock gives it to run, and how often; nothing where it does not say both."""
+    given = tuple(one for one in (_given(each, call.args) for each in clock) if one is not None)
+    return given if len(given) == len(clock) else ()
 
 
 def _sets(call: Call) -> bool:
