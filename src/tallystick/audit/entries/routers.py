@@ -37,7 +37,7 @@ class Routers:
         """Every call on a router, by that."""
         self.program = program
         self.standing, self.handed = cache(self._standing), cache(self._by_name)
-        self.is_whole = cache(self._is_whole)
+        self.is_whole, self.ways = cache(self._is_whole), cache(self._ways)
         self.calls: dict[Home, list[tuple[Key, Call]]] = defaultdict(list)
         self.mounts: dict[Home, list[tuple[Key, Call]]] = defaultdict(list)
         self.routes: dict[Key, list[tuple[Key, Call]]] = defaultdict(list)
@@ -127,7 +127,7 @@ class Routers:
         ways = self.ways(route)
         return [one for _, _, standing in ways for one in standing] if ways else None
 
-    def ways(self, route: Key) -> list[Way]:
+    def _ways(self, route: Key) -> list[Way]:
         """Each call that makes a function a route, and what stands before it there; none where that is not known."""
         found: list[Way] = []
         try:
