@@ -245,6 +245,34 @@ def test_a_helper_that_reads_from_a_moment_on(tmp_path: Path, way: tuple[str, st
     assert codes(audited(tmp_path, tree)) == SCRIPTS[way]
 
 
+COUNTER = "import { counters } from './schema';\nexport async function totalOf(org: string, periodStart: Date) {\n  const [row] = await db.select().from(counters).where(and(eq(counters.org, org), eq(counters.AT, periodStart)));\n  return row.total;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("at", "handed", "wanted"),
+    [
+        ("periodStart", "getCurrentPeriod()", LATE),
+        ("periodStart", "getPreviousPeriod()", set()),
+        ("region", "getCurrentPeriod()", set()),
+    ],
+)
+def test_the_row_of_the_period_that_is_handed_on(
+    tmp_path: Path, at: str, handed: str, wanted: set[str]
+) -> None:
+    job = SCRIPT.replace("usageOf(org.id, HANDED)", "totalOf(org.id, periodStart)").replace(
+        "usageOf", "totalOf"
+    )
+    job = job.replace(
+        "const now = new Date();", f"const now = new Date();\n  const {{ start: periodStart }} = {handed};"
+    )
+    tree = {
+        "vercel.json": '{"crons": [{"path": "/api/cron/send", "schedule": "0 * * * *"}]}',
+        "app/api/cron/send/route.ts": job.replace("SENT", "used - org.sent").replace("WATCH", ""),
+        "app/lib/usage.ts": COUNTER.replace("AT", at),
+    }
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
 def test_a_total_that_only_warns(tmp_path: Path) -> None:
     """The month's use is looked at to warn of it; what is sent are rows of their own."""
     tree = {

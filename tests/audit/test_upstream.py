@@ -193,6 +193,28 @@ def test_a_lambda_that_gives_up_on_what_it_marks(tmp_path: Path) -> None:
         assert codes(audited(tmp_path / name, lambdas)) == wanted, name
 
 
+KEYED = "const { DynamoDBClient, UpdateItemCommand } = require('@aws-sdk/client-dynamodb');\nexports.handler = async (event) => {\n  await Promise.all(event.Records.map(async (record) => {\n    const data = JSON.parse(record.body);\n    let failed = false;\n    try { await marketplace.send(new BatchMeterUsageCommand({ ProductCode: CODE, UsageRecords: [{ Timestamp: data.at, CustomerIdentifier: data.customer, Dimension: 'calls', Quantity: data.quantity }] })); }\n    catch (error) { logger.error({ error }); failed = true; }\n    LEAVE\n    await Promise.all(data.keys.map(async (key) => {\n      await db.send(new UpdateItemCommand({ TableName: 'usage', Key: key, UpdateExpression: 'UPDATE', ExpressionAttributeValues: { ':f': { BOOL: failed } } }));\n    }));\n  }));\n};\n"
+SWEEP = "const { DynamoDBClient, QueryCommand } = require('@aws-sdk/client-dynamodb');\nconst { SQSClient, SendMessageCommand } = require('@aws-sdk/client-sqs');\nexports.job = async () => {\n  const rows = await db.send(new QueryCommand({ TableName: 'usage', KeyConditionExpression: 'metering_pending = :b' }));\n  for (const row of rows.Items) await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: JSON.stringify(row) }));\n};\n"
+SWEPT = "Resources:\n  Sweep:\n    Type: AWS::Serverless::Function\n    Properties:\n      Handler: src/sweep.job\n      Events:\n        T:\n          Type: Schedule\n          Properties:\n            Schedule: rate(1 hour)\n  Meter:\n    Type: AWS::Serverless::Function\n    Properties:\n      Handler: src/meter.handler\n"
+
+
+@pytest.mark.parametrize(
+    ("leave", "update", "wanted"),
+    [
+        ("", "set failed = :f remove metering_pending", {"errors_swallowed"}),
+        ("if (failed) return;", "set failed = :f remove metering_pending", set()),
+        ("", "set failed = :f", set()),
+    ],
+)
+def test_rows_of_dynamodb_that_no_longer_wait(
+    tmp_path: Path, leave: str, update: str, wanted: set[str]
+) -> None:
+    """An hourly sweep takes the rows that wait; what failed is one of them only as long as its mark stays."""
+    meter = KEYED.replace("LEAVE", leave).replace("UPDATE", update)
+    tree = {"src/meter.js": meter, "src/sweep.js": SWEEP, "template.yaml": SWEPT}
+    assert codes(audited(tmp_path, tree)) == wanted
+
+
 FLOW = 'package flows\n\nfunc Enrich(ctx workflow.Context, in Input) error {\n\tctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{RetryPolicy: &temporal.RetryPolicy{LIMIT}})\n\tvar out Output\n\tif err := workflow.ExecuteActivity(ctx, "RunPrompt", in).Get(ctx, &out); err != nil {\n\t\treturn err\n\t}\n\tREPORT\n\treturn nil\n}\n'
 ACTIVITIES = "package activities\n\ntype Activities struct {\n\tbilling Meter\n}\n\nfunc (a *Activities) ReportUsage(ctx context.Context, in Used) error {\n\treturn a.billing.ReportUsage(ctx, in.Customer, in.Count)\n}\n"
 BILLING = 'package billing\n\nfunc (b *Billing) ReportUsage(ctx context.Context, customer string, count int) error {\n\t_, err := b.stripe.V1BillingMeterEvents.Create(ctx, &stripe.BillingMeterEventCreateParams{EventName: stripe.String("cells"), Payload: map[string]string{"stripe_customer_id": customer, "value": strconv.Itoa(count)}})\n\tif err != nil {\n\t\treturn err\n\t}\n\treturn nil\n}\n'

@@ -12,6 +12,7 @@ from tallystick.audit.model import Confidence, Finding, Place, Severity
 from tallystick.audit.rules.base import Rule
 from tallystick.audit.syntax.searches import finite
 from tallystick.audit.trails import stored
+from tallystick.audit.trails.labels import STORED
 from tallystick.audit.trails.trails import Trail
 
 COUNTER = finite(
@@ -19,6 +20,13 @@ COUNTER = finite(
 )
 
 REPORTING = re.compile(r"(?i)usage|meter|track|consum|report|bill|deduct")
+BY_BROWSER = (
+    "usage is reported by code in the browser; a customer who blocks the call uses the product for free"
+)
+WHEN_ASKED = (
+    "what was counted is sent only when a page of the customer asks for it; who never does is not billed"
+)
+SENDING = re.compile(r"(?i)flush|sync|drain|submit|push|report|settle|send")
 CHARGES = frozenset(
     ["shopify-usage-charges", "stripe-invoice-items"]
 )  # who asks for one buys, and counts nothing
@@ -42,9 +50,10 @@ def find(case: Case) -> Iterator[Finding]:
         relay = entry is not None and entry.kind == "http" and _called_to_report(case, trail)
         told = entry is not None and entry.kind == "action" and case.client_parts(trail.quantity, entry)
         relay = relay or (bool(told) and entry is not None and _bare(case, trail, entry.key))
-        if trail.client or relay:
+        asked = not relay and _sent_when_asked(case, trail)
+        if trail.client or relay or asked:
             yield RULE.finding(
-                "usage is reported by code in the browser; a customer who blocks the call uses the product for free",
+                WHEN_ASKED if asked else BY_BROWSER,
                 case.at(trail),
                 Confidence.MEDIUM,  # what looks like a browser's may run on the server
                 case.name(trail),
@@ -74,6 +83,20 @@ def _called_to_report(case: Case, trail: Trail) -> bool:
     ):
         return False
     return any(_of_a_page(case, one) for one in case.corpus.grep(call))
+
+
+def _sent_when_asked(case: Case, trail: Trail) -> bool:
+    """Whether a page's call is all that sends what was counted before: `fetch("/api/usage/flush")` behind a button."""
+    entry = trail.entry
+    if entry is None or entry.kind != "http" or case.guarded(trail) or not SENDING.search(entry.route):
+        return False
+    if {kind for kind, _ in trail.quantity} != {STORED} or any(one.entry != entry for one in case.live):
+        return False
+    address, call = entry.route.partition(" ")[2], _asked_for(entry)
+    if call is None or any(address in one.target for one in case.schedules):
+        return False
+    asking = case.corpus.grep(call)
+    return bool(asking) and all(_of_a_page(case, one) for one in asking)
 
 
 def _of_a_page(case: Case, path: str) -> bool:

@@ -87,8 +87,9 @@ def drained(case: Case, trail: Trail) -> bool:
         if other.site.stored and other.queued is not None:
             continue  # what such a clock puts on a queue is work, which keeps rows of its own
         apart = (trail.site.stored or forgets) and other.site.call != trail.site.call
-        if apart or case.once(_does_the_same, other):
-            continue  # its rows are others than those that were lost here
+        alike = forgets and _passes(other, trail.handler)
+        if apart or alike or case.once(_does_the_same, other):
+            continue  # its rows are others than those that were lost here, or are lost here as well
         left = trail.floating[1] and trail.floating == other.floating
         ended = trail.error == other.error == "swallowed" and trail.handler == other.handler
         if (left or (ended and not case.once(takes_unsent, other))) and not marks_sent(case, other):
@@ -98,6 +99,11 @@ def drained(case: Case, trail: Trail) -> bool:
         if case.once(takes_unsent, other) and not case.once(marks_lost, other):
             return True
     return False
+
+
+def _passes(trail: Trail, handler: tuple[str, int]) -> bool:
+    """Whether a way leads through the try that a catch belongs to."""
+    return any((key[0], one.line) == handler for key, call in trail.hops for one in call.handlers)
 
 
 def _alike(case: Case, one: Trail, other: Trail) -> bool:

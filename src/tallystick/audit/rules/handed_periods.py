@@ -10,7 +10,7 @@ from tallystick.audit.case.case import Case
 from tallystick.audit.model import Place
 from tallystick.audit.program.program import Key
 from tallystick.audit.rules.marks import METERED, asks_unsent
-from tallystick.audit.rules.open_period import open_period, passed_by
+from tallystick.audit.rules.open_period import OF_PERIOD, open_period, passed_by
 from tallystick.audit.rules.period_starts import SINCE, asks_from, is_start, roots
 from tallystick.audit.syntax.ir import Call, Expr
 from tallystick.audit.syntax.patterns import LOGGING
@@ -108,7 +108,8 @@ def _way_to_bound(case: Case, key: Key, names: set[str], depth: int = 0) -> list
     if not names or depth > DEEPEST or case.once(_looks_back, key):
         return []
     text = case.said(key)
-    if any(name and name.decode() in names for hit in SINCE.finditer(text) for name in hit.groups()):
+    asked = (hit for one in (SINCE, OF_PERIOD) for hit in one.finditer(text))
+    if any(name and name.decode() in names for hit in asked for name in hit.groups()):
         return [key]
     called = case.program.callees.get(key, ())
     for call in case.program.function(key).calls:

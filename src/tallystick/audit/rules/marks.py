@@ -38,6 +38,11 @@ ACKED = finite(  # what a queue or a stream hands out again until then
 SQL_SENT = finite(
     r"(?is)\bupdate\s+\S+\s+set\b.*?\b(?:is_?)?(?:reported|sent|synced|processed|billed|delivered|exported|flushed|pushed|invoiced|metered|ingested|dispatched|submitted)"
 )
+KEYED = finite(r"(?:^|\.)(?:updateItem|update_item|UpdateItemCommand|UpdateCommand)$")
+KEYED_SENT = finite(  # of DynamoDB: `UpdateExpression: "set failed = :f remove pending"`
+    rb"(?i)update_?expression\W{1,9}[^\n]*\b(?:remove\s[^\n]*(?:pending|unsent|unreported|queued)"
+    rb"|set\s[^\n]*(?:reported|sent|synced|processed|billed|metered|submitted))"
+)
 GATHERED = finite(rb"(\w+)\.(?:push|append|add)\(|(\w+)\s*=\s*append\(")
 FLAGGED = finite(  # rows by a mark of their own
     rb"(?i)(?:report|sync|sent|bill|process|export|invoic|deliver|meter|flush|push|ingest|dispatch|submit)\w*[\"'`]?\s*[:=,]\s*(?:false|null|none|nil|0\b)"
@@ -65,6 +70,7 @@ MOVING = finite(
 LEAVES = re.compile(rb"\b(?:return|break|throw|raise)\b")  # what failed does not get there
 CHECKED = re.compile(rb"\s*(?:\}?\s*else\s+)?if\b")  # what only some leave by
 NEAR = 3
+ABOVE = 15  # lines in which an update is put together before it is sent
 NOTES = re.compile(r"(?:^|\.)(?i:create|insert(?:_?one)?|add|save|sadd|set_?nx)$")
 ASKING = re.compile(r"(?i)(?:is|was|has|already|find|get|exists?|check|seen)|\w*(?:ed|sent)$")
 KINDS = re.compile(r"(?i)(?:type|kind|status|state|action)$")
@@ -81,9 +87,16 @@ def marks_sent(case: Case, trail: Trail) -> bool:
     return any(
         _marks(case.corpus.lines(key[0]), one)
         for key, call in trail.hops
-        for one in case.program.function(key).calls
+        for one in _calls(case, key)
         if one.line > call.end_line
     )
+
+
+def _calls(case: Case, key: Key) -> Iterator[Call]:
+    """The calls of a function, and of those that stand in it: `rows.map(async (row) => mark(row))`."""
+    yield from case.program.function(key).calls
+    for inner in case.program.contents.inside(key):
+        yield from _calls(case, inner)
 
 
 def takes_unsent(case: Case, trail: Trail) -> bool:
@@ -175,7 +188,7 @@ def marks_lost(case: Case, trail: Trail) -> bool:
         return True
     for key, call in trail.hops:
         text = case.corpus.lines(key[0])
-        after = [one for one in case.program.function(key).calls if one.line > call.end_line]
+        after = [one for one in _calls(case, key) if one.line > call.end_line]
         later = [one for one in after if _closes(text, one) and not (flagged and CURSOR.search(one.callee))]
         later = [one for one in later if not _of_those_sent(text, call, one)]
         if caught and later:
@@ -277,6 +290,8 @@ def _marks(text: Lines, call: Call) -> bool:
     statement = next((one.text for one in call.args[:1]), "")
     if MOVING.search(call.callee) or SQL_SENT.search(statement) or _takes(text, call):
         return True
+    if KEYED.search(call.callee) or any(KEYED.search(one.text) for one in call.args if one.kind == "call"):
+        return KEYED_SENT.search(text.said(max(1, call.line - ABOVE), call.end_line)) is not None
     told = any(SENT.search(key) for one in call.args for key in _keys(one))
     return told and MARKING.search(call.callee) is not None
 
