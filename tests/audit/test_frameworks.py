@@ -52,6 +52,9 @@ PYTHON = {
     "fastapi model": ("main.py", "@router.post('/run')\ndef run(body: Body):\n" + PY_WORK, "body.n"),
     "flask": ("main.py", "@app.route('/run', methods=['POST'])\ndef run():\n    data = request.get_json()\n" + PY_WORK, "data['n']"),
     "django": ("shop/views.py", "@require_POST\ndef run(request):\n" + PY_WORK, "request.POST['n']"),
+    "strawberry": ("app/mutations.py", "@strawberry.type\nclass RunMutations:\n    @strawberry.mutation(description='x')\n    async def run(self, n: int, info: Info) -> Run:\n" + PY_WORK.replace("    ", "        "), "n"),
+    "ariadne": ("app/mutations.py", "@mutation.field('run')\ndef resolve_run(_, info, n):\n" + PY_WORK, "n"),
+    "graphene": ("app/mutations.py", "class Run(graphene.Mutation):\n    def mutate(self, info, n):\n" + PY_WORK.replace("    ", "        "), "n"),
     "django class": ("shop/views.py", "class RunView(APIView):\n    def post(self, request):\n" + PY_WORK.replace("    ", "        "), "request.data['n']"),
 }  # fmt: skip
 

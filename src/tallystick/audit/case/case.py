@@ -61,6 +61,7 @@ MAKING = frozenset(["constructor", "__init__", "__construct", "initialize"])  # 
 GIVEN = frozenset(
     ["request", "db", "session", "background_tasks", "user", "current_user"]
 )  # by the framework
+RESOLVING = frozenset(["self", "cls", "info", "root", "parent", "obj", "_", "context"])  # by GraphQL
 REQUEST = re.compile(  # what Starlette's request has; a model that is called so has other fields
     r"(?:body|json|form|stream|query_params|path_params|headers|cookies|state|app|url|method|client|scope|session|user|auth"
     r"|base_url|is_disconnected)\b|$"
@@ -308,6 +309,9 @@ class Case:
             return bool(names) and (
                 names[0] not in GIVEN or (names[0] == "request" and not REQUEST.match(path))
             )
+        if entry.framework == "strawberry":
+            given = (one for one in self.program.function(entry.key).bindings if str(one.index) == index)
+            return any(one.name not in RESOLVING for one in given)
         if entry.framework == "laravel":
             given = (one for one in self.program.function(entry.key).bindings if str(one.index) == index)
             return any(requests.is_sent(one, path) for one in given)

@@ -247,6 +247,7 @@ class Forms:
                 if names is not None and not names.search(function.name):
                     continue
                 first = next((constants.word(self.program, module.path, arg) for arg in one.parts[:1]), "")
+                first = first or (function.name if row.framework == "strawberry" else "")
                 if row.framework == "fastapi" and one.kind != "call":
                     continue
                 verb = one.text.rpartition(".")[2].upper()
