@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 TALLYSTICK = [str(Path(sys.executable).parent / "tallystick"), "audit"]
+UNCOMPILED = (
+    "PYTHONDONTWRITEBYTECODE"  # what is installed has its bytecode, and so has whom it is compared with
+)
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -27,8 +30,9 @@ class Run(NamedTuple):
 def measured(command: Sequence[str], folder: Path) -> Run:
     """Run to the end; memory is the largest sum over the process and its children, sampled."""
     began = time.perf_counter()
+    env = {name: value for name, value in os.environ.items() if name != UNCOMPILED}
     with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         peak = _Peak(process.pid)
         peak.start()

@@ -97,18 +97,20 @@ class Gathering:
         rows = [
             (
                 row,
-                [word.encode() for word in row.word.lower().split("|")],
+                {word.encode() for word in row.word.lower().split("|")},
                 _needed(near) if kit else None,
                 kit,
             )
             for row, _, _, near, kit in self.knowledge.sinks
         ]
-        found = set()
-        for path in self.corpus.holding(sorted({word for _, words, _, _ in rows for word in words})):
+        every = {word for _, words, _, _ in rows for word in words}
+        standing, found = self.corpus.words.standing(every), set()
+        for path in self.corpus.holding(standing):
             data = self.corpus.sources[path]
             low, text = data.lower(), data.decode("utf-8", "replace")
+            held = {word for word in standing if word in low}
             if any(
-                any(word in low for word in words)
+                not words.isdisjoint(held)
                 and (kit is None or kit.search(text))
                 and (near is None or near.search(text))
                 and (not row.arrears or self._owing)

@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
+from tallystick.audit.corpus.folding import folded
 from tallystick.audit.corpus.unbuilt import unbuilt
 from tallystick.audit.corpus.words import Words
 from tallystick.audit.inventory.model import Limits
@@ -121,14 +122,15 @@ class Corpus:
         """Source files whose bytes match, of those that hold a word in whatever case; looked through once."""
         if pattern not in self._matching:
             likely = self.holding([word]) if word else self.sources
-            self._matching[pattern] = [path for path in likely if pattern.search(self.sources[path])]
+            asked = folded(pattern)
+            self._matching[pattern] = [path for path in likely if asked.is_in(self.sources[path])]
         return self._matching[pattern]
 
     def says(self, pattern: re.Pattern[bytes]) -> bool:
         """Whether any text of the tree matches, program or not; looked through once."""
         if pattern not in self._said:
             texts = chain(self.sources.values(), self.support.values())
-            self._said[pattern] = any(pattern.search(data) for data in texts)
+            self._said[pattern] = any(map(folded(pattern).is_in, texts))
         return self._said[pattern]
 
     @cached_property
@@ -158,14 +160,15 @@ class Corpus:
         words = self.words.known(needs) if files is None else [one.lower() for one in needs]
         if needs and not words:
             return found
+        asked = folded(pattern)
         for path, data in (self.front if files is None else files).items():
             if words and not _holds(data.lower(), words):
                 continue
-            for hit in pattern.finditer(data):
+            for hit in asked.pattern.finditer(asked.text(data)):
                 start = data.rfind(b"\n", 0, hit.start()) + 1
                 if COMMENT.match(data[start : hit.start() + 1]):
                     continue
-                found.append((path, data.count(b"\n", 0, hit.start()) + 1, hit.group(0)))
+                found.append((path, data.count(b"\n", 0, hit.start()) + 1, data[hit.start() : hit.end()]))
                 break
             if len(found) >= most:
                 break

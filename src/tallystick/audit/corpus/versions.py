@@ -52,7 +52,7 @@ def pinned(corpus: Corpus) -> Pins:
         if rule and hit:
             found.setdefault(rule[0], {}).setdefault(posixpath.dirname(path), int(hit.group(1)[:DIGITS]))
     for path in sorted(corpus.sources):  # Deno pins a kit where it is imported
-        loaded = LOADED.search(corpus.sources[path])
+        loaded = LOADED.search(corpus.sources[path]) if b"stripe@" in corpus.sources[path] else None
         if loaded is not None:
             found.setdefault("npm", {}).setdefault(posixpath.dirname(path), int(loaded.group(1)[:DIGITS]))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 LETTERS = re.compile(rb"[a-z_]+")
 APART = bytes(one if LETTERS.match(bytes([one])) else ord(" ") for one in range(256))
@@ -22,13 +22,13 @@ class Words:
         self._runs.update(text.lower().translate(APART).split())
         self._said = b""
 
-    def known(self, words: Sequence[bytes]) -> list[bytes]:
-        """The words, in lower case, that some text may hold; of two of which one holds the other, the shorter."""
+    def standing(self, words: Iterable[bytes]) -> list[bytes]:
+        """The words, in lower case, that some text may hold."""
         self._said = self._said or b" ".join(self._runs)
-        small = {word.lower() for word in words}
-        return [
-            word
-            for word in sorted(small)
-            if not any(other != word and other in word for other in small)
-            and all(run in self._said for run in LETTERS.findall(word))
-        ]
+        small = sorted({word.lower() for word in words})
+        return [word for word in small if all(run in self._said for run in LETTERS.findall(word))]
+
+    def known(self, words: Iterable[bytes]) -> list[bytes]:
+        """The same, but of two of which one holds the other only the shorter: that alone is looked for."""
+        standing = self.standing(words)
+        return [word for word in standing if not any(other != word and other in word for other in standing)]

@@ -91,12 +91,11 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: str
 
 
+SIGNALS = ("metered", "counted", "payment", "paid", "flat", "prepaid", "sold", "denied")
 ROWS: dict[str, Any] = {
     "shared": dict[str, str],
     "sink": Sink, "route": Route, "label": Label, "work": Work,
-    **dict.fromkeys(
-        ("metered", "counted", "payment", "paid", "flat", "prepaid", "sold", "denied"), Signal
-    ),
+    **dict.fromkeys(SIGNALS, Signal),
     "word": Words,
 }  # fmt: skip
 
