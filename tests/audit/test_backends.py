@@ -139,3 +139,35 @@ def test_seats_are_ordered(tmp_path: Path, owner: str, check: str, caller: str, 
     tree = {"orders.js": ORDER, "server.js": ORDERS.replace("CHECK", check).replace("CALLER", caller)}
     tree = {name: text.replace("OWNER", owner) for name, text in tree.items()}
     assert codes(audited(tmp_path, tree)) == wanted
+
+
+OBSERVED = """import { action, internalMutation } from './_generated/server';
+import { internal } from './_generated/api';
+import { autumn } from './autumn';
+export const observed = internalMutation({ handler: async (ctx, args) => {
+  const since = await ctx.db.get(args.sandbox);
+  await ctx.db.insert('observations', { sandbox: args.sandbox, hours: args.hours });
+  return { hours: WHAT, owner: since.owner };
+} });
+export const observe = action({ args: { sandbox: v.id('sandboxes'), hours: v.number(), secret: v.string() }, handler: async (ctx, args) => {
+  CHECK
+  const event = await ctx.runMutation(internal.usage.observed, { sandbox: args.sandbox, hours: args.hours });
+  const { error } = await autumn.track(ctx, { customer_id: event.owner, value: event.hours });
+  if (error) throw new Error(error.message);
+} });
+"""
+SEEN = "const user = await ctx.auth.getUserIdentity(); if (!user) throw new Error('no');"
+
+
+@pytest.mark.parametrize(
+    ("what", "check", "wanted"),
+    [
+        ("args.hours", SEEN, {"client_supplied_quantity"}),
+        ("since.hours", SEEN, set()),
+        ("args.hours", "requireWorkerSecret(args.secret);", set()),
+    ],
+)
+def test_what_a_mutation_of_convex_answers(tmp_path: Path, what: str, check: str, wanted: set[str]) -> None:
+    """What comes back from it may still be the caller's own number; a worker's secret makes it a service's."""
+    text = OBSERVED.replace("WHAT", what).replace("CHECK", check)
+    assert codes(audited(tmp_path, {"convex/usage.ts": text})) == wanted

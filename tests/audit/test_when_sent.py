@@ -138,6 +138,32 @@ def test_a_sweep_that_no_clock_in_the_tree_calls(tmp_path: Path, sweep: tuple[st
     assert codes(audited(tmp_path / "called", tree)) == set()
 
 
+ASKED_FOR = f"""{HEAD}
+import {{ workspaceOf }} from '../../../lib/session';
+import {{ usageOf, limitOf }} from '../../../lib/usage';
+export async function POST() {{
+  const workspace = await workspaceOf();
+  const usage = await usageOf(workspace.id), limit = await limitOf(workspace.id);
+  const org = workspace, hour = 'h', at = now();
+  {SEND.replace("VALUE", "usage.totalTokens - limit")}
+  return Response.json({{}});
+}}
+"""
+ASKING = "export const Button = () => <button onClick={() => fetch('/api/billing/PATH', { method: 'POST' })}>x</button>;\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "called", "wanted"),
+    [("usage-report", "elsewhere", {"scheduled_reporting"}), ("usage-report", "usage-report", set()), ("answers", "elsewhere", set())],
+)  # fmt: skip
+def test_a_route_that_tells_a_total_and_that_nobody_asks(
+    tmp_path: Path, path: str, called: str, wanted: set[str]
+) -> None:
+    """Somebody's session, and his tokens so far, and no work that was done for him: it waits for whoever calls it."""
+    tree = {f"app/api/{path}/route.ts": ASKED_FOR, "app/button.tsx": ASKING.replace("billing/PATH", called)}
+    assert codes(audited(tmp_path, tree)) - {"client_side_only"} == wanted
+
+
 EDGE = """/**
  * Sends what each subscriber stores to Polar. REMARK
  */

@@ -99,3 +99,30 @@ def test_who_is_told_of_a_failure_over_a_socket(tmp_path: Path, told: str) -> No
     )
     text = f"const stripe = require('stripe')(process.env.KEY);\nserver.on('connection', (socket, request) => {{ socket.on('message', async (said, callback) => {{ try {{ const out = await llm(said); {sent} socket.send(out.text); }} catch (error) {{ {told} }} }}); }});\n"
     assert codes(audited(tmp_path, {"server.js": text})) == TOLD[told]
+
+
+CALLED = """const stripe = require('stripe')(process.env.KEY);
+async function report(row) {
+  SENT
+  await db.minutes.update({ where: { id: row.id }, data: { reported: true } });
+}
+async function ended(call) {
+  const row = await db.minutes.create({ data: { call: call.id, customer: call.customer, n: call.minutes(), reported: false } });
+  await report(row);
+}
+STARTED
+"""
+ROW = "await stripe.billing.meterEvents.create({ event_name: 'minutes', identifier: row.id, payload: { stripe_customer_id: row.customer, value: String(row.n) } });"
+
+
+@pytest.mark.parametrize(
+    "started",
+    [
+        "server.on('connection', (socket) => { socket.on('close', async () => { try { await ended(socket.call); } catch (error) { console.error(error); } }); });",
+        "async function main() { server.on('call', async (call) => { try { await ended(call); } catch (error) { console.error(error); } }); }\nmain();",
+    ],
+)
+def test_what_happens_is_no_clock(tmp_path: Path, started: str) -> None:
+    """A row left unreported is taken up by no later run where each run starts with an event of its own."""
+    text = CALLED.replace("SENT", ROW).replace("STARTED", started)
+    assert codes(audited(tmp_path, {"server.js": text})) == {"errors_swallowed"}

@@ -6,11 +6,12 @@ import posixpath
 import re
 
 from tallystick.audit.case.case import CRON_PATH, SLOW, Case
+from tallystick.audit.case.reaching import reach
 from tallystick.audit.corpus.lexical import ASIDE
 from tallystick.audit.entries.forms import Entry
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax import patterns
-from tallystick.audit.trails.labels import EVENT, SESSION, STORED
+from tallystick.audit.trails.labels import EVENT, MEASURED, SESSION, STORED
 from tallystick.audit.trails.trails import Trail
 
 CRON = re.compile(r"(?i)(?:^|/)crons?(?:/|-|$)")
@@ -105,7 +106,7 @@ def _has_clocks_secret(case: Case, key: Key) -> bool:
 def _goes_over_all(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
     """Whether a route bills whoever used something: told of nobody, called by nobody, and meant for a clock."""
     named = BATCH.search(path)
-    counted = named is not None and any(kind == STORED for kind, _ in trail.quantity)
+    counted = named is not None and _was_counted(case, trail, entry)
     meant = named is not None and (counted or case.guarded(trail))
     meant = meant or (_speaks_of_clock(case, entry) and not case.once(_reads_request, entry.key))
     if HOOK.search(path) or not meant:
@@ -116,6 +117,12 @@ def _goes_over_all(case: Case, trail: Trail, entry: Entry, path: str) -> bool:
         return False
     last = named[1] if named else posixpath.basename(re.sub(r"/(?:index|route)\.\w+$", "", path))
     return not _called_by_another(case, entry, last)
+
+
+def _was_counted(case: Case, trail: Trail, entry: Entry) -> bool:
+    """Whether what is sent was counted before: it is read from a row, or measured and nothing is done that is sold."""
+    kinds = {kind for kind, _ in trail.quantity}
+    return STORED in kinds or (MEASURED in kinds and not reach(case, {entry.key}) & case.workers)
 
 
 def _is_the_offices(case: Case, trail: Trail, entry: Entry, path: str) -> bool:

@@ -21,7 +21,7 @@ from tallystick.audit.syntax.grammars import grammar_of
 
 TEST = re.compile(
     r"(?:^|/)(?:tests?|__tests__|__mocks__|spec|specs|e2e|cypress|playwright|testing|testdata|mocks?|stories|fixtures?)/"
-    r"|\.(?:test|spec|stories|e2e)\.|(?:^|/)test[_-][^/]*\.(?:py|[cm]?[jt]s)$|_test\.(?:py|go|rb)$|_spec\.rb$|Test\.(?:php|java)$|conftest\.py$"
+    r"|\.(?:test|spec|stories|e2e)\.|-spec\.[cm]?[jt]sx?$|(?:^|/)test[_-][^/]*\.(?:py|[cm]?[jt]s)$|_test\.(?:py|go|rb)$|_spec\.rb$|Test\.(?:php|java)$|conftest\.py$"
 )
 ASIDE = re.compile(
     r"(?:^|/)(?:docs?|examples?|benchmarks?|storybook|_?archived?|deprecated|attic)/(?!.*route\.)|\.mdx?$|\.d\.ts$"

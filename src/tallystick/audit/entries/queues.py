@@ -29,6 +29,9 @@ BOUND_AS = re.compile(r"(?i)(?:^|\.)env\.\w*queue\w*$")  # `const queue = env.US
 TYPED = re.compile(r"Queue(?:<.*>)?$")
 MESSAGE = re.compile(r"(?:^|\.)SendMessage(?:Batch)?Command$|(?i:sqs\w*\.send_?message(?:_?batch)?)$")
 DISPATCHED = re.compile(r"^(\w+)\.dispatch\w*$")  # Laravel's jobs, by their class
+HANDED = re.compile(
+    r"(?:^|\.)dispatch(?:_now|_sync|Now|Sync)?$|^Queue\.(?:push|later)$"
+)  # `dispatch(new Report(…))`
 AFTER = re.compile(
     r"(?:^|\.)dispatchAfterResponse$|\(\)\.afterResponse$"
 )  # run by the same process: no queue has it
@@ -66,7 +69,7 @@ class Queues:
                         self._take((path, index), call)
 
     def _produces(self, callee: str) -> bool:
-        return any(one.search(callee) for one in (self.produce, BINDING, MESSAGE))
+        return any(one.search(callee) for one in (self.produce, BINDING, MESSAGE, HANDED))
 
     def _fills(self, path: str, callee: str) -> bool:
         """Whether a call adds to what is known to be a queue: `this.usage.add(job)`."""
@@ -125,10 +128,11 @@ class Queues:
         said = [self._word(path, one) for one in self._naming(path, call)]
         receiver = call.callee.rpartition(".")[0].rpartition(".")[2].removesuffix("()")
         job = DISPATCHED.match(call.callee)
+        made = [one.text for one in call.args[:1] if one.kind == "call" and HANDED.search(call.callee)]
         return (
             {one for one in said if PLAIN.match(one)}
             | self._of(path, receiver)
-            | ({job[1]} if job else set())
+            | ({job[1]} if job else set(made) if path.endswith(".php") else set())
         )
 
     def _word(self, path: str, value: Expr) -> str:

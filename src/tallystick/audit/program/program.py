@@ -191,14 +191,18 @@ class Program:
         kind = "remote" if self.remote.search(call.callee) else "call"
         kind = "pass" if call.callee.startswith("crons.") else kind
         for one in call.args:
-            parts = one.text.split(".") if one.kind == "name" else []
-            if len(parts) < 2 or not re.match(r"(?:internal|api)", parts[0]):
-                continue
-            ending = "/".join(parts[1:-1])
-            named = [key for key in self.by_name.get(parts[-1], ()) if "convex/" in key[0]]
-            fitting = [key for key in named if key[0].rpartition(".")[0].endswith(ending)]
-            for target in fitting if ending or len(fitting) == 1 else []:
+            for target in self.referred(one):
                 self._edge(Edge(caller, call, kind), target)
+
+    def referred(self, value: Expr) -> list[Key]:
+        """The functions of a platform that a reference means: `internal.file.name`."""
+        parts = value.text.split(".") if value.kind == "name" else []
+        if len(parts) < 2 or not re.match(r"(?:internal|api)", parts[0]):
+            return []
+        ending = "/".join(parts[1:-1])
+        named = [key for key in self.by_name.get(parts[-1], ()) if "convex/" in key[0]]
+        fitting = [key for key in named if key[0].rpartition(".")[0].endswith(ending)]
+        return fitting if ending or len(fitting) == 1 else []
 
     def _passed(self, caller: Key, call: Call) -> None:
         """A function handed on by its name."""

@@ -57,7 +57,8 @@ SPECIAL = finite(rb"if\s*\([^\n]*\)\s*(?:return|continue)\b[^\n;]*;")  # what fo
 SECRET = finite(
     rb"(?:(?:process\.env|env|os\.environ|settings|config|Deno\.env)[\w.\[\]()'\"!]*?"
     rb"(?:SECRET|TOKEN|INTERNAL\w*KEY|SERVICE\w*KEY|API_KEY|CRON\w*)|timingSafeEqual|compare_digest"
-    rb"|\w*(?:[vV]erify|[cC]heck|[iI]s|[rR]equire)\w*(?:Cron|Internal|Service)\w*\()",
+    rb"|\w*(?:[vV]erify|[cC]heck|[iI]s|[rR]equire)\w*(?:Cron|Internal|Service)\w*\("
+    rb"|(?:verify|check|require|assert)\w*Secret\()",
 )
 KIT = re.compile(  # keys by which the application itself calls others, or signs its users' sessions
     rb"(?i)stripe|openai|anthropic|polar|autumn|lago|openmeter|metronome|chargebee|paddle|lemon|resend|twilio|sendgrid"
@@ -69,7 +70,7 @@ ROLE = finite(
     rb"(?i)[!=]==?[^\n]{0,60}service_?(?:role)?_?(?:key|token)|service_?role\w*\W[^\n]{0,20}[!=]==?|service_?role\w*\("
 )
 COMPARED = finite(
-    rb"(?i)authorization|x-[\w-]*(?:key|secret|token)|timingSafeEqual|compare_digest|headers?\b|internal|cron"
+    rb"(?i)authorization|x-[\w-]*(?:key|secret|token)|timingSafeEqual|compare_digest|headers?\b|internal|cron|Secret\("
     rb"|bearer(?!_?token\s*(?::|=\s*(?:os|settings|config|env)\b))"  # `bearerToken: key` is given to a kit
 )
 VERIFIED = finite(
