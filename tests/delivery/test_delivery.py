@@ -140,6 +140,19 @@ def test_two_relays_and_inline_senders_at_once(make: Make, sandbox: Sandbox) -> 
     assert sum(provider_totals(sandbox).values()) == 200
 
 
+def test_draining_waits_for_the_lease_of_a_killed_relay(make: Make, sandbox: Sandbox) -> None:
+    """Everything was sent, and only a dead process has the right to sequence it."""
+    dead, living = make(inline=True), make()
+    assert dead.relay is not None
+    assert living.relay is not None
+    assert dead.relay._hold_lease()
+    dead.record("tokens", 1, customer="org_a")
+    assert provider_totals(sandbox) == {("org_a", "tokens"): 1}
+    assert living.status().undelivered == 0
+    living.relay.drain(wait_seconds=60)
+    assert living.status().settled
+
+
 SENDER = """
 import sys
 from tallystick.meters.config import DeliverySettings

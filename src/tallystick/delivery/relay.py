@@ -134,14 +134,20 @@ class Relay:
         return done
 
     def _await_due(self, until: int) -> bool:
-        """Wait for what is due next; False when nothing will be due until then."""
+        """Wait for what is due next, or for whoever holds the lease to sequence; False when neither will be."""
+        now = self._ledger.clock.now()
+        if now >= until:
+            return False
         sends = self._sending is not None
         soonest = self._ledger.read(due.next_due(self._ledger.where)) if sends else None
-        now = self._ledger.clock.now()
-        if soonest is None or soonest > until or now >= until:
+        if soonest is not None and soonest <= until:
+            closed = int(self._sender.breaker.closes_in_seconds * SECOND)
+            pause = max(soonest - now, closed, SECOND // 50)
+        elif self._ledger.sequencer.is_behind():
+            pause = SECOND // 50
+        else:
             return False
-        closed = int(self._sender.breaker.closes_in_seconds * SECOND)
-        self._stop.wait(max(soonest - now, closed, SECOND // 50) / SECOND)
+        self._stop.wait(pause / SECOND)
         return True
 
     def step(self) -> Progress:

@@ -85,6 +85,11 @@ class Sequencer:
             done += taken
         return done
 
+    def is_behind(self) -> bool:
+        """Whether entries wait for their position: another process is at it, or was killed before it came to them."""
+        with self._store.read() as transaction:
+            return bool(drive(transaction, _waiting()))
+
     def _due_at(self, hold: Entry) -> int:
         """When the meter's patience with a hold ends; a meter not declared here is looked at by the sweep."""
         patience = self._catalogue[hold.meter].hold_seconds if hold.meter in self._catalogue else 0
@@ -101,6 +106,10 @@ class Sequencer:
             cell[0] += 1
             cell[1] += e.quantity
         return [(*place, count, *divmod(total, LIMB)) for place, (count, total) in sorted(sums.items())]
+
+
+def _waiting() -> Flow[Any]:
+    return (yield Statement("unsequenced", {"limit": 1}))
 
 
 def _read(limit: int) -> Flow[tuple[Any, Any, set[tuple[int, bytes]]]]:
