@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 TALLYSTICK = [str(Path(sys.executable).parent / "tallystick"), "audit"]
-UNCOMPILED = (
-    "PYTHONDONTWRITEBYTECODE"  # what is installed has its bytecode, and so has whom it is compared with
-)
+UNCOMPILED = "PYTHONDONTWRITEBYTECODE"  # an installed program has its bytecode, as has its opponent
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
