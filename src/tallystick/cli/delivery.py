@@ -26,7 +26,12 @@ def relay(
     once: Annotated[
         bool, typer.Option("--once", help="Send what is due and stop (cron, serverless).")
     ] = False,
-    wait: Annotated[float, typer.Option(help="With --once: seconds to keep trying what is not due yet.")] = 0,
+    wait: Annotated[
+        float,
+        typer.Option(
+            help="With --once: seconds to wait for what is not due yet, or for the lease of a killed relay."
+        ),
+    ] = 0,
     config: Config = None,
 ) -> None:
     """Send what requests did not, try again what failed, sequence the ledger; stop with SIGTERM or SIGINT."""

@@ -26,6 +26,7 @@ from tallystick.values.failpoint import failpoint
 from tallystick.values.instant import MINUTE, SECOND
 
 LEASE = 10 * SECOND
+PAUSE = SECOND // 50
 RETRIES = 1000  # dispatches looked at in one step
 
 
@@ -120,7 +121,8 @@ class Relay:
     def drain(self, *, wait_seconds: float = 0) -> Progress:
         """Work until nothing is owed, or what is left is due later than `wait_seconds` from now.
 
-        For cron and serverless. What was done altogether.
+        For cron and serverless. What was done altogether. For as long it also waits for the lease of a relay that
+        was killed, while entries have no position yet.
         """
         done = Progress()
         until = self._ledger.clock.now() + int(wait_seconds * SECOND)
@@ -142,9 +144,9 @@ class Relay:
         soonest = self._ledger.read(due.next_due(self._ledger.where)) if sends else None
         if soonest is not None and soonest <= until:
             closed = int(self._sender.breaker.closes_in_seconds * SECOND)
-            pause = max(soonest - now, closed, SECOND // 50)
+            pause = max(soonest - now, closed, PAUSE)
         elif self._ledger.sequencer.is_behind():
-            pause = SECOND // 50
+            pause = PAUSE
         else:
             return False
         self._stop.wait(pause / SECOND)
