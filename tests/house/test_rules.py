@@ -125,7 +125,7 @@ def test_tests_do_not_sleep() -> None:
     assert found == []
 
 
-def test_tests_take_no_time() -> None:
+def test_tests_do_not_time() -> None:
     """How long something takes is for benchmarks to say: a machine may be busy."""
     clocks = ("time.perf_counter", "time.monotonic", "time.process_time", "time.time", "timeit.repeat")
     found = [
