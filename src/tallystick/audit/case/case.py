@@ -304,16 +304,15 @@ class Case:
             return int(index) == 0 and path.startswith(("body", "arguments"))
         if entry.framework in ("nest", "spring"):
             return self._from_request(entry, int(index))
+        given = [one for one in self.program.function(entry.key).bindings if str(one.index) == index]
         if entry.framework == "fastapi":
-            names = [one.name for one in self.program.function(entry.key).bindings if one.index == int(index)]
+            names = [one.name for one in given]
             return bool(names) and (
                 names[0] not in GIVEN or (names[0] == "request" and not REQUEST.match(path))
             )
         if entry.framework == "strawberry":
-            given = (one for one in self.program.function(entry.key).bindings if str(one.index) == index)
             return any(one.name not in RESOLVING for one in given)
         if entry.framework == "laravel":
-            given = (one for one in self.program.function(entry.key).bindings if str(one.index) == index)
             return any(requests.is_sent(one, path) for one in given)
         return path.startswith(("body", "query.", "data.", "validated_data."))
 

@@ -11,6 +11,8 @@ from tallystick.audit.entries.routers import GIVEN, Routers, Standing, Way
 from tallystick.audit.program.program import Key
 from tallystick.audit.syntax.ir import Call, Expr
 
+Split = tuple[Call, Key, Call]  # what puts a route behind the meter, and where and what puts it beside
+
 FAR = 5
 DEEPEST = 4
 NAMING = re.compile(  # where a meter is spoken of, and not put before anything that is not looked at already
@@ -31,9 +33,7 @@ class Coverage:
         self.controllers = Controllers(case.program)
         self.metered: set[Key] = set()
         self.free: set[Key] = set()
-        self.split: dict[
-            Key, tuple[Call, Key, Call]
-        ] = {}  # with the meter at one address, and without it at another
+        self.split: dict[Key, Split] = {}
         self.meters: set[Key] = set()
         self.named: set[tuple[str, int]] = set()  # lines on which a meter is put before a route
         self.sending = {one.site.key for one in case.live}

@@ -164,7 +164,7 @@ class Entries:
                 continue
             for target in self.program.targets(caller, one.text):
                 self._answered(module, target, call)
-                for inner in self._inside(target):
+                for inner in sorted(self.program.contents.below(target)):
                     entry = self.forms.via(module, inner, call.callee, call.args, call.line)
                     if entry is not None and len(self.program.function(inner).bindings) > 1:
                         entry.handler = self._last(caller, call) or entry.handler
@@ -181,11 +181,6 @@ class Entries:
     def _last(self, caller: Key, call: Call) -> Key | None:
         """The handler at the end of a routing call."""
         return next(iter(self._meant(caller, call.args[-1])), None)
-
-    def _inside(self, outer: Key) -> list[Key]:
-        """The functions a function makes, however deep."""
-        found = self.program.contents.inside(outer)
-        return sorted([*found, *(below for one in found for below in self._inside(one))])
 
     def _also(self, key: Key, entry: Entry) -> None:
         if key in self.found and self.found[key].handler[0]:
@@ -213,7 +208,7 @@ class Entries:
         return names
 
     def _around(self, handler: Key, entry: Entry, wrapper: Key) -> None:
-        inside = self._inside(wrapper)
+        inside = sorted(self.program.contents.below(wrapper))
         known = {one.name for key in (wrapper, *inside) for one in self.program.function(key).bindings}
         for key in inside:
             if any(call.callee.partition(".")[0] in known - {"res", "next", "req"} and "." not in call.callee

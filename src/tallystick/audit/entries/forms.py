@@ -15,7 +15,7 @@ from tallystick.audit.syntax.ir import NOTHING, Call, Expr, Function, Module
 
 CALLBACK = re.compile(r"^after_(?:create|update|save|destroy|commit|touch)\w*$")
 BILLS = re.compile(r"(?i)usage|bill|meter|overage|invoic|stripe|consum")
-NAMED = frozenset(["convex", "mastra", "trpc"])  # what has no address is called by its name
+NAMED = frozenset(["convex", "mastra", "strawberry", "trpc"])  # what has no address is called by its name
 VISIBILITY = frozenset(["private", "protected", "public"])
 JOB = re.compile(r"^\*?(asynq\.Task|river\.Job|work\.Job|events\.SQSEvent)\b")
 TYPED = re.compile(
@@ -247,7 +247,7 @@ class Forms:
                 if names is not None and not names.search(function.name):
                     continue
                 first = next((constants.word(self.program, module.path, arg) for arg in one.parts[:1]), "")
-                first = first or (function.name if row.framework == "strawberry" else "")
+                first = first or (function.name if row.framework in NAMED else "")
                 if row.framework == "fastapi" and one.kind != "call":
                     continue
                 verb = one.text.rpartition(".")[2].upper()

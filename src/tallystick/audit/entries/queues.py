@@ -29,9 +29,7 @@ BOUND_AS = re.compile(r"(?i)(?:^|\.)env\.\w*queue\w*$")  # `const queue = env.US
 TYPED = re.compile(r"Queue(?:<.*>)?$")
 MESSAGE = re.compile(r"(?:^|\.)SendMessage(?:Batch)?Command$|(?i:sqs\w*\.send_?message(?:_?batch)?)$")
 DISPATCHED = re.compile(r"^(\w+)\.dispatch\w*$")  # Laravel's jobs, by their class
-HANDED = re.compile(
-    r"(?:^|\.)dispatch(?:_now|_sync|Now|Sync)?$|^Queue\.(?:push|later)$"
-)  # `dispatch(new Report(…))`
+HANDED = re.compile(r"(?:^|\.)dispatch(?:Now|Sync)?$|^Queue\.(?:push|later)$")  # `dispatch(new Report(…))`
 AFTER = re.compile(
     r"(?:^|\.)dispatchAfterResponse$|\(\)\.afterResponse$"
 )  # run by the same process: no queue has it
@@ -128,11 +126,10 @@ class Queues:
         said = [self._word(path, one) for one in self._naming(path, call)]
         receiver = call.callee.rpartition(".")[0].rpartition(".")[2].removesuffix("()")
         job = DISPATCHED.match(call.callee)
-        made = [one.text for one in call.args[:1] if one.kind == "call" and HANDED.search(call.callee)]
+        handed = path.endswith(".php") and HANDED.search(call.callee)
+        jobs = {one.text for one in call.args[:1] if one.kind == "call"} if handed else set()
         return (
-            {one for one in said if PLAIN.match(one)}
-            | self._of(path, receiver)
-            | ({job[1]} if job else set(made) if path.endswith(".php") else set())
+            {one for one in said if PLAIN.match(one)} | self._of(path, receiver) | ({job[1]} if job else jobs)
         )
 
     def _word(self, path: str, value: Expr) -> str:

@@ -44,8 +44,8 @@ def _around(functions: tuple[Function, ...], index: int) -> Iterator[int]:
 
 def _clock(program: Program, key: Key) -> Clock | None:
     taken = {one.name: one for one in program.function(key).bindings}
-    inner = _below(program, key)
-    calls = [(one, call) for one in (key, *inner) for call in program.function(one).calls]
+    held = (key, *program.contents.below(key))
+    calls = [(one, call) for one in held for call in program.function(one).calls]
     for holder, call in calls:
         often = taken.get(call.args[1].text) if _sets(call) and call.args[1].kind == "name" else None
         if often is None:
@@ -59,12 +59,6 @@ def _clock(program: Program, key: Key) -> Clock | None:
         if run is not None and run is not often:
             return run, often
     return None
-
-
-def _below(program: Program, key: Key) -> list[Key]:
-    """The functions that stand in a function, however deep."""
-    found = program.contents.inside(key)
-    return [*found, *(below for one in found for below in _below(program, one))]
 
 
 def _given(binding: Binding, args: tuple[Expr, ...]) -> Expr | None:

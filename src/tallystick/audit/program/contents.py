@@ -25,6 +25,11 @@ class Contents:
         """The functions that stand directly in a function, which is not the top of its file."""
         return self._nested(key[0]).get(key[1], []) if key[1] > 0 else []
 
+    def below(self, key: Key) -> list[Key]:
+        """The functions that stand in a function, however deep."""
+        found = self.inside(key)
+        return [*found, *(further for one in found for further in self.below(one))]
+
     def _by_parent(self, path: str) -> dict[int, list[Key]]:
         found: dict[int, list[Key]] = {}
         for index, function in enumerate(self.modules[path].functions):

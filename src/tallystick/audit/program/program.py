@@ -204,6 +204,13 @@ class Program:
         fitting = [key for key in named if key[0].rpartition(".")[0].endswith(ending)]
         return fitting if ending or len(fitting) == 1 else []
 
+    def answering(self, caller: Key, value: Expr) -> list[Key]:
+        """The functions whose answer a call has: by its name, or by a reference, `runMutation(internal.file.name)`."""
+        found = self.targets(caller, value.text)
+        if found or not self.remote_call.search(value.text):
+            return found
+        return [target for one in value.parts[:1] for target in self.referred(one)]
+
     def _passed(self, caller: Key, call: Call) -> None:
         """A function handed on by its name."""
         handed = [part for one in call.args if one.kind == "object" for part in one.parts]

@@ -33,7 +33,7 @@ DEEP = 4
 TASK = re.compile(r"(?:^|\.)(?:shared_task|task)$")
 TRYING = frozenset(["acks_late", "autoretry_for", "base", "retry_backoff", "retry_kwargs"])
 AGAIN = re.compile(r"(?:^|\.)retry$|\.(?:apply_async|delay)$")
-HEARS = re.compile(r"(?:^|\.)(?:on|once|add(?:Event)?Listener)$")  # what happens starts it, and no clock
+LISTENS = re.compile(r"(?:^|\.)(?:on|once|add(?:Event)?Listener)$")  # what happens starts it, and no clock
 CONFIGURED = re.compile(rb"(?i)task_annotations|task_cls|task_acks_late")
 
 
@@ -143,7 +143,7 @@ def _is_plain_task(case: Case, trail: Trail) -> bool:
 def _left_unsent(case: Case, trail: Trail) -> bool:
     """Whether a clock's run takes the rows not sent yet, and marks only what was sent: the next one finds the rest."""
     by_clock = trail.entry is not None and trail.entry.kind in ("schedule", "script")
-    by_clock = by_clock and not any(HEARS.search(call.callee) for _, call in trail.hops)
+    by_clock = by_clock and not any(LISTENS.search(call.callee) for _, call in trail.hops)
     taken = by_clock and not trail.site.stored and case.once(takes_unsent, trail)
     taken = taken and not case.once(asks_one_day, trail)
     return taken and marks_sent(case, trail) and not case.once(marks_lost, trail)

@@ -94,9 +94,8 @@ def marks_sent(case: Case, trail: Trail) -> bool:
 
 def _calls(case: Case, key: Key) -> Iterator[Call]:
     """The calls of a function, and of those that stand in it: `rows.map(async (row) => mark(row))`."""
-    yield from case.program.function(key).calls
-    for inner in case.program.contents.inside(key):
-        yield from _calls(case, inner)
+    for one in (key, *case.program.contents.below(key)):
+        yield from case.program.function(one).calls
 
 
 def takes_unsent(case: Case, trail: Trail) -> bool:

@@ -318,11 +318,7 @@ class Labelling:
         """What a function of the tree gives back, in terms of these arguments."""
         if depth > 8:
             return frozenset()
-        targets = self.program.targets(key, value.text)
-        if not targets and self.program.remote_call.search(
-            value.text
-        ):  # `ctx.runMutation(internal.a.b, args)`
-            targets = [one for part in value.parts[:1] for one in self.program.referred(part)]
+        targets = self.program.answering(key, value)
         if not targets:
             return frozenset()
         found: set[Label] = set()
