@@ -23,9 +23,7 @@ DEEPEST, WRAPPED, MANY = 6, 2, 99
 
 Home = tuple[str, int, str]  # file, function (0 for the file itself), name
 Standing = tuple[Key, Expr, Call]  # where it is named, what it is, and the call that puts it there
-Way = tuple[
-    Key, Call, list[Standing]
-]  # where and what makes a function a route, and what stands before it there
+Way = tuple[Key, Call, list[Standing]]  # where and what makes a route, and what stands before it there
 
 
 class UnknownError(Exception):
